@@ -1,0 +1,18 @@
+//! The other globals of the BPF object: facts that are not field offsets, and settings. All `u32`, frozen at load.
+//!
+//! Defaults in the object are such that an agent that sets none gets every drop, without a filter.
+
+/// 1 if the tracepoint passes a reason (5.17 and later).
+pub const HAVE_REASON: &str = "HAVE_REASON";
+/// Size of a kernel stack in bytes (`union thread_union`); 0 where unknown: no packet has an owner then.
+pub const THREAD_SIZE: &str = "THREAD_SIZE";
+/// `TCP_TIME_WAIT` of this kernel.
+pub const TCP_TIME_WAIT: &str = "TCP_TIME_WAIT";
+/// `TCP_NEW_SYN_RECV` of this kernel.
+pub const TCP_NEW_SYN_RECV: &str = "TCP_NEW_SYN_RECV";
+/// Bytes waiting in the ring buffer above which the reader is woken.
+pub const WATERMARK: &str = "WATERMARK";
+/// Time without a wakeup after which the next record wakes the reader, in microseconds.
+pub const QUIET_US: &str = "QUIET_US";
+/// Bits of [`crate::filter`] that say which prefilter stages are on.
+pub const FILTER_STAGES: &str = "FILTER_STAGES";

@@ -1,0 +1,253 @@
+//! Plain domain types: what netdrop observes. No aya, no protobuf, no printing.
+
+mod endpoint;
+pub mod hubble;
+mod lost;
+mod packet;
+mod reason;
+mod status;
+mod summary;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+pub use endpoint::{Endpoint, EndpointInfo, Identity, ServiceName, Workload};
+pub use lost::{LostEvents, LostSource};
+pub use packet::{
+    Arp, Ethernet, Fragment, IcmpMessage, Inner, Ip, L4, Packet, ParseProblem, TcpFlags, Vlan,
+};
+pub use reason::{DropReason, DropSite};
+pub use status::{NodeState, NodeStatus};
+pub use summary::summary;
+
+/// One item of a stream of observations.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every item is a flow; a box each would be an allocation per record"
+)]
+pub enum Observation {
+    /// A flow, or a packet of one.
+    Flow(Flow),
+    /// Observations that could not be kept, and how many.
+    Lost(LostEvents),
+    /// A node came, went or failed.
+    Status(NodeStatus),
+}
+
+/// Hubble's `flow.Verdict`, same names and numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum Verdict {
+    /// Not stated.
+    #[default]
+    Unknown = 0,
+    /// Passed on.
+    Forwarded = 1,
+    /// Died here.
+    Dropped = 2,
+    /// Failed.
+    Error = 3,
+    /// Would have been dropped, had policy been enforced.
+    Audit = 4,
+    /// Sent to a proxy.
+    Redirected = 5,
+    /// Seen by a socket trace.
+    Traced = 6,
+    /// Address translated.
+    Translated = 7,
+}
+
+impl Verdict {
+    /// All, in number order.
+    pub const ALL: [Self; 8] = [
+        Self::Unknown,
+        Self::Forwarded,
+        Self::Dropped,
+        Self::Error,
+        Self::Audit,
+        Self::Redirected,
+        Self::Traced,
+        Self::Translated,
+    ];
+
+    /// The proto enum's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "VERDICT_UNKNOWN",
+            Self::Forwarded => "FORWARDED",
+            Self::Dropped => "DROPPED",
+            Self::Error => "ERROR",
+            Self::Audit => "AUDIT",
+            Self::Redirected => "REDIRECTED",
+            Self::Traced => "TRACED",
+            Self::Translated => "TRANSLATED",
+        }
+    }
+}
+
+/// Hubble's `flow.TrafficDirection`, seen from the local endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum TrafficDirection {
+    /// No local endpoint is known.
+    #[default]
+    Unknown = 0,
+    /// To the local endpoint.
+    Ingress = 1,
+    /// From the local endpoint.
+    Egress = 2,
+}
+
+/// Hubble's `CiliumEventType`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct EventType {
+    /// 1 drop, 3 capture, 4 trace, 5 policy verdict, 7 trace-sock, 129 l7.
+    pub kind: i32,
+    /// For a drop: a number of Hubble's drop reasons, never the kernel's.
+    pub sub_type: i32,
+}
+
+/// How many packets one observation stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// Packets (skbs), at least 1.
+    pub count: u64,
+    /// Sum of their lengths.
+    pub bytes: u64,
+    /// Wall time of the first.
+    pub first: Timestamp,
+    /// Wall time of the last.
+    pub last: Timestamp,
+}
+
+/// A network namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Netns {
+    /// Inode of `/proc/PID/ns/net`.
+    pub inode: u32,
+    /// A name a person gave it (`ip netns`), where known.
+    pub name: Option<Arc<str>>,
+}
+
+/// A network device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Index in its namespace.
+    pub index: u32,
+    /// Name, where known.
+    pub name: Option<Arc<str>>,
+}
+
+/// The task that was running when the packet died.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Process id in the root pid namespace.
+    pub pid: u32,
+    /// Thread id in the root pid namespace.
+    pub tid: u32,
+    /// Task name, at most 15 bytes; not escaped.
+    pub comm: Box<str>,
+    /// Whether the packet was its own; false: a bystander that the softirq interrupted.
+    pub owner: bool,
+}
+
+/// One observed flow event. Unknown is `None`, never zero.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Flow {
+    /// Wall time (of the last packet, where it stands for several).
+    pub time: Timestamp,
+    /// Kernel monotonic time, ns; absent for a flow from another machine.
+    pub monotonic_ns: Option<u64>,
+    /// Random, version 4.
+    pub uuid: Option<uuid::Uuid>,
+    /// What happened.
+    pub verdict: Verdict,
+    /// How many packets this stands for.
+    pub tally: Tally,
+    /// The kernel's reason, whole.
+    pub reason: Option<DropReason>,
+    /// Number of Hubble's `DropReason`; 0 where none means the same.
+    pub drop_reason_desc: i32,
+    /// Where the packet died.
+    pub site: Option<DropSite>,
+    /// Parsed headers.
+    pub packet: Packet,
+    /// Sender.
+    pub source: Endpoint,
+    /// Receiver.
+    pub destination: Endpoint,
+    /// DNS names of the source address.
+    pub source_names: Vec<Arc<str>>,
+    /// DNS names of the destination address.
+    pub destination_names: Vec<Arc<str>>,
+    /// Service whose ClusterIP the source address is.
+    pub source_service: Option<Arc<ServiceName>>,
+    /// Service whose ClusterIP the destination address is.
+    pub destination_service: Option<Arc<ServiceName>>,
+    /// Kubernetes node (or host) that saw it.
+    pub node_name: Option<Arc<str>>,
+    /// Hubble's event type.
+    pub event_type: EventType,
+    /// Seen from the local endpoint.
+    pub direction: TrafficDirection,
+    /// Direction in the connection; drops don't know it.
+    pub is_reply: Option<bool>,
+    /// Device the packet was on.
+    pub interface: Option<Interface>,
+    /// Index of the device the packet was received by.
+    pub incoming_ifindex: Option<u32>,
+    /// Where it died.
+    pub netns: Option<Netns>,
+    /// Who was running.
+    pub process: Option<Process>,
+    /// cgroup v2 id of the owning socket.
+    pub cgroup_id: Option<u64>,
+    /// `skb->mark`.
+    pub mark: Option<u32>,
+    /// Length in bytes of the (last) packet.
+    pub length: Option<u32>,
+    /// Text that another server wrote into `Summary`; `None`: [`summary`] makes it.
+    pub remote_summary: Option<Box<str>>,
+}
+
+impl Flow {
+    /// A flow of which only the time and the verdict are known.
+    pub fn new(time: Timestamp, verdict: Verdict) -> Self {
+        Self {
+            time,
+            monotonic_ns: None,
+            uuid: None,
+            verdict,
+            tally: Tally {
+                count: 1,
+                bytes: 0,
+                first: time,
+                last: time,
+            },
+            reason: None,
+            drop_reason_desc: 0,
+            site: None,
+            packet: Packet::default(),
+            source: Endpoint::default(),
+            destination: Endpoint::default(),
+            source_names: Vec::new(),
+            destination_names: Vec::new(),
+            source_service: None,
+            destination_service: None,
+            node_name: None,
+            event_type: EventType::default(),
+            direction: TrafficDirection::Unknown,
+            is_reply: None,
+            interface: None,
+            incoming_ifindex: None,
+            netns: None,
+            process: None,
+            cgroup_id: None,
+            mark: None,
+            length: None,
+            remote_summary: None,
+        }
+    }
+}

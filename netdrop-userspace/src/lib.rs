@@ -1,0 +1,14 @@
+//! netdrop: why did this packet die, who killed it, and whose was it?
+//!
+//! Data goes one way: probe, decode, flow, enrich, filter, sink. See ARCHITECTURE.md.
+
+pub mod agent;
+pub mod cli;
+pub mod decode;
+pub mod enrich;
+pub mod filter;
+pub mod flow;
+pub mod kernel;
+pub mod probe;
+pub mod sink;
+pub mod source;

@@ -1,0 +1,3 @@
+//! The `netdrop` command.
+
+fn main() {}

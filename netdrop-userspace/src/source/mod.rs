@@ -1,0 +1,11 @@
+//! Where observations come from: live capture, an agent's server, a file.
+
+use crate::flow::Observation;
+
+/// One stream of observations.
+#[expect(async_fn_in_trait, reason = "used with static types only")]
+pub trait Source {
+    /// Waits for the next observations and appends them to `batch`. `Ok(false)`: the stream has ended, nothing was appended.
+    /// Must be safe to cancel: a dropped call loses nothing.
+    async fn next(&mut self, batch: &mut Vec<Observation>) -> anyhow::Result<bool>;
+}

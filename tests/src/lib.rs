@@ -1,0 +1,1 @@
+//! The testbed: network namespaces, links, firewall rules, traffic and the kernel's own counters.

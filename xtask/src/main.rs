@@ -1,0 +1,2 @@
+//! Orchestration of netdrop's build, demo and tests.
+fn main() {}
