@@ -1,9 +1,6 @@
 //! A ring record, checked.
 
-#![expect(
-    unsafe_code,
-    reason = "one unaligned read of a plain-old-data record behind a length check"
-)]
+#![expect(unsafe_code, reason = "one unaligned read of a plain-old-data record behind a length check")]
 
 use std::fmt;
 
@@ -58,9 +55,7 @@ impl DropEvent {
         if record.hook != hook::KFREE_SKB {
             return Err(DecodeError::Hook(record.hook));
         }
-        if usize::from(record.len) != size_of::<DropRecord>()
-            || usize::from(record.head_len) > HEAD_MAX
-        {
+        if usize::from(record.len) != size_of::<DropRecord>() || usize::from(record.head_len) > HEAD_MAX {
             return Err(DecodeError::Length);
         }
         Ok(Self(record))

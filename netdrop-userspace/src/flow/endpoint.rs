@@ -43,10 +43,7 @@ impl Identity {
 
     /// The identity of a reserved name.
     pub fn from_reserved_name(name: &str) -> Option<Self> {
-        (0u32..)
-            .zip(Self::RESERVED)
-            .find(|(_, n)| *n == name)
-            .map(|(i, _)| Self(i))
+        (0u32..).zip(Self::RESERVED).find(|(_, n)| *n == name).map(|(i, _)| Self(i))
     }
 }
 

@@ -14,9 +14,7 @@ use jiff::Timestamp;
 
 pub use endpoint::{Endpoint, EndpointInfo, Identity, ServiceName, Workload};
 pub use lost::{LostEvents, LostSource};
-pub use packet::{
-    Arp, Ethernet, Fragment, IcmpMessage, Inner, Ip, L4, Packet, ParseProblem, TcpFlags, Vlan,
-};
+pub use packet::{Arp, Ethernet, Fragment, IcmpMessage, Inner, Ip, L4, Packet, ParseProblem, TcpFlags, Vlan};
 pub use reason::{DropReason, DropSite};
 pub use status::{NodeState, NodeStatus};
 pub use summary::summary;
@@ -220,12 +218,7 @@ impl Flow {
             monotonic_ns: None,
             uuid: None,
             verdict,
-            tally: Tally {
-                count: 1,
-                bytes: 0,
-                first: time,
-                last: time,
-            },
+            tally: Tally { count: 1, bytes: 0, first: time, last: time },
             reason: None,
             drop_reason_desc: 0,
             site: None,

@@ -134,20 +134,9 @@ impl L4 {
     /// Source and destination port, for TCP, UDP and SCTP.
     pub const fn ports(&self) -> Option<(u16, u16)> {
         match *self {
-            Self::Tcp {
-                source_port,
-                destination_port,
-                ..
-            }
-            | Self::Udp {
-                source_port,
-                destination_port,
-            }
-            | Self::Sctp {
-                source_port,
-                destination_port,
-                ..
-            } => Some((source_port, destination_port)),
+            Self::Tcp { source_port, destination_port, .. }
+            | Self::Udp { source_port, destination_port }
+            | Self::Sctp { source_port, destination_port, .. } => Some((source_port, destination_port)),
             _ => None,
         }
     }
