@@ -102,16 +102,19 @@ pub struct DropRecord {
     pub head_len: u8,
     /// Name of the running task, NUL padded.
     pub comm: [u8; 16],
+    /// Name of `skb->dev`, NUL padded; valid with [`flag::IFINDEX`].
+    pub dev_name: [u8; 16],
+    /// Explicit padding, before `mac`: so MAC header and packet bytes lie side by side and one copy fills both.
+    pub _pad: [u8; 6],
     /// MAC header: destination, source, EtherType.
     pub mac: [u8; MAC_MAX],
-    /// Explicit padding.
-    pub _pad: [u8; 6],
     /// Packet bytes.
     pub head: [u8; HEAD_MAX],
 }
 
 const _: () = {
-    assert!(size_of::<DropRecord>() == 248);
-    assert!(core::mem::offset_of!(DropRecord, head) == 120);
+    assert!(size_of::<DropRecord>() == 264);
+    assert!(core::mem::offset_of!(DropRecord, head) == 136);
+    assert!(core::mem::offset_of!(DropRecord, mac) + MAC_MAX == 136);
     assert!(align_of::<DropRecord>() == 8);
 };

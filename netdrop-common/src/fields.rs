@@ -46,6 +46,7 @@ macro_rules! kernel_fields {
             (SHINFO_GSO_SIZE, "skb_shared_info", "gso_size", 2, true),
             (SHINFO_GSO_SEGS, "skb_shared_info", "gso_segs", 2, true),
             (DEV_IFINDEX, "net_device", "ifindex", 4, true),
+            (DEV_NAME, "net_device", "name", 16, true),
             (DEV_NET, "net_device", "nd_net.net", 8, true),
             (DEV_IP_PTR, "net_device", "ip_ptr", 8, false),
             (IN_DEVICE_IFA_LIST, "in_device", "ifa_list", 8, false),

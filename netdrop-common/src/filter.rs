@@ -9,11 +9,12 @@ pub const REASON: u32 = 1 << 0;
 pub const NETNS: u32 = 1 << 1;
 /// `skb->dev`'s or the incoming index is in map `FILTER_IFINDEX` (key `u32`).
 pub const IFINDEX: u32 = 1 << 2;
-/// The IP protocol is in map `FILTER_PROTOCOLS` (key `u32`); frames that are not IP fail.
+/// The IP protocol is in map `FILTER_PROTOCOLS` (key `u32`); frames that are not IP, and IPv6 extension headers, pass.
 pub const PROTOCOL: u32 = 1 << 3;
 /// Source or destination address lies in a prefix of map `FILTER_PREFIXES`; frames that are not IP pass.
 pub const PREFIX: u32 = 1 << 4;
-/// Source or destination port is in map `FILTER_PORTS` (key `u32`); only first fragments of TCP, UDP and SCTP can fail or pass by it.
+/// Source or destination port is in map `FILTER_PORTS` (key `u32`, host order). ICMP fails; what may hide ports (extension
+/// headers, later fragments, frames that are not IP) passes.
 pub const PORT: u32 = 1 << 5;
 
 /// Most entries of each filter map; a filter with more values switches its stage off.

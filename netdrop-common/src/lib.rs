@@ -9,3 +9,4 @@ pub mod fields;
 pub mod filter;
 pub mod hook;
 pub mod knobs;
+pub mod symbol;

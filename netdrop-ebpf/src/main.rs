@@ -1,8 +1,25 @@
+//! The BPF side of netdrop: hooks that record dropped packets, and nothing that decides a packet's fate.
+//!
+//! Path of a drop: `probes` (arguments) -> `capture::facts` -> `prefilter` -> `capture::fill` -> ring buffer.
 #![no_std]
 #![no_main]
-//! netdrop's BPF programs.
+#![expect(unsafe_code, reason = "BPF code is reads of kernel memory, which the verifier checks")]
+
+mod capture;
+mod globals;
+mod maps;
+mod netns;
+mod prefilter;
+mod probes;
+mod read;
+mod wakeup;
 
 #[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! {
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
+
+/// Helpers such as bpf_probe_read_kernel are for GPL-compatible programs only.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,290 @@
+//! From a `sk_buff` to a record.
+
+use aya_ebpf::helpers::generated;
+use netdrop_common::event::{ABI_VERSION, DropRecord, HEAD_MAX, MAC_MAX, flag};
+use netdrop_common::hook;
+
+use crate::globals::*;
+use crate::netns;
+use crate::read::{self, Ptr, present};
+
+/// Address families of packet sockets and IP (include/linux/socket.h; part of the system call interface).
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+const AF_PACKET: u16 = 17;
+/// `PF_KTHREAD` (include/linux/sched.h, unchanged since 2.6.27; a macro, so BTF does not have it).
+const PF_KTHREAD: u32 = 0x0020_0000;
+/// `skb->mac_header` when it is not set.
+const MAC_UNSET: u16 = 0xffff;
+
+/// What the prefilter and the record both need.
+pub struct Facts {
+    /// The packet.
+    pub skb: Ptr,
+    /// Its device, if that is one.
+    pub dev: Option<Ptr>,
+    /// Its socket, or null.
+    pub sk: Ptr,
+    /// Namespace inode.
+    pub netns: Option<u32>,
+    /// `skb->protocol`.
+    pub protocol: [u8; 2],
+    /// Address of the packet's buffer.
+    pub head: u64,
+    /// Offset of the network header in it; 0: not set.
+    pub network: u16,
+    /// Offset of the end of its linear bytes.
+    pub tail: u32,
+}
+
+/// The facts; `None` if this is no network packet (AF_UNIX, netlink, vsock): no device, no protocol, no socket of the network.
+///
+/// # Safety
+/// `skb` must be a typed pointer.
+#[inline(always)]
+pub unsafe fn facts(skb: Ptr) -> Option<Facts> {
+    // SAFETY: typed pointers.
+    unsafe {
+        let maybe_dev: Ptr = read::typed(skb, SKB_DEV.load());
+        let net = netns::of_device(maybe_dev);
+        let sk: Ptr = read::typed(skb, SKB_SK.load());
+        let protocol: [u8; 2] = read::typed::<u16>(skb, SKB_PROTOCOL.load()).to_ne_bytes();
+        if net.is_none() && u16::from_ne_bytes(protocol) == 0 {
+            if sk.is_null() {
+                return None;
+            }
+            let family: u16 = read::typed(sk, SOCK_FAMILY.load());
+            if family != AF_INET && family != AF_INET6 && family != AF_PACKET {
+                return None;
+            }
+        }
+        Some(Facts {
+            skb,
+            dev: net.map(|_| maybe_dev),
+            sk,
+            netns: netns::inode(skb, net, sk),
+            protocol,
+            head: read::typed(skb, SKB_HEAD.load()),
+            network: read::typed(skb, SKB_NETWORK_HEADER.load()),
+            tail: read::typed(skb, SKB_TAIL.load()),
+        })
+    }
+}
+
+/// Writes the record; gives its time and whether a read failed.
+///
+/// # Safety
+/// `record` must have room for a record; the pointers in `facts` are typed.
+#[inline(always)]
+pub unsafe fn fill(
+    record: *mut DropRecord,
+    facts: &Facts,
+    reason: Option<u32>,
+    location: u64,
+    ctx: u64,
+) -> (u64, bool) {
+    // SAFETY: the verifier has proven `record` to be room for a record.
+    unsafe {
+        let r = &mut *record;
+        let now = generated::bpf_ktime_get_ns();
+        let mut flags = 0;
+        r.version = ABI_VERSION;
+        r.hook = hook::KFREE_SKB;
+        r.len = size_of::<DropRecord>() as u16;
+        r.time_ns = now;
+        r.location = location;
+        r.reason = reason.unwrap_or(0);
+        if reason.is_some() {
+            flags |= flag::REASON;
+        }
+        r.netns = facts.netns.unwrap_or(0);
+        if facts.netns.is_some() {
+            flags |= flag::NETNS;
+        }
+        flags |= device(r, facts);
+        r.skb_iif = read::typed(facts.skb, SKB_IIF.load());
+        if r.skb_iif != 0 {
+            flags |= flag::IIF;
+        }
+        r.skb_len = read::typed(facts.skb, SKB_LEN.load());
+        r.mark = read::typed(facts.skb, SKB_MARK.load());
+        r.protocol = facts.protocol;
+        r.pkt_type = read::typed::<u8>(facts.skb, SKB_PKT_TYPE.load()) & 7;
+        r.vlan_tci = read::typed(facts.skb, SKB_VLAN_TCI.load());
+        r.vlan_proto = read::typed::<u16>(facts.skb, SKB_VLAN_PROTO.load()).to_ne_bytes();
+        if r.vlan_proto != [0, 0] {
+            flags |= flag::VLAN;
+        }
+        r.cpu = generated::bpf_get_smp_processor_id();
+        r._pad = [0; 6];
+        flags |= socket(r, facts);
+        flags |= task(r, ctx, !facts.sk.is_null());
+        flags |= gso(r, facts);
+        flags |= bytes(r, facts);
+        r.flags = flags;
+        (now, flags & flag::READ_FAULT != 0)
+    }
+}
+
+#[inline(always)]
+unsafe fn device(r: &mut DropRecord, facts: &Facts) -> u32 {
+    r.ifindex = 0;
+    r.local_addr = [0; 4];
+    r.dev_name = [0; 16];
+    let Some(dev) = facts.dev else {
+        return 0;
+    };
+    // SAFETY: `dev` is typed and was found to be a device.
+    unsafe {
+        r.ifindex = read::typed(dev, DEV_IFINDEX.load());
+        let low: u64 = read::typed(dev, DEV_NAME.load());
+        let high: u64 = read::typed(dev, DEV_NAME.load() + 8);
+        r.dev_name[..8].copy_from_slice(&low.to_ne_bytes());
+        r.dev_name[8..].copy_from_slice(&high.to_ne_bytes());
+        if !present(DEV_IP_PTR.load()) || !present(IN_DEVICE_IFA_LIST.load()) || !present(IFADDR_LOCAL.load())
+        {
+            return flag::IFINDEX;
+        }
+        let in_device: Ptr = read::typed(dev, DEV_IP_PTR.load());
+        if in_device.is_null() {
+            return flag::IFINDEX;
+        }
+        let address: Ptr = read::typed(in_device, IN_DEVICE_IFA_LIST.load());
+        if address.is_null() {
+            return flag::IFINDEX;
+        }
+        r.local_addr = read::typed::<u32>(address, IFADDR_LOCAL.load()).to_ne_bytes();
+        flag::IFINDEX | flag::LOCAL_ADDR
+    }
+}
+
+#[inline(always)]
+unsafe fn socket(r: &mut DropRecord, facts: &Facts) -> u32 {
+    r.cgroup_id = 0;
+    if facts.sk.is_null() {
+        return 0;
+    }
+    // SAFETY: typed pointers.
+    unsafe {
+        // A socket of TIME_WAIT or NEW_SYN_RECV is a smaller struct without a cgroup.
+        let state = u32::from(read::typed::<u8>(facts.sk, SOCK_STATE.load()));
+        if !present(SOCK_CGROUP.load())
+            || !present(CGROUP_KN.load())
+            || !present(KERNFS_ID.load())
+            || state == TCP_TIME_WAIT.load()
+            || state == TCP_NEW_SYN_RECV.load()
+        {
+            return flag::SOCKET;
+        }
+        let cgroup: Ptr = read::typed(facts.sk, SOCK_CGROUP.load());
+        if cgroup.is_null() {
+            return flag::SOCKET;
+        }
+        let node: Ptr = read::typed(cgroup, CGROUP_KN.load());
+        if node.is_null() {
+            return flag::SOCKET;
+        }
+        r.cgroup_id = read::typed(node, KERNFS_ID.load());
+        if r.cgroup_id == 0 { flag::SOCKET } else { flag::SOCKET | flag::CGROUP }
+    }
+}
+
+/// Who was running. In process context the hook's arguments lie on the task's own stack; in softirq they lie on the
+/// interrupt's, or the task is a kernel thread.
+#[inline(always)]
+unsafe fn task(r: &mut DropRecord, ctx: u64, has_socket: bool) -> u32 {
+    // SAFETY: helpers without preconditions; the task pointer is typed.
+    unsafe {
+        let ids = generated::bpf_get_current_pid_tgid();
+        r.pid = (ids >> 32) as u32;
+        r.tid = ids as u32;
+        if generated::bpf_get_current_comm(r.comm.as_mut_ptr().cast(), 16) != 0 {
+            r.comm = [0; 16];
+        }
+        if THREAD_SIZE.load() == 0 || !present(TASK_STACK.load()) || !present(TASK_FLAGS.load()) {
+            return 0;
+        }
+        let task: Ptr = generated::bpf_get_current_task_btf().cast_const().cast();
+        let stack: u64 = read::typed(task, TASK_STACK.load());
+        let on_stack = ctx.wrapping_sub(stack) < u64::from(THREAD_SIZE.load());
+        let kernel_thread = read::typed::<u32>(task, TASK_FLAGS.load()) & PF_KTHREAD != 0;
+        match (on_stack && !kernel_thread, has_socket) {
+            (true, true) => flag::TASK_CONTEXT | flag::OWNER,
+            (true, false) => flag::TASK_CONTEXT,
+            _ => 0,
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn gso(r: &mut DropRecord, facts: &Facts) -> u32 {
+    r.gso_size = 0;
+    r.gso_segs = 0;
+    // SAFETY: typed pointer.
+    let end: u32 = unsafe { read::typed(facts.skb, SKB_END.load()) };
+    let shared = facts.head + u64::from(end);
+    let Some(size) = read::at::<u16>(shared + u64::from(SHINFO_GSO_SIZE.load())) else {
+        return flag::READ_FAULT;
+    };
+    if size == 0 {
+        return 0;
+    }
+    r.gso_size = size;
+    r.gso_segs = read::at::<u16>(shared + u64::from(SHINFO_GSO_SEGS.load())).unwrap_or(0);
+    flag::GSO
+}
+
+/// Copies the headers: in the common case the MAC header and what follows, in one read.
+#[inline(always)]
+unsafe fn bytes(r: &mut DropRecord, facts: &Facts) -> u32 {
+    // SAFETY: `r` is room for a record; typed pointers.
+    unsafe {
+        let mac: u16 = read::typed(facts.skb, SKB_MAC_HEADER.load());
+        let has_mac = mac != MAC_UNSET;
+        let (start, kind) = if facts.network != 0 {
+            (u32::from(facts.network), flag::HEAD_NETWORK)
+        } else if has_mac {
+            (u32::from(mac), flag::HEAD_MAC)
+        } else {
+            let data: u64 = read::typed(facts.skb, SKB_DATA.load());
+            (data.wrapping_sub(facts.head) as u32, flag::HEAD_DATA)
+        };
+        let mut flags = kind;
+        let linear = facts.tail.wrapping_sub(start);
+        // A tail before the start wraps around: no bytes.
+        let len = if linear > 0xffff {
+            0
+        } else if linear > HEAD_MAX as u32 {
+            HEAD_MAX as u32
+        } else {
+            linear
+        };
+        let data_len: u32 = read::typed(facts.skb, SKB_DATA_LEN.load());
+        if linear > len || data_len != 0 {
+            flags |= flag::TRUNCATED;
+        }
+        r.head_len = 0;
+        let with_mac = has_mac && kind == flag::HEAD_NETWORK && u32::from(mac) + MAC_MAX as u32 == start;
+        let address = facts.head + u64::from(start);
+        if with_mac {
+            if read::copy(r.mac.as_mut_ptr(), MAC_MAX as u32 + len, address - MAC_MAX as u64) {
+                r.head_len = len as u8;
+                return flags | flag::MAC;
+            }
+            return flags | flag::READ_FAULT;
+        }
+        if has_mac && kind == flag::HEAD_NETWORK && u32::from(mac) + MAC_MAX as u32 <= start {
+            if read::copy(r.mac.as_mut_ptr(), MAC_MAX as u32, facts.head + u64::from(mac)) {
+                flags |= flag::MAC;
+            } else {
+                flags |= flag::READ_FAULT;
+            }
+        }
+        if read::copy(r.head.as_mut_ptr(), len, address) {
+            r.head_len = len as u8;
+        } else {
+            flags |= flag::READ_FAULT;
+        }
+        flags
+    }
+}

@@ -1,0 +1,73 @@
+//! What the hook counted, summed over all CPUs.
+
+#![expect(unsafe_code, reason = "a marker for aya: the counters are plain integers")]
+
+use aya::maps::{MapData, PerCpuArray};
+use netdrop_common::counter::{Counters, SLOTS, reason_of};
+
+/// [`Counters`], as aya wants to read them.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub(super) struct Slot(Counters);
+
+// SAFETY: repr(transparent) over a repr(C) struct of eight u64, without padding: any bytes are valid.
+unsafe impl aya::Pod for Slot {}
+
+/// Counts of one reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReasonCount {
+    /// Raw reason; `None`: reasons too large for a slot of their own.
+    pub reason: Option<u32>,
+    /// The counts.
+    pub counters: Counters,
+}
+
+/// Exact totals since the programs were attached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Reasons that occurred.
+    pub by_reason: Vec<ReasonCount>,
+    /// Times the kernel skipped the program because it was running on that CPU already: drops nobody recorded.
+    pub missed: u64,
+}
+
+impl Totals {
+    /// Sum over all reasons.
+    pub fn sum(&self) -> Counters {
+        let mut all = Counters::default();
+        for r in &self.by_reason {
+            add(&mut all, &r.counters);
+        }
+        all
+    }
+
+    /// Drops that were asked for and could not be recorded.
+    pub fn lost(&self) -> u64 {
+        self.sum().ring_full + self.missed
+    }
+}
+
+fn add(to: &mut Counters, of: &Counters) {
+    to.seen += of.seen;
+    to.skipped += of.skipped;
+    to.filtered += of.filtered;
+    to.matched += of.matched;
+    to.submitted += of.submitted;
+    to.ring_full += of.ring_full;
+    to.read_fault += of.read_fault;
+}
+
+/// Reads the counter map.
+pub(super) fn read(map: &PerCpuArray<MapData, Slot>) -> Result<Vec<ReasonCount>, aya::maps::MapError> {
+    let mut out = Vec::new();
+    for slot in 0..SLOTS {
+        let mut counters = Counters::default();
+        for cpu in map.get(&slot, 0)?.iter() {
+            add(&mut counters, &cpu.0);
+        }
+        if counters.seen != 0 {
+            out.push(ReasonCount { reason: reason_of(slot), counters });
+        }
+    }
+    Ok(out)
+}

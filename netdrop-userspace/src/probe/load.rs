@@ -1,0 +1,279 @@
+//! Loading and attaching.
+
+use std::fs;
+use std::os::fd::AsRawFd as _;
+
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
+use aya::programs::{BtfTracePoint, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _};
+use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
+use ipnet::IpNet;
+use netdrop_common::filter::{self, PREFIX_BITS_BEFORE_ADDRESS, PrefixKey};
+use netdrop_common::{knobs, symbol};
+use thiserror::Error;
+
+use super::Totals;
+use super::counters::{self, Slot};
+use crate::kernel::KernelInfo;
+
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netdrop-ebpf"));
+
+/// Smallest ring buffer: a page would hold 15 records.
+const MIN_RING: u32 = 64 * 1024;
+
+/// Why the programs could not be loaded.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The build left no BPF object.
+    #[error("this netdrop was built without its BPF object (AYA_BUILD_SKIP); build it again without")]
+    NoObject,
+    /// EPERM.
+    #[error(
+        "the kernel refuses BPF to this process: run as root, or with the capabilities BPF and PERFMON \
+         (in a container: securityContext.capabilities.add: [BPF, PERFMON])"
+    )]
+    Permission(#[source] anyhow::Error),
+    /// The ring buffer's size.
+    #[error("ring buffer of {size} bytes: {why}")]
+    RingSize {
+        /// As asked.
+        size: u32,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Anything else.
+    #[error("cannot load the BPF programs")]
+    Other(#[source] anyhow::Error),
+}
+
+impl LoadError {
+    fn from_any(e: impl Into<anyhow::Error>) -> Self {
+        let e = e.into();
+        let denied = e.chain().any(|c| {
+            c.downcast_ref::<std::io::Error>()
+                .is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied)
+        });
+        if denied { Self::Permission(e) } else { Self::Other(e) }
+    }
+}
+
+pub use crate::filter::Prefilter;
+
+/// How to load.
+#[derive(Clone, Debug)]
+pub struct ProbeConfig {
+    /// Bytes of the ring buffer; a power of two, at least 64 KiB.
+    pub ring_size: u32,
+    /// What the kernel may turn away.
+    pub prefilter: Prefilter,
+}
+
+impl Default for ProbeConfig {
+    fn default() -> Self {
+        Self { ring_size: 8 * 1024 * 1024, prefilter: Prefilter::default() }
+    }
+}
+
+/// The loaded programs; dropping it detaches them.
+pub struct ProbeSet {
+    ebpf: Ebpf,
+    counters: PerCpuArray<MapData, Slot>,
+    symbol_text: Array<MapData, [u8; symbol::TEXT_MAX]>,
+    reader: Option<RingBuf<MapData>>,
+    /// Runs the kernel had skipped when the hook was detached.
+    missed_at_end: Option<u64>,
+}
+
+impl ProbeSet {
+    /// Loads and attaches; from here on every drop is counted.
+    pub fn attach(kernel: &KernelInfo, config: &ProbeConfig) -> Result<Self, LoadError> {
+        check_ring_size(config.ring_size)?;
+        if OBJECT.is_empty() {
+            return Err(LoadError::NoObject);
+        }
+        let stages = stages(&config.prefilter);
+        let btf = Btf::from_sys_fs().map_err(LoadError::from_any)?;
+        let mut loader = EbpfLoader::new();
+        loader.btf(Some(&btf)).map_max_entries("RECORDS", config.ring_size);
+        for (name, offset) in &kernel.fields {
+            loader.override_global(name, offset, true);
+        }
+        let watermark = config.ring_size / 4;
+        let values: [(&str, u32); 6] = [
+            (knobs::HAVE_REASON, u32::from(kernel.have_reason)),
+            (knobs::THREAD_SIZE, kernel.thread_size),
+            (knobs::TCP_TIME_WAIT, kernel.tcp_time_wait),
+            (knobs::TCP_NEW_SYN_RECV, kernel.tcp_new_syn_recv),
+            (knobs::WATERMARK, watermark),
+            (knobs::FILTER_STAGES, stages),
+        ];
+        for (name, value) in &values {
+            loader.override_global(name, value, true);
+        }
+        let quiet_us = u32::try_from(super::reader::QUIET.as_micros()).unwrap_or(u32::MAX);
+        loader.override_global(knobs::QUIET_US, &quiet_us, true);
+        // Off: the verifier prunes every log statement away.
+        loader.override_global("AYA_LOG_LEVEL", &0u8, false);
+        let mut ebpf = loader.load(OBJECT).map_err(LoadError::from_any)?;
+        fill_filter(&mut ebpf, &config.prefilter, stages).map_err(LoadError::from_any)?;
+        let mut set = Self::take_maps(ebpf)?;
+        set.start(&btf).map_err(LoadError::from_any)?;
+        Ok(set)
+    }
+
+    fn take_maps(mut ebpf: Ebpf) -> Result<Self, LoadError> {
+        let mut take = |name: &str| {
+            ebpf.take_map(name)
+                .ok_or_else(|| LoadError::Other(anyhow::anyhow!("the BPF object has no map {name}")))
+        };
+        let counters = PerCpuArray::try_from(take("COUNTERS")?).map_err(LoadError::from_any)?;
+        let symbol_text = Array::try_from(take("SYMBOL_TEXT")?).map_err(LoadError::from_any)?;
+        let reader = RingBuf::try_from(take("RECORDS")?).map_err(LoadError::from_any)?;
+        Ok(Self { ebpf, counters, symbol_text, reader: Some(reader), missed_at_end: None })
+    }
+
+    fn start(&mut self, btf: &Btf) -> anyhow::Result<()> {
+        let resolver: &mut RawTracePoint = program(&mut self.ebpf, "resolve_symbol")?.try_into()?;
+        resolver.load()?;
+        let hook: &mut BtfTracePoint = program(&mut self.ebpf, "kfree_skb")?.try_into()?;
+        hook.load("kfree_skb", btf)?;
+        hook.attach()?;
+        Ok(())
+    }
+
+    /// The ring buffer, for the one who reads it; `None` the second time.
+    pub fn take_ring(&mut self) -> Option<RingBuf<MapData>> {
+        self.reader.take()
+    }
+
+    /// Exact totals so far.
+    pub fn totals(&self) -> anyhow::Result<Totals> {
+        Ok(Totals { by_reason: counters::read(&self.counters)?, missed: self.missed()? })
+    }
+
+    /// The kernel's `recursion_misses` of the hook, from its fdinfo: runs that it skipped.
+    fn missed(&self) -> anyhow::Result<u64> {
+        if let Some(missed) = self.missed_at_end {
+            return Ok(missed);
+        }
+        let Some(hook) = self.ebpf.program("kfree_skb") else {
+            return Ok(0);
+        };
+        let hook: &BtfTracePoint = hook.try_into()?;
+        let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", hook.fd()?.as_fd_raw()))?;
+        Ok(text
+            .lines()
+            .find_map(|l| l.strip_prefix("recursion_misses:"))
+            .and_then(|v| v.trim().parse().ok())
+            .unwrap_or(0))
+    }
+
+    /// Detaches the hook: no drop is counted from here on. The maps stay.
+    pub fn detach(&mut self) -> anyhow::Result<()> {
+        if self.missed_at_end.is_none() {
+            self.missed_at_end = Some(self.missed()?);
+            let hook: &mut BtfTracePoint = program(&mut self.ebpf, "kfree_skb")?.try_into()?;
+            hook.unload()?;
+        }
+        Ok(())
+    }
+
+    /// The kernel's own text for an instruction address: `symbol+0xoff/0xsize [module]`.
+    pub fn symbol_text(&mut self, address: u64) -> anyhow::Result<String> {
+        let resolver: &mut RawTracePoint = program(&mut self.ebpf, "resolve_symbol")?.try_into()?;
+        let mut options = RawTracePointRunOptions::new();
+        options.args[0] = address;
+        resolver.test_run(options)?;
+        let text = self.symbol_text.get(&0, 0)?;
+        let end = text.iter().position(|b| *b == 0).unwrap_or(text.len());
+        Ok(String::from_utf8_lossy(&text[..end]).into_owned())
+    }
+}
+
+/// `as_raw_fd` through whichever wrapper aya hands out.
+trait FdNumber {
+    fn as_fd_raw(&self) -> i32;
+}
+
+impl<T: std::os::fd::AsFd> FdNumber for T {
+    fn as_fd_raw(&self) -> i32 {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut aya::programs::Program, ProgramError> {
+    ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)
+}
+
+fn check_ring_size(size: u32) -> Result<(), LoadError> {
+    let page = u32::try_from(rustix::param::page_size()).unwrap_or(4096);
+    if !size.is_power_of_two() || size % page != 0 {
+        return Err(LoadError::RingSize { size, why: "the kernel wants a power of two and whole pages" });
+    }
+    if size < MIN_RING {
+        return Err(LoadError::RingSize { size, why: "less than 65536 holds too few records" });
+    }
+    Ok(())
+}
+
+/// Which stages are on. One with more values than its map holds is off: the user's filter decides alone then.
+fn stages(p: &Prefilter) -> u32 {
+    fn bit<T>(values: Option<&Vec<T>>, bit: u32) -> u32 {
+        match values {
+            Some(v) if v.len() <= filter::MAX_ENTRIES as usize => bit,
+            _ => 0,
+        }
+    }
+    bit(p.reasons.as_ref(), filter::REASON)
+        | bit(p.netns.as_ref(), filter::NETNS)
+        | bit(p.interfaces.as_ref(), filter::IFINDEX)
+        | bit(p.protocols.as_ref(), filter::PROTOCOL)
+        | bit(p.prefixes.as_ref(), filter::PREFIX)
+        | bit(p.ports.as_ref(), filter::PORT)
+}
+
+fn fill_filter(ebpf: &mut Ebpf, p: &Prefilter, stages: u32) -> anyhow::Result<()> {
+    let mut fill = |name: &str, stage: u32, keys: Vec<u32>| -> anyhow::Result<()> {
+        if stages & stage != 0 {
+            let map =
+                ebpf.map_mut(name).ok_or_else(|| anyhow::anyhow!("the BPF object has no map {name}"))?;
+            let mut set: HashMap<_, u32, u8> = HashMap::try_from(map)?;
+            for key in keys {
+                set.insert(key, 1, 0)?;
+            }
+        }
+        Ok(())
+    };
+    fill("FILTER_REASONS", filter::REASON, p.reasons.clone().unwrap_or_default())?;
+    fill("FILTER_NETNS", filter::NETNS, p.netns.clone().unwrap_or_default())?;
+    fill("FILTER_IFINDEX", filter::IFINDEX, p.interfaces.clone().unwrap_or_default())?;
+    fill("FILTER_PROTOCOLS", filter::PROTOCOL, widen(p.protocols.as_deref()))?;
+    fill("FILTER_PORTS", filter::PORT, widen(p.ports.as_deref()))?;
+    if stages & filter::PREFIX != 0 {
+        let map = ebpf.map_mut("FILTER_PREFIXES").ok_or_else(|| anyhow::anyhow!("no map FILTER_PREFIXES"))?;
+        let mut trie: LpmTrie<_, [u8; size_of::<PrefixKey>()], u8> = LpmTrie::try_from(map)?;
+        for prefix in p.prefixes.iter().flatten() {
+            trie.insert(&prefix_key(*prefix), 1, 0)?;
+        }
+    }
+    Ok(())
+}
+
+fn widen<T: Copy + Into<u32>>(values: Option<&[T]>) -> Vec<u32> {
+    values.unwrap_or_default().iter().map(|v| (*v).into()).collect()
+}
+
+fn prefix_key(prefix: IpNet) -> Key<[u8; size_of::<PrefixKey>()]> {
+    let mut data = [0; size_of::<PrefixKey>()];
+    match prefix {
+        IpNet::V4(p) => {
+            data[0] = 4;
+            data[4..8].copy_from_slice(&p.network().octets());
+        }
+        IpNet::V6(p) => {
+            data[0] = 6;
+            data[4..].copy_from_slice(&p.network().octets());
+        }
+    }
+    Key::new(PREFIX_BITS_BEFORE_ADDRESS + u32::from(prefix.prefix_len()), data)
+}
