@@ -4,8 +4,6 @@
 
 /// 1 if the tracepoint passes a reason (5.17 and later).
 pub const HAVE_REASON: &str = "HAVE_REASON";
-/// Size of a kernel stack in bytes (`union thread_union`); 0 where unknown: no packet has an owner then.
-pub const THREAD_SIZE: &str = "THREAD_SIZE";
 /// `TCP_TIME_WAIT` of this kernel.
 pub const TCP_TIME_WAIT: &str = "TCP_TIME_WAIT";
 /// `TCP_NEW_SYN_RECV` of this kernel.

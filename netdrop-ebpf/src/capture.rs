@@ -201,12 +201,14 @@ unsafe fn task(r: &mut DropRecord, ctx: u64, has_socket: bool) -> u32 {
         if generated::bpf_get_current_comm(r.comm.as_mut_ptr().cast(), 16) != 0 {
             r.comm = [0; 16];
         }
-        if THREAD_SIZE.load() == 0 || !present(TASK_STACK.load()) || !present(TASK_FLAGS.load()) {
+        if !present(TASK_STACK.load()) || !present(TASK_FLAGS.load()) {
             return 0;
         }
         let task: Ptr = generated::bpf_get_current_task_btf().cast_const().cast();
         let stack: u64 = read::typed(task, TASK_STACK.load());
-        let on_stack = ctx.wrapping_sub(stack) < u64::from(THREAD_SIZE.load());
+        // The registers saved at system call entry lie at the very top of the stack.
+        let top = generated::bpf_task_pt_regs(task.cast_mut().cast()) as u64;
+        let on_stack = ctx >= stack && ctx < top;
         let kernel_thread = read::typed::<u32>(task, TASK_FLAGS.load()) & PF_KTHREAD != 0;
         match (on_stack && !kernel_thread, has_socket) {
             (true, true) => flag::TASK_CONTEXT | flag::OWNER,

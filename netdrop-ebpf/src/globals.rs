@@ -25,7 +25,6 @@ macro_rules! knobs {
 }
 knobs! {
     HAVE_REASON = 0,
-    THREAD_SIZE = 0,
     TCP_TIME_WAIT = 0,
     TCP_NEW_SYN_RECV = 0,
     WATERMARK = 1_048_576,

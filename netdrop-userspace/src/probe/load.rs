@@ -99,9 +99,8 @@ impl ProbeSet {
             loader.override_global(name, offset, true);
         }
         let watermark = config.ring_size / 4;
-        let values: [(&str, u32); 6] = [
+        let values: [(&str, u32); 5] = [
             (knobs::HAVE_REASON, u32::from(kernel.have_reason)),
-            (knobs::THREAD_SIZE, kernel.thread_size),
             (knobs::TCP_TIME_WAIT, kernel.tcp_time_wait),
             (knobs::TCP_NEW_SYN_RECV, kernel.tcp_new_syn_recv),
             (knobs::WATERMARK, watermark),

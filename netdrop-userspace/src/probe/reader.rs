@@ -90,7 +90,7 @@ impl Reader {
     /// Asks the thread to read to the end of the buffer and finish.
     pub fn stop(&self) {
         // An eventfd takes a write of 8 bytes unless its counter is full, and then the thread is awake anyway.
-        drop(rustix::io::write(&self.stop, &1u64.to_ne_bytes()));
+        let _ = rustix::io::write(&self.stop, &1u64.to_ne_bytes());
     }
 }
 
