@@ -3,6 +3,7 @@
 mod endpoint;
 pub mod hubble;
 mod lost;
+mod nearest;
 mod packet;
 mod reason;
 mod status;
@@ -14,10 +15,12 @@ use jiff::Timestamp;
 
 pub use endpoint::{Endpoint, EndpointInfo, Identity, ServiceName, Workload};
 pub use lost::{LostEvents, LostSource};
+pub use nearest::{event_type, nearest};
 pub use packet::{Arp, Ethernet, Fragment, IcmpMessage, Inner, Ip, L4, Packet, ParseProblem, TcpFlags, Vlan};
 pub use reason::{DropReason, DropSite};
 pub use status::{NodeState, NodeStatus};
-pub use summary::summary;
+pub(crate) use summary::{arp_text, inner_text};
+pub use summary::{summary, write_summary};
 
 /// One item of a stream of observations.
 #[derive(Clone, Debug, PartialEq)]
