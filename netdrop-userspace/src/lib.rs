@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod cli;
+pub mod clock;
 pub mod decode;
 pub mod enrich;
 pub mod filter;

@@ -1,6 +1,7 @@
 //! Plain domain types: what netdrop observes. No aya, no protobuf, no printing.
 
 mod endpoint;
+mod extension;
 pub mod hubble;
 mod lost;
 mod nearest;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 pub use endpoint::{Endpoint, EndpointInfo, Identity, ServiceName, Workload};
+pub use extension::{Value, apply_extension, extension};
 pub use lost::{LostEvents, LostSource};
 pub use nearest::{event_type, nearest};
 pub use packet::{Arp, Ethernet, Fragment, IcmpMessage, Inner, Ip, L4, Packet, ParseProblem, TcpFlags, Vlan};

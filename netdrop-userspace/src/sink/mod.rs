@@ -1,8 +1,22 @@
-//! Where observations go.
+//! Where observations go: Hubble's formats, to any `impl Write`.
+
+mod color;
+mod columns;
+mod compact;
+mod dict;
+mod escape;
+mod json;
+mod table;
+mod time;
 
 use std::io;
 
-use crate::flow::Observation;
+use crate::flow::{NodeState, Observation};
+
+pub use color::{ColorWhen, Painter};
+pub use escape::escape;
+pub use json::write_json;
+pub use time::{TIME_FORMATS, TimeFormat};
 
 /// Takes observations; writes to any `impl Write`.
 pub trait Sink {
@@ -10,4 +24,121 @@ pub trait Sink {
     fn write(&mut self, observation: &Observation) -> io::Result<()>;
     /// Brings what was written to its reader.
     fn flush(&mut self) -> io::Result<()>;
+    /// Writes what waits for the end (a table).
+    fn finish(&mut self) -> io::Result<()> {
+        self.flush()
+    }
 }
+
+/// Hubble's output formats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// A line a flow, for people.
+    #[default]
+    Compact,
+    /// Keys and values, for people.
+    Dict,
+    /// `GetFlowsResponse` as JSON, a line each.
+    Json,
+    /// Aligned columns, printed at the end.
+    Table,
+}
+
+impl Format {
+    /// By the name that `--output` takes.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "compact" => Self::Compact,
+            "dict" => Self::Dict,
+            "json" | "jsonpb" => Self::Json,
+            "table" | "tab" => Self::Table,
+            _ => return None,
+        })
+    }
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PrintOptions {
+    /// Which format.
+    pub format: Format,
+    /// How times look in text formats.
+    pub time_format: TimeFormat,
+    /// Colours, in compact and dict.
+    pub color: bool,
+    /// Addresses in place of names.
+    pub numeric: bool,
+    /// Name the node that saw the flow.
+    pub print_node_name: bool,
+}
+
+/// One of the printers: observations to `out`, the state of nodes to `err`.
+pub struct Printer<W: io::Write, E> {
+    options: PrintOptions,
+    out: Out<W>,
+    err: E,
+    line: String,
+    records: u64,
+}
+
+enum Out<W: io::Write> {
+    Plain(W),
+    Table(table::Table<W>),
+}
+
+impl<W: io::Write, E: io::Write> Printer<W, E> {
+    /// Prints to `out`, and nodes' troubles to `err`.
+    pub fn new(options: PrintOptions, out: W, err: E) -> Self {
+        let out = match options.format {
+            Format::Table => Out::Table(table::Table::new(out, options)),
+            _ => Out::Plain(out),
+        };
+        Self { options, out, err, line: String::with_capacity(1024), records: 0 }
+    }
+}
+
+impl<W: io::Write, E: io::Write> Sink for Printer<W, E> {
+    fn write(&mut self, observation: &Observation) -> io::Result<()> {
+        self.line.clear();
+        if let Observation::Status(status) = observation {
+            // Only trouble is news; the client keeps the rest for its debug log.
+            if self.options.format != Format::Json
+                && !matches!(status.state, NodeState::Unavailable | NodeState::Error)
+            {
+                return Ok(());
+            }
+        }
+        match (self.options.format, &mut self.out) {
+            (_, Out::Table(table)) if !matches!(observation, Observation::Status(_)) => {
+                return table.write(observation);
+            }
+            (Format::Json, _) => write_json(observation, &mut self.line),
+            (Format::Dict, _) => dict::write(observation, &self.options, self.records, &mut self.line),
+            _ => compact::write(observation, &self.options, &mut self.line),
+        }
+        match (observation, &mut self.out) {
+            (Observation::Status(_), _) | (_, Out::Table(_)) => self.err.write_all(self.line.as_bytes()),
+            (_, Out::Plain(out)) => {
+                self.records += 1;
+                out.write_all(self.line.as_bytes())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.out {
+            Out::Plain(out) => out.flush(),
+            Out::Table(_) => Ok(()),
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        match &mut self.out {
+            Out::Plain(out) => out.flush(),
+            Out::Table(table) => table.finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! What the text formats share: names, types, verdicts.
+//!
+//! Behaviour of Hubble's client 1.19.4 (hubble/pkg/printer), which prints the same flows the same way.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use super::escape::push as push_escaped;
+use super::{Painter, PrintOptions};
+use crate::flow::{
+    Endpoint, Flow, Identity, LostEvents, ServiceName, TrafficDirection, Verdict, hubble, write_summary,
+};
+
+/// An end's names and address, as one side of a flow.
+struct Side<'a> {
+    address: IpAddr,
+    port: Option<u16>,
+    endpoint: &'a Endpoint,
+    service: Option<&'a ServiceName>,
+    names: &'a [std::sync::Arc<str>],
+}
+
+pub(super) fn source(flow: &Flow, options: &PrintOptions, out: &mut String) {
+    host(flow, options, true, out);
+}
+
+pub(super) fn destination(flow: &Flow, options: &PrintOptions, out: &mut String) {
+    host(flow, options, false, out);
+}
+
+fn host(flow: &Flow, options: &PrintOptions, is_source: bool, out: &mut String) {
+    let painter = Painter(options.color);
+    let Some(ip) = flow.packet.ip else {
+        if let Some(eth) = flow.packet.ethernet {
+            painter.host(out, |out| mac(if is_source { eth.source } else { eth.destination }, out));
+        }
+        return;
+    };
+    let ports = flow.packet.l4.and_then(|l4| l4.ports());
+    let side = if is_source {
+        Side {
+            address: ip.source,
+            port: ports.map(|p| p.0),
+            endpoint: &flow.source,
+            service: flow.source_service.as_deref(),
+            names: &flow.source_names,
+        }
+    } else {
+        Side {
+            address: ip.destination,
+            port: ports.map(|p| p.1),
+            endpoint: &flow.destination,
+            service: flow.destination_service.as_deref(),
+            names: &flow.destination_names,
+        }
+    };
+    painter.host(out, |out| side.write(options, painter, out));
+}
+
+impl Side<'_> {
+    fn write(&self, options: &PrintOptions, painter: Painter, out: &mut String) {
+        let port = self.port.filter(|p| *p != 0);
+        if options.numeric || !self.name(out) {
+            match (self.address, port) {
+                (IpAddr::V6(a), Some(_)) => put(out, format_args!("[{a}]")),
+                (a, _) => put(out, format_args!("{a}")),
+            }
+        }
+        if let Some(port) = port {
+            out.push(':');
+            painter.port(out, |out| put(out, format_args!("{port}")));
+        }
+    }
+
+    /// Pod, else service, else DNS names; whether there was one.
+    fn name(&self, out: &mut String) -> bool {
+        let namespace = self.service.map_or_else(|| self.endpoint.namespace(), |s| &s.namespace);
+        let pod = self.endpoint.pod_name();
+        let name = if pod.is_empty() { self.service.map_or("", |s| &s.name) } else { pod };
+        if !name.is_empty() {
+            if !namespace.is_empty() {
+                push_escaped(namespace, out);
+                out.push('/');
+            }
+            push_escaped(name, out);
+            return true;
+        }
+        for (i, name) in self.names.iter().enumerate() {
+            if i > 0 {
+                out.push(',');
+            }
+            push_escaped(name, out);
+        }
+        !self.names.is_empty()
+    }
+}
+
+pub(super) fn identity(identity: Identity, painter: Painter, out: &mut String) {
+    painter.identity(out, |out| match identity.reserved_name() {
+        Some(name) => put(out, format_args!("({name})")),
+        None => put(out, format_args!("(ID:{})", identity.0)),
+    });
+}
+
+const TRACE_POINTS: [&str; 14] = [
+    "to-endpoint",
+    "to-proxy",
+    "to-host",
+    "to-stack",
+    "to-overlay",
+    "from-endpoint",
+    "from-proxy",
+    "from-host",
+    "from-stack",
+    "from-overlay",
+    "from-network",
+    "to-network",
+    "from-crypto",
+    "to-crypto",
+];
+
+/// The TYPE column. The client cuts the sub type to eight bits.
+pub(super) fn kind(flow: &Flow, out: &mut String) {
+    let event = flow.event_type;
+    let number = event.sub_type.to_le_bytes()[0];
+    let text = match event.kind {
+        1 => hubble::drop_type_text(number),
+        4 => TRACE_POINTS.get(usize::from(number)).copied(),
+        5 => {
+            put(out, format_args!("policy-verdict:none {}", direction(flow.direction)));
+            return;
+        }
+        _ => Some("UNKNOWN"),
+    };
+    match text {
+        Some(text) => out.push_str(text),
+        None if event.kind == 1 => put(out, format_args!("{number}, 0")),
+        None => put(out, format_args!("{number}")),
+    }
+}
+
+pub(super) fn direction(direction: TrafficDirection) -> &'static str {
+    match direction {
+        TrafficDirection::Unknown => "TRAFFIC_DIRECTION_UNKNOWN",
+        TrafficDirection::Ingress => "INGRESS",
+        TrafficDirection::Egress => "EGRESS",
+    }
+}
+
+pub(super) fn verdict(flow: &Flow, painter: Painter, out: &mut String) {
+    let policy = flow.event_type.kind == 5;
+    let text = match flow.verdict {
+        Verdict::Forwarded | Verdict::Redirected if policy => "ALLOWED",
+        Verdict::Dropped | Verdict::Error if policy => "DENIED",
+        Verdict::Audit if policy => "AUDITED",
+        v => v.name(),
+    };
+    painter.verdict(flow.verdict, out, |out| out.push_str(text));
+}
+
+pub(super) fn summary(flow: &Flow, out: &mut String) {
+    let start = out.len();
+    write_summary(flow, out);
+    if let std::borrow::Cow::Owned(safe) = super::escape(&out[start..]) {
+        out.truncate(start);
+        out.push_str(&safe);
+    }
+}
+
+pub(super) fn mac(m: [u8; 6], out: &mut String) {
+    let [a, b, c, d, e, f] = m;
+    put(out, format_args!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"));
+}
+
+/// `CPU(3) - 42`, as dict and table say it.
+pub(super) fn lost(lost: &LostEvents, options: &PrintOptions, out: &mut String) {
+    put(out, format_args!("CPU({}) - {}", lost.cpu.unwrap_or(0), lost.count));
+    span(lost, options, out);
+}
+
+/// ` (first: T, last: T)`, where both are known.
+pub(super) fn span(lost: &LostEvents, options: &PrintOptions, out: &mut String) {
+    if let (Some(first), Some(last)) = (lost.first, lost.last) {
+        out.push_str(" (first: ");
+        options.time_format.write(first, out);
+        out.push_str(", last: ");
+        options.time_format.write(last, out);
+        out.push(')');
+    }
+}
+
+/// Node names, as many as go into 50 characters.
+pub(super) fn nodes(names: &[std::sync::Arc<str>], out: &mut String) {
+    let mut length = 0;
+    for (i, name) in names.iter().enumerate() {
+        length += name.len() + 2;
+        if length > 50 && i > 0 {
+            put(out, format_args!(" (and {} more)", names.len() - i));
+            return;
+        }
+        if i > 0 {
+            out.push_str(", ");
+        }
+        push_escaped(name, out);
+    }
+}
+
+pub(super) fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a String does not fail.
+    let _ = out.write_fmt(text);
+}

@@ -1,0 +1,347 @@
+//! `json`: one `GetFlowsResponse` a line, as protojson writes it with proto names.
+//!
+//! Straight from the domain types, without a tree in between: fields in the order of their declaration, what is unset left out,
+//! 64-bit numbers as text, `<`, `>` and `&` escaped as Go does.
+
+use std::fmt::Write as _;
+
+use super::columns::{self, put};
+use super::time;
+use crate::flow::{
+    Endpoint, Flow, L4, LostEvents, NodeStatus, Observation, Packet, ServiceName, TcpFlags, TrafficDirection,
+    Value, Verdict, extension, hubble, write_summary,
+};
+
+/// Appends one line.
+pub fn write_json(observation: &Observation, out: &mut String) {
+    let mut top = Object::open(out);
+    let (node, time) = match observation {
+        Observation::Flow(f) => {
+            top.object("flow", |o| flow(f, o));
+            (f.node_name.as_deref(), f.time)
+        }
+        Observation::Lost(l) => {
+            top.object("lost_events", |o| lost(l, o));
+            (l.node_name.as_deref(), l.time)
+        }
+        Observation::Status(s) => {
+            top.object("node_status", |o| status(s, o));
+            (s.reporter.as_deref(), s.time)
+        }
+    };
+    top.text("node_name", node.unwrap_or(""));
+    top.time("time", time);
+    top.close();
+    out.push('\n');
+}
+
+/// An object being written; a field with the default value of its type is left out.
+struct Object<'a> {
+    out: &'a mut String,
+    empty: bool,
+}
+
+impl<'a> Object<'a> {
+    fn open(out: &'a mut String) -> Self {
+        out.push('{');
+        Self { out, empty: true }
+    }
+
+    fn close(self) {
+        self.out.push('}');
+    }
+
+    fn key(&mut self, key: &str) {
+        if !self.empty {
+            self.out.push(',');
+        }
+        self.empty = false;
+        put(self.out, format_args!("\"{key}\":"));
+    }
+
+    fn object(&mut self, key: &str, write: impl FnOnce(&mut Object<'_>)) {
+        self.key(key);
+        let mut inner = Object::open(self.out);
+        write(&mut inner);
+        inner.close();
+    }
+
+    fn text(&mut self, key: &str, text: &str) {
+        if !text.is_empty() {
+            self.key(key);
+            string(text, self.out);
+        }
+    }
+
+    fn number(&mut self, key: &str, number: impl Into<i64>) {
+        let number = number.into();
+        if number != 0 {
+            self.key(key);
+            put(self.out, format_args!("{number}"));
+        }
+    }
+
+    fn long(&mut self, key: &str, number: u64) {
+        if number != 0 {
+            self.key(key);
+            put(self.out, format_args!("\"{number}\""));
+        }
+    }
+
+    fn bare(&mut self, key: &str, text: std::fmt::Arguments<'_>) {
+        self.key(key);
+        put(self.out, text);
+    }
+
+    fn time(&mut self, key: &str, at: jiff::Timestamp) {
+        self.key(key);
+        self.out.push('"');
+        time::write_json(at, self.out);
+        self.out.push('"');
+    }
+
+    fn list<T>(&mut self, key: &str, items: &[T], mut write: impl FnMut(&T, &mut String)) {
+        if items.is_empty() {
+            return;
+        }
+        self.key(key);
+        self.out.push('[');
+        for (i, item) in items.iter().enumerate() {
+            if i > 0 {
+                self.out.push(',');
+            }
+            write(item, self.out);
+        }
+        self.out.push(']');
+    }
+}
+
+fn string(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => put(out, format_args!("\\u{:04x}", c as u32)),
+            c if (c as u32) < 0x20 => put(out, format_args!("\\u{:04x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+fn flow(f: &Flow, o: &mut Object<'_>) {
+    o.time("time", f.time);
+    if let Some(uuid) = f.uuid {
+        o.bare("uuid", format_args!("\"{uuid}\""));
+    }
+    if f.verdict != Verdict::Unknown {
+        o.text("verdict", f.verdict.name());
+    }
+    o.number("drop_reason", f.drop_reason_desc);
+    packet(&f.packet, o);
+    endpoint("source", &f.source, o);
+    endpoint("destination", &f.destination, o);
+    if f.packet.ip.is_some() || f.packet.ethernet.is_some() {
+        o.text("Type", "L3_L4");
+    }
+    o.text("node_name", f.node_name.as_deref().unwrap_or(""));
+    o.list("source_names", &f.source_names, |n, out| string(n, out));
+    o.list("destination_names", &f.destination_names, |n, out| string(n, out));
+    if f.event_type != crate::flow::EventType::default() {
+        o.object("event_type", |o| {
+            o.number("type", f.event_type.kind);
+            o.number("sub_type", f.event_type.sub_type);
+        });
+    }
+    service("source_service", f.source_service.as_deref(), o);
+    service("destination_service", f.destination_service.as_deref(), o);
+    if f.direction != TrafficDirection::Unknown {
+        o.text("traffic_direction", columns::direction(f.direction));
+    }
+    match hubble::drop_reason_name(f.drop_reason_desc) {
+        Some(name) if f.drop_reason_desc != 0 => o.text("drop_reason_desc", name),
+        _ => o.number("drop_reason_desc", f.drop_reason_desc),
+    }
+    if let Some(reply) = f.is_reply {
+        o.bare("is_reply", format_args!("{reply}"));
+    }
+    if let Some(interface) = &f.interface {
+        o.object("interface", |o| {
+            o.number("index", interface.index);
+            o.text("name", interface.name.as_deref().unwrap_or(""));
+        });
+    }
+    o.long("cgroup_id", f.cgroup_id.unwrap_or(0));
+    summary_field(f, o);
+    extensions(f, o);
+}
+
+fn summary_field(f: &Flow, o: &mut Object<'_>) {
+    let mut summary = String::new();
+    write_summary(f, &mut summary);
+    o.text("Summary", &summary);
+}
+
+fn packet(p: &Packet, o: &mut Object<'_>) {
+    if let Some(eth) = p.ethernet {
+        o.object("ethernet", |o| {
+            for (key, mac) in [("source", eth.source), ("destination", eth.destination)] {
+                o.key(key);
+                o.out.push('"');
+                columns::mac(mac, o.out);
+                o.out.push('"');
+            }
+        });
+    }
+    if let Some(ip) = p.ip {
+        o.object("IP", |o| {
+            o.bare("source", format_args!("\"{}\"", ip.source));
+            o.bare("destination", format_args!("\"{}\"", ip.destination));
+            o.text("ipVersion", if ip.source.is_ipv4() { "IPv4" } else { "IPv6" });
+        });
+    }
+    if let Some(l4) = p.l4 {
+        o.object("l4", |o| transport(l4, o));
+    }
+}
+
+fn transport(l4: L4, o: &mut Object<'_>) {
+    let ports = |o: &mut Object<'_>| {
+        if let Some((source, destination)) = l4.ports() {
+            o.number("source_port", source);
+            o.number("destination_port", destination);
+        }
+    };
+    match l4 {
+        L4::Tcp { flags, .. } => o.object("TCP", |o| {
+            ports(o);
+            o.object("flags", |o| tcp_flags(flags, o));
+        }),
+        L4::Udp { .. } => o.object("UDP", ports),
+        L4::Sctp { .. } => o.object("SCTP", ports),
+        L4::Icmpv4(m) | L4::Icmpv6(m) => {
+            let key = if matches!(l4, L4::Icmpv4(_)) { "ICMPv4" } else { "ICMPv6" };
+            o.object(key, |o| {
+                o.number("type", m.kind);
+                o.number("code", m.code);
+            });
+        }
+        L4::Vrrp { kind, vrid, priority } => o.object("VRRP", |o| {
+            o.number("type", kind);
+            o.number("vrid", vrid);
+            o.number("priority", priority);
+        }),
+        L4::Igmp { kind, group } => o.object("IGMP", |o| {
+            o.number("type", kind);
+            o.bare("group_address", format_args!("\"{group}\""));
+        }),
+    }
+}
+
+/// In the order of the message's fields, which is the order of the bits.
+fn tcp_flags(flags: TcpFlags, o: &mut Object<'_>) {
+    for (bit, name) in [
+        (1, "FIN"),
+        (2, "SYN"),
+        (4, "RST"),
+        (8, "PSH"),
+        (16, "ACK"),
+        (32, "URG"),
+        (64, "ECE"),
+        (128, "CWR"),
+        (256, "NS"),
+    ] {
+        if flags.contains(TcpFlags(bit)) {
+            o.bare(name, format_args!("true"));
+        }
+    }
+}
+
+fn endpoint(key: &str, e: &Endpoint, o: &mut Object<'_>) {
+    if *e == Endpoint::default() {
+        return;
+    }
+    o.object(key, |o| {
+        o.number("ID", e.id);
+        o.number("identity", e.identity.0);
+        o.text("namespace", e.namespace());
+        o.list("labels", e.labels(), |l, out| string(l, out));
+        o.text("pod_name", e.pod_name());
+        o.list("workloads", e.workloads(), |w, out| {
+            let mut o = Object::open(out);
+            o.text("name", &w.name);
+            o.text("kind", &w.kind);
+            o.close();
+        });
+    });
+}
+
+fn service(key: &str, s: Option<&ServiceName>, o: &mut Object<'_>) {
+    if let Some(s) = s {
+        o.object(key, |o| {
+            o.text("name", &s.name);
+            o.text("namespace", &s.namespace);
+        });
+    }
+}
+
+fn extensions(f: &Flow, o: &mut Object<'_>) {
+    let mut any = false;
+    let out = &mut *o.out;
+    let start = out.len();
+    if !o.empty {
+        out.push(',');
+    }
+    out.push_str("\"extensions\":{\"@type\":\"type.googleapis.com/google.protobuf.Struct\",\"value\":{");
+    extension(f, &mut |key, value| {
+        if any {
+            out.push(',');
+        }
+        any = true;
+        let _ = match value {
+            Value::Text(text) => {
+                let _ = write!(out, "\"{key}\":");
+                string(&text, out);
+                Ok(())
+            }
+            Value::Number(n) => write!(out, "\"{key}\":{n}"),
+            Value::Bool(b) => write!(out, "\"{key}\":{b}"),
+        };
+    });
+    if any {
+        out.push_str("}}");
+        o.empty = false;
+    } else {
+        out.truncate(start);
+    }
+}
+
+fn lost(l: &LostEvents, o: &mut Object<'_>) {
+    if l.source != crate::flow::LostSource::Unknown {
+        o.text("source", l.source.name());
+    }
+    o.long("num_events_lost", l.count);
+    if let Some(cpu) = l.cpu {
+        o.bare("cpu", format_args!("{cpu}"));
+    }
+    if let Some(first) = l.first {
+        o.time("first", first);
+    }
+    if let Some(last) = l.last {
+        o.time("last", last);
+    }
+}
+
+fn status(s: &NodeStatus, o: &mut Object<'_>) {
+    if s.state != crate::flow::NodeState::Unknown {
+        o.text("state_change", s.state.name());
+    }
+    o.list("node_names", &s.nodes, |n, out| string(n, out));
+    o.text("message", &s.message);
+}
