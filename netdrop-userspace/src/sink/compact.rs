@@ -56,7 +56,6 @@ fn flow(flow: &Flow, options: &PrintOptions, out: &mut String) {
 
 fn lost(lost: &LostEvents, options: &PrintOptions, out: &mut String) {
     options.time_format.write(lost.time, out);
-    node(lost.node_name.as_deref(), options, out);
     put(
         out,
         format_args!(" EVENTS LOST: {} CPU({}) {}", lost.source.name(), lost.cpu.unwrap_or(0), lost.count),

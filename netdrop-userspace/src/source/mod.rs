@@ -8,4 +8,9 @@ pub trait Source {
     /// Waits for the next observations and appends them to `batch`. `Ok(false)`: the stream has ended, nothing was appended.
     /// Must be safe to cancel: a dropped call loses nothing.
     async fn next(&mut self, batch: &mut Vec<Observation>) -> anyhow::Result<bool>;
+
+    /// Asks the stream to end. `true`: what is under way can still be had from [`Source::next`], which then ends by itself.
+    fn stop(&mut self) -> anyhow::Result<bool> {
+        Ok(false)
+    }
 }
