@@ -1,0 +1,147 @@
+//! The facts about the running kernel that loading the BPF programs needs, gathered once.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::{Btf, Reasons, fields};
+
+/// What the loader and the decoder must know about the running kernel.
+#[derive(Clone, Debug)]
+pub struct KernelInfo {
+    /// `uname -r`.
+    pub release: String,
+    /// Offset of every row of the table of kernel fields: (global, bytes or `ABSENT`).
+    pub fields: Vec<(&'static str, u32)>,
+    /// Names of drop reasons.
+    pub reasons: Arc<Reasons>,
+    /// Whether `kfree_skb` passes a reason (5.17 and later).
+    pub have_reason: bool,
+    /// Arguments of the `kfree_skb` tracepoint: 2 before 5.17, 3 before 6.11, then 4.
+    pub kfree_skb_args: usize,
+    /// Bytes of a kernel stack; 0 where unknown, and no packet has an owner then.
+    pub thread_size: u32,
+    /// `TCP_TIME_WAIT`.
+    pub tcp_time_wait: u32,
+    /// `TCP_NEW_SYN_RECV`.
+    pub tcp_new_syn_recv: u32,
+}
+
+impl KernelInfo {
+    /// Reads the running kernel.
+    ///
+    /// # Errors
+    ///
+    /// One clear error where BTF is missing or can't be read, or where a struct lacks a field that netdrop needs.
+    pub fn load() -> anyhow::Result<Self> {
+        Self::load_from(Path::new("/"))
+    }
+
+    /// Reads a kernel whose `/sys` and `/proc` lie below `root`.
+    pub fn load_from(root: &Path) -> anyhow::Result<Self> {
+        let btf = Arc::new(Btf::vmlinux(root)?);
+        let release = release(root)?;
+        let arguments = btf.tracepoint_arguments("kfree_skb").with_context(|| {
+            format!("kernel {release} has no tracepoint kfree_skb in its BTF; it needs CONFIG_BPF_EVENTS=y")
+        })?;
+        Ok(Self {
+            fields: fields::resolve(&btf).with_context(|| format!("kernel {release} does not fit"))?,
+            reasons: Arc::new(Reasons::load(root, &btf)),
+            have_reason: passes_reason(&btf, &arguments),
+            kfree_skb_args: arguments.len(),
+            thread_size: thread_size(&btf).or_else(|| thread_size_in_use(root)).unwrap_or(0),
+            tcp_time_wait: tcp_state(&btf, "TCP_TIME_WAIT")?,
+            tcp_new_syn_recv: tcp_state(&btf, "TCP_NEW_SYN_RECV")?,
+            release,
+        })
+    }
+}
+
+/// `uname -r` as procfs below `root` tells it.
+pub fn release(root: &Path) -> anyhow::Result<String> {
+    let path = root.join("proc/sys/kernel/osrelease");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+    Ok(text.trim().to_owned())
+}
+
+/// Whether the third argument of `kfree_skb` is the reason.
+pub(super) fn passes_reason(btf: &Btf, arguments: &[u32]) -> bool {
+    arguments.get(2).is_some_and(|id| btf.target_name(*id) == "skb_drop_reason")
+}
+
+fn tcp_state(btf: &Btf, name: &str) -> anyhow::Result<u32> {
+    let value = btf.enum_value(name).with_context(|| format!("the kernel's BTF does not name {name}"))?;
+    u32::try_from(value).with_context(|| format!("{name} is {value}"))
+}
+
+/// `THREAD_SIZE`, the bytes of a kernel stack, from BTF.
+///
+/// `union thread_union` holds exactly one stack, but many builds leave it out of BTF. On x86-64 `struct irq_stack` has the same
+/// size: both are a page shifted by 2 + KASAN_STACK_ORDER (arch/x86/include/asm/page_64_types.h).
+pub fn thread_size(btf: &Btf) -> Option<u32> {
+    let size = |name| btf.named(name).find_map(|t| btf.size_of(t.id)).filter(|s| s.is_power_of_two());
+    let of_irq = || if cfg!(target_arch = "x86_64") { size("irq_stack") } else { None };
+    size("thread_union").or_else(of_irq)
+}
+
+/// `THREAD_SIZE` from what stacks take up: `KernelStack` of /proc/meminfo over the number of threads of /proc/loadavg.
+///
+/// A stack is a power of two; the quotient is off by threads that come or go between the two reads, so it must lie within a
+/// fifth of one. Otherwise unknown.
+fn thread_size_in_use(root: &Path) -> Option<u32> {
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).ok();
+    stack_of(&read("proc/meminfo")?, &read("proc/loadavg")?)
+}
+
+fn stack_of(meminfo: &str, loadavg: &str) -> Option<u32> {
+    let line = meminfo.lines().find_map(|l| l.strip_prefix("KernelStack:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    let threads: u64 = loadavg.split(' ').nth(3)?.split('/').nth(1)?.parse().ok()?;
+    let each = kib.checked_mul(1024)?.checked_div(threads)?;
+    let size = (12..=16).map(|bits| 1_u64 << bits).find(|size| size.abs_diff(each) * 5 <= *size)?;
+    u32::try_from(size).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_running_kernel_is_known() {
+        let info = KernelInfo::load().unwrap();
+        assert_eq!(info.release, std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap().trim());
+        assert_eq!(info.fields.len(), netdrop_common::fields::KERNEL_FIELDS.len());
+        assert_eq!(info.have_reason, info.kfree_skb_args >= 3);
+        assert_eq!(info.have_reason, !info.reasons.is_empty());
+        // ABI: include/uapi/linux/bpf.h repeats them as BPF_TCP_*.
+        assert_eq!((info.tcp_time_wait, info.tcp_new_syn_recv), (6, 12));
+    }
+
+    #[test]
+    fn both_ways_to_the_stack_size_agree() {
+        let btf = Btf::vmlinux(Path::new("/")).unwrap();
+        let (types, use_) = (thread_size(&btf), thread_size_in_use(Path::new("/")));
+        assert!(types.is_some() || use_.is_some());
+        if let (Some(types), Some(use_)) = (types, use_) {
+            assert_eq!(types, use_);
+        }
+    }
+
+    #[test]
+    fn a_stack_size_that_is_not_clear_is_unknown() {
+        let meminfo = |kib| format!("MemTotal: 1 kB\nKernelStack: {kib} kB\n");
+        assert_eq!(stack_of(&meminfo(1504), "0.0 0.0 0.0 1/93 7951"), Some(16384));
+        assert_eq!(stack_of(&meminfo(740), "0.0 0.0 0.0 1/93 7951"), Some(8192));
+        assert_eq!(stack_of(&meminfo(1116), "0.0 0.0 0.0 1/93 7951"), None);
+        assert_eq!(stack_of(&meminfo(1116), "0.0 0.0 0.0 1/0 7951"), None);
+        assert_eq!(stack_of("", ""), None);
+    }
+
+    #[test]
+    fn no_btf_is_one_clear_error() {
+        let root = tempfile::tempdir().unwrap();
+        let error = format!("{:#}", KernelInfo::load_from(root.path()).unwrap_err());
+        assert!(error.contains("this kernel has no BTF"), "{error}");
+    }
+}
