@@ -9,6 +9,8 @@ use crate::flow::DropReason;
 
 /// `SKB_DROP_REASON_SUBSYS_SHIFT` (include/net/dropreason.h, 6.4): the subsystem lies above.
 const SUBSYS_SHIFT: u32 = 16;
+/// What the kernel's own names begin with and netdrop's don't.
+const PREFIX: &str = "SKB_DROP_REASON_";
 /// Most names of unknown codes kept; a kernel has a handful at most.
 const UNKNOWN_MAX: usize = 1024;
 
@@ -98,8 +100,9 @@ impl Reasons {
     /// The code of a name in any case, with or without `SKB_DROP_REASON_`; also of a `SUBSYS:NUMBER`.
     pub fn code(&self, name: &str) -> Option<u32> {
         let wanted = bare_name(name);
-        if let Some(code) = self.by_name.get(wanted.as_str()) {
-            return Some(*code);
+        let of_name = |name: &str| self.by_name.get(name).copied();
+        if let Some(code) = of_name(&wanted).or_else(|| of_name(wanted.strip_prefix("SKB_")?)) {
+            return Some(code);
         }
         let (subsystem, number) = wanted.split_once(':')?;
         let number = number.parse::<u16>().ok()?;
@@ -137,9 +140,10 @@ impl Reasons {
     }
 }
 
-/// A reason's name as netdrop shows it: upper case, without `SKB_DROP_REASON_` or `SKB_`.
+/// A reason's name as netdrop shows it: upper case, without `SKB_DROP_REASON_`.
 pub fn bare_name(name: &str) -> String {
-    core_name(&name.trim().to_ascii_uppercase()).to_owned()
+    let name = name.trim().to_ascii_uppercase();
+    name.strip_prefix(PREFIX).unwrap_or(&name).to_owned()
 }
 
 /// The candidate with the fewest edits from `wanted`; `None` where even that needs more than a third of the letters.
@@ -167,7 +171,7 @@ fn edits(a: &str, b: &str) -> usize {
 
 /// `SKB_DROP_REASON_NO_SOCKET` to `NO_SOCKET`, `SKB_CONSUMED` to `CONSUMED`.
 fn core_name(name: &str) -> &str {
-    name.strip_prefix("SKB_DROP_REASON_").or_else(|| name.strip_prefix("SKB_")).unwrap_or(name)
+    name.strip_prefix(PREFIX).or_else(|| name.strip_prefix("SKB_")).unwrap_or(name)
 }
 
 /// Enumerators that end or mask the list and are never a reason.

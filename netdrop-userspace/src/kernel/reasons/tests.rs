@@ -63,6 +63,7 @@ fn an_unknown_code_is_a_subsystem_and_a_number_and_is_made_once() {
     assert_eq!(reasons.code("core:9999"), Some(9999));
     assert_eq!(reasons.code("42:7"), Some(42 << 16 | 7));
     assert_eq!(reasons.code("42:70000"), None);
+    assert_eq!(reasons.code("SKB_CONSUMED"), reasons.code("consumed"));
     let openvswitch = reasons.code("OPENVSWITCH:3").unwrap();
     assert_eq!(&*reasons.name(openvswitch).name, "OPENVSWITCH:3");
 }
