@@ -50,7 +50,7 @@ impl KernelInfo {
             reasons: Arc::new(Reasons::load(root, &btf)),
             have_reason: passes_reason(&btf, &arguments),
             kfree_skb_args: arguments.len(),
-            thread_size: thread_size(&btf).or_else(|| thread_size_in_use(root)).unwrap_or(0),
+            thread_size: stack_size(root, &btf),
             tcp_time_wait: tcp_state(&btf, "TCP_TIME_WAIT")?,
             tcp_new_syn_recv: tcp_state(&btf, "TCP_NEW_SYN_RECV")?,
             release,
@@ -83,6 +83,11 @@ pub fn thread_size(btf: &Btf) -> Option<u32> {
     let size = |name| btf.named(name).find_map(|t| btf.size_of(t.id)).filter(|s| s.is_power_of_two());
     let of_irq = || if cfg!(target_arch = "x86_64") { size("irq_stack") } else { None };
     size("thread_union").or_else(of_irq)
+}
+
+/// `THREAD_SIZE` by BTF, else by what stacks take up; 0 where neither tells.
+pub(super) fn stack_size(root: &Path, btf: &Btf) -> u32 {
+    thread_size(btf).or_else(|| thread_size_in_use(root)).unwrap_or(0)
 }
 
 /// `THREAD_SIZE` from what stacks take up: `KernelStack` of /proc/meminfo over the number of threads of /proc/loadavg.
