@@ -6,6 +6,7 @@ pub mod agent;
 pub mod cli;
 pub mod decode;
 pub mod enrich;
+pub mod explain;
 pub mod filter;
 pub mod flow;
 pub mod kernel;

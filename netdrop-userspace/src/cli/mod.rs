@@ -1,1 +1,5 @@
 //! cli.
+
+pub mod explain;
+pub mod reasons;
+pub mod status_local;
