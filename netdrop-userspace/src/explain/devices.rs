@@ -8,6 +8,7 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         causes [
             "code that has not been taught to give reasons yet: many drivers, netlink, older protocols",
             "the symbol after 'at' names the function that dropped it; its source says why",
+            "at ip_error: a blackhole, unreachable or prohibit route covers the destination; Calico has one for addresses of the node's block that no pod uses",
             "frequent harmless ones: multicast that no one here wants, duplicates on a bridge, a packet for a device that is going away",
         ],
         next [

@@ -8,6 +8,7 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         causes [
             "the link or its rate limit is slower than what is sent: the queue is full",
             "a bandwidth limit of the CNI plugin (kubernetes.io/egress-bandwidth) is reached",
+            "the interface has no carrier: the other end of a pod's veth pair is down, as when a pod starts or ends",
             "a test tool drops on purpose (netem, chaos experiments)",
         ],
         next [

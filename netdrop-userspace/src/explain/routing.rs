@@ -18,9 +18,9 @@ pub(super) const TABLE: &[Explanation] = explanations! {
     IP_OUTNOROUTES: Actionable,
         "A packet made on this machine found no route to its destination.",
         causes [
-            "the pod has no default route, because its CNI plugin did not finish or failed",
-            "the route was withdrawn while the connection was open (a BGP session or VPN went down)",
-            "IPv6 is used where the pod or node only has IPv4 routes",
+            "the route was withdrawn while the connection was open: a BGP session, a VPN or an interface went down",
+            "the packet was marked or translated by a rule, and the route for its new mark or address is missing",
+            "a program that finds no route at the start gets 'Network is unreachable'; then no packet is made and none is seen here",
         ],
         next [
             "nsenter -t PID -n ip route; nsenter -t PID -n ip -6 route" => "routes in the pod's namespace",
@@ -32,11 +32,11 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         causes [
             "the node has no route to the pod network of another node: the CNI plugin or its BGP peer is down there",
             "a pod was deleted, and a client still sends to its old address",
-            "a blackhole or unreachable route covers the destination (Calico installs one for the node's own block)",
+            "the route to another cluster, VPC or VPN was withdrawn",
         ],
         next [
             "ip route get DESTINATION from SOURCE iif DEVICE" => "what the kernel would do with such a packet",
-            "ip route show table all | grep -E 'blackhole|unreachable|prohibit'" => "routes that refuse",
+            "ip route show table all | grep -F POD_NETWORK" => "whether any table has a route for the pod network",
             "kubectl get pods -A -o wide | grep DESTINATION" => "whether the address belongs to a pod at all",
         ];
     IP_INADDRERRORS: Actionable,
@@ -44,6 +44,7 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         causes [
             "net.ipv4.ip_forward (or net.ipv6.conf.all.forwarding) is 0 on a node",
             "forwarding is on for the node but was switched off for this interface",
+            "a late packet for a pod address that its namespace no longer has",
             "IPv6: the source or destination is link-local, loopback or multicast and may not leave its link",
         ],
         next [

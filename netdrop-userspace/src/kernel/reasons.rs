@@ -54,9 +54,7 @@ impl Reasons {
         let found: Vec<(u32, &str)> = btf
             .enumerators(t)
             .map(|e| (e.code(), e.name))
-            .filter(|(code, name)| {
-                of_subsystem(*code) && !is_marker(name) && !(code & 0xffff == 0 && name.starts_with('_'))
-            })
+            .filter(|(code, name)| of_subsystem(*code) && !is_marker(name) && !is_base(*code, name))
             .collect();
         // A twin enum has the same names with underscores before them (mac80211): the bare ones win.
         for (code, name) in found {
@@ -177,6 +175,11 @@ fn core_name(name: &str) -> &str {
 /// Enumerators that end or mask the list and are never a reason.
 fn is_marker(name: &str) -> bool {
     name.ends_with("_MAX") || name.ends_with("_SUBSYS_MASK")
+}
+
+/// `__OVS_DROP_REASON` and the like: where a subsystem's list begins, not a reason.
+fn is_base(code: u32, name: &str) -> bool {
+    code.trailing_zeros() >= SUBSYS_SHIFT && name.starts_with('_')
 }
 
 fn subsystems(kernel: &Btf) -> BTreeMap<u32, Arc<str>> {

@@ -89,7 +89,7 @@ pub struct Type<'a> {
     pub(super) kind_flag: bool,
     pub(super) name_off: u32,
     /// Size in bytes or id of another type, by kind.
-    pub(super) size_or_type: u32,
+    pub(super) operand: u32,
     pub(super) body: &'a [u8],
 }
 
@@ -203,7 +203,7 @@ pub(super) fn type_at(bytes: &[u8], at: usize, id: u32) -> Option<Type<'_>> {
         kind,
         kind_flag: info >> 31 == 1,
         name_off: word(bytes, at),
-        size_or_type: word(bytes, at + 8),
+        operand: word(bytes, at + 8),
         body: bytes.get(start..start + kind.body(vlen(info)))?,
     })
 }

@@ -61,7 +61,7 @@ fn small() -> Btf {
     w.head(0, 5, false, 2, 4);
     w.words(&[names[1], 1, 0, names[2], 1, 0]);
     w.head(names[5], 4, true, 3, 12);
-    w.words(&[names[3], 1, 0, 0, 2, 32, names[4], 1, (3 << 24) | 69]);
+    w.words(&[names[3], 1, 0, 0, 2, 32, names[4], 1, (3 << 24) | 0x45]);
     w.head(0, 10, false, 0, 3);
     w.head(names[6], 8, false, 0, 4);
     Btf::parse(w.finish()).unwrap()

@@ -24,7 +24,7 @@ pub struct Member {
 impl Member {
     /// Bytes from the start; `None` where it does not begin on a byte.
     pub fn byte_offset(&self) -> Option<u32> {
-        (self.bit_offset % 8 == 0).then(|| u32::try_from(self.bit_offset / 8).ok()).flatten()
+        (self.bit_offset.is_multiple_of(8)).then(|| u32::try_from(self.bit_offset / 8).ok()).flatten()
     }
 }
 
@@ -34,7 +34,7 @@ impl Btf {
         let mut t = self.get(id)?;
         for _ in 0..DEPTH {
             match t.kind {
-                Kind::Typedef | Kind::Qualifier | Kind::TypeTag => t = self.get(t.size_or_type)?,
+                Kind::Typedef | Kind::Qualifier | Kind::TypeTag => t = self.get(t.operand)?,
                 _ => return Some(t),
             }
         }
@@ -59,7 +59,7 @@ impl Btf {
                 | Kind::Enum64
                 | Kind::Float
                 | Kind::Datasec => {
-                    return count.checked_mul(t.size_or_type);
+                    return count.checked_mul(t.operand);
                 }
                 _ => return None,
             }
@@ -117,7 +117,7 @@ impl Btf {
         let Some(int) = self.strip(type_id).filter(|t| t.kind == Kind::Int) else { return plain };
         let encoding = word(int.body, 0);
         let (shift, bits) = ((encoding >> 16) & 0xff, encoding & 0xff);
-        if u64::from(bits) < u64::from(int.size_or_type) * 8 && bits > 0 || shift > 0 {
+        if u64::from(bits) < u64::from(int.operand) * 8 && bits > 0 || shift > 0 {
             return Member { bit_offset: bit_offset + u64::from(shift), bitfield: Some(bits), type_id };
         }
         plain
@@ -130,7 +130,7 @@ impl Btf {
         let typedef = format!("btf_trace_{tracepoint}");
         self.named(&typedef).find_map(|t| {
             let pointer = self.strip(t.id).filter(|t| t.kind == Kind::Ptr)?;
-            let prototype = self.strip(pointer.size_or_type).filter(|t| t.kind == Kind::FuncProto)?;
+            let prototype = self.strip(pointer.operand).filter(|t| t.kind == Kind::FuncProto)?;
             Some(prototype.parameters().skip(1).collect())
         })
     }
@@ -141,7 +141,7 @@ impl Btf {
         if t.kind != Kind::Ptr {
             return self.name(&t);
         }
-        self.strip(t.size_or_type).map_or("", |t| self.name(&t))
+        self.strip(t.operand).map_or("", |t| self.name(&t))
     }
 }
 

@@ -60,6 +60,7 @@ fn capabilities(root: &Path) -> Vec<Feature> {
         };
     let capture = "no capture: run as root, or grant CAP_BPF and CAP_PERFMON";
     let is_missing = |name, detail, without| Feature::missing(name, detail, without);
+    let is_degraded = |name, detail, without| Feature::degraded(name, detail, without);
     let mut rows = vec![
         row("CAP_BPF", CAP_BPF, true, is_missing, capture),
         row("CAP_PERFMON", CAP_PERFMON, true, is_missing, capture),
@@ -74,7 +75,7 @@ fn capabilities(root: &Path) -> Vec<Feature> {
             "CAP_SYSLOG",
             CAP_SYSLOG,
             false,
-            |n, d, w| Feature::degraded(n, d, w),
+            is_degraded,
             "kallsyms hides addresses; the capture asks the kernel for names instead",
         ),
     ];
