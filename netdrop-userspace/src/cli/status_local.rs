@@ -15,7 +15,7 @@ pub struct StatusArgs {
     #[arg(long, conflicts_with = "server")]
     pub local: bool,
     /// Agent to ask: unix:///PATH or HOST:PORT.
-    #[arg(long, value_name = "ADDRESS", env = "NETDROP_SERVER")]
+    #[arg(long, value_name = "ADDRESS")]
     pub server: Option<String>,
     /// How to print the status.
     #[arg(short, long, value_enum, default_value_t)]

@@ -111,6 +111,7 @@ fn stack_of(meminfo: &str, loadavg: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::btf::writer::Writer;
 
     #[test]
     fn the_running_kernel_is_known() {
@@ -141,6 +142,31 @@ mod tests {
         assert_eq!(stack_of(&meminfo(1116), "0.0 0.0 0.0 1/93 7951"), None);
         assert_eq!(stack_of(&meminfo(1116), "0.0 0.0 0.0 1/0 7951"), None);
         assert_eq!(stack_of("", ""), None);
+    }
+
+    /// A kernel whose `kfree_skb` has these arguments after `__data`.
+    fn with_arguments(reason: bool) -> Btf {
+        let mut w = Writer::new();
+        w.enumeration("skb_drop_reason", &[("SKB_DROP_REASON_NO_SOCKET", 3)]);
+        w.head(0, 2, false, 0, 0);
+        let arguments: &[u32] = if reason { &[2, 2, 2, 1] } else { &[2, 2, 2] };
+        w.head(0, 13, false, u32::try_from(arguments.len()).unwrap(), 0);
+        for id in arguments {
+            w.words(&[0, *id]);
+        }
+        w.head(0, 2, false, 0, 3);
+        let name = w.name("btf_trace_kfree_skb");
+        w.head(name, 8, false, 0, 4);
+        Btf::parse(w.finish()).unwrap()
+    }
+
+    #[test]
+    fn a_kernel_before_reasons_is_told_by_its_prototype() {
+        for reason in [true, false] {
+            let btf = with_arguments(reason);
+            let arguments = btf.tracepoint_arguments("kfree_skb").unwrap();
+            assert_eq!((arguments.len(), passes_reason(&btf, &arguments)), (2 + usize::from(reason), reason));
+        }
     }
 
     #[test]

@@ -42,7 +42,8 @@ impl Reasons {
         reasons
     }
 
-    /// Reads the BTF of loaded modules below `root`, then all enums. A module whose BTF can't be read is left out.
+    /// Reads the BTF of loaded modules below `root`, then all enums. A module whose BTF can't be read is left out, and one that is
+    /// loaded later too: its reasons are `SUBSYS:NUMBER`.
     pub fn load(root: &Path, kernel: &Arc<Btf>) -> Self {
         Self::from_btf(kernel, &module_btf(root, kernel))
     }

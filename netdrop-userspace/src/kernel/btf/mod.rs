@@ -10,6 +10,8 @@ mod raw;
 #[cfg(test)]
 mod tests;
 mod walk;
+#[cfg(test)]
+pub(super) mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -127,7 +129,7 @@ impl Btf {
         self.first_id.saturating_add(u32::try_from(self.positions.len()).unwrap_or(u32::MAX))
     }
 
-    pub(super) fn end_string(&self) -> u32 {
+    fn end_string(&self) -> u32 {
         self.first_string.saturating_add(u32::try_from(self.strings.len()).unwrap_or(u32::MAX))
     }
 

@@ -3,54 +3,10 @@ use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 
+use super::writer::Writer;
 use super::*;
 
 static KERNEL: LazyLock<Vec<u8>> = LazyLock::new(|| std::fs::read("/sys/kernel/btf/vmlinux").unwrap());
-
-/// Writes small BTF by hand.
-#[derive(Default)]
-struct Writer {
-    types: Vec<u8>,
-    strings: Vec<u8>,
-    base_strings: u32,
-}
-
-impl Writer {
-    fn new() -> Self {
-        Self { strings: vec![0], ..Self::default() }
-    }
-
-    fn on(base: &Btf) -> Self {
-        Self { base_strings: base.end_string(), ..Self::default() }
-    }
-
-    fn name(&mut self, name: &str) -> u32 {
-        let at = u32::try_from(self.strings.len()).unwrap() + self.base_strings;
-        self.strings.extend_from_slice(name.as_bytes());
-        self.strings.push(0);
-        at
-    }
-
-    fn words(&mut self, words: &[u32]) {
-        self.types.extend(words.iter().flat_map(|w| w.to_le_bytes()));
-    }
-
-    fn head(&mut self, name: u32, kind: u32, flag: bool, vlen: u32, size: u32) {
-        self.words(&[name, (kind << 24) | (u32::from(flag) << 31) | vlen, size]);
-    }
-
-    fn finish(self) -> Vec<u8> {
-        let (types, strings) =
-            (u32::try_from(self.types.len()).unwrap(), u32::try_from(self.strings.len()).unwrap());
-        let mut bytes = vec![0x9f, 0xeb, 1, 0];
-        for word in [24, 0, types, types, strings] {
-            bytes.extend_from_slice(&word.to_le_bytes());
-        }
-        bytes.extend(self.types);
-        bytes.extend(self.strings);
-        bytes
-    }
-}
 
 /// 1 int, 2 union { int a; int b }, 3 struct { int first; union 2 anonymous; int flag:3 at bit 69 }, 4 const 3, 5 typedef 4.
 fn small() -> Btf {

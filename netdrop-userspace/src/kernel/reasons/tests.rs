@@ -4,6 +4,7 @@ use std::process::Command;
 use proptest::prelude::*;
 
 use super::*;
+use crate::kernel::btf::writer::Writer;
 
 fn kernel() -> Reasons {
     Reasons::load(Path::new("/"), &Arc::new(Btf::vmlinux(Path::new("/")).unwrap()))
@@ -150,22 +151,11 @@ fn enums_of_subsystems_are_found_wherever_they_are() {
 
 /// BTF that holds these enums and nothing else.
 fn written(base: Option<&Arc<Btf>>, enums: &[(&str, &[(&str, u32)])]) -> Btf {
-    let (mut types, mut strings) = (Vec::new(), if base.is_some() { vec![] } else { vec![0_u8] });
-    let shift = base.map_or(0, |b| b.end_string());
-    let mut string = |s: &str| {
-        let at = u32::try_from(strings.len()).unwrap() + shift;
-        strings.extend_from_slice(s.as_bytes());
-        strings.push(0);
-        at
-    };
+    let mut writer = base.map_or_else(Writer::new, |base| Writer::on(base));
     for (name, values) in enums {
-        types.extend([string(name), (6 << 24) | u32::try_from(values.len()).unwrap(), 4]);
-        types.extend(values.iter().flat_map(|(name, value)| [string(name), *value]));
+        writer.enumeration(name, values);
     }
-    let length = u32::try_from(types.len() * 4).unwrap();
-    let header = [0x0001_eb9f, 24, 0, length, length, u32::try_from(strings.len()).unwrap()];
-    let mut bytes: Vec<u8> = header.iter().chain(&types).flat_map(|w| w.to_le_bytes()).collect();
-    bytes.extend(strings);
+    let bytes = writer.finish();
     match base {
         Some(base) => Btf::parse_split(bytes, Arc::clone(base)).unwrap(),
         None => Btf::parse(bytes).unwrap(),
