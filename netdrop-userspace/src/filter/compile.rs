@@ -2,10 +2,11 @@
 
 use thiserror::Error;
 
+use super::glob::glob;
 use super::side::Side;
 use super::spec::{EventTypeFilter, FlowFilter, InterfaceFilter, TcpFlagsFilter};
 use crate::flow::{Flow, L4, TcpFlags, TrafficDirection, Verdict, hubble};
-use crate::kernel::{glob, short};
+use crate::kernel::reasons::bare_name;
 
 /// A value of a filter that makes no sense.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -66,7 +67,7 @@ impl One {
             source: Side::source(f)?,
             destination: Side::destination(f)?,
             verdict: each(&f.verdict, |v| verdict(v))?,
-            reason: f.reason.iter().map(|r| short(&r.to_ascii_uppercase()).to_owned()).collect(),
+            reason: f.reason.iter().map(|r| bare_name(r)).collect(),
             netns: f.netns.clone(),
             protocol: each(&f.protocol, |p| protocol(p))?,
             interface: f.interface.clone(),
@@ -180,7 +181,9 @@ fn direction(name: &str) -> Result<TrafficDirection, FilterError> {
         "INGRESS" | "1" => TrafficDirection::Ingress,
         "EGRESS" | "2" => TrafficDirection::Egress,
         _ => {
-            return Err(FilterError(format!("invalid traffic direction filter: unknown direction: {name:?}")));
+            return Err(FilterError(format!(
+                "invalid traffic direction filter: unknown direction: {name:?}"
+            )));
         }
     })
 }

@@ -4,6 +4,7 @@
 //! Shown is what the allow list matches (an empty one matches all) and the deny list does not.
 
 mod compile;
+mod glob;
 mod label;
 mod lower;
 mod side;

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::compile::{FilterError, any, each};
+use super::glob::glob;
 use super::label::Selector;
 use super::spec::{FlowFilter, WorkloadFilter};
 use crate::flow::{Endpoint, Flow, ServiceName};
-use crate::kernel::glob;
 
 /// An address filter. Hubble compares an exact one as text: `2001:DB8::1` does not match `2001:db8::1`.
 #[derive(Clone, Debug, PartialEq)]
