@@ -1,0 +1,1 @@
+//! Names from a Kubernetes API server.
