@@ -1,1 +1,2 @@
 //! Tests of real drops.
+mod testbed;
