@@ -66,7 +66,7 @@ impl<R: Read + AsFd> Lines<R> {
             if !readable(&self.pipe, deadline).context("can't wait for a pipe")? {
                 return Ok(Line::Late);
             }
-            let mut chunk = [0; 64 * 1024];
+            let mut chunk = [0; 8192];
             let read = self.pipe.read(&mut chunk).context("can't read a pipe")?;
             self.closed = read == 0;
             self.pending.extend_from_slice(&chunk[..read]);

@@ -246,7 +246,7 @@ fn checksum(parts: &[&[u8]]) -> [u8; 2] {
 
 /// CRC-32C (RFC 9260, appendix A).
 fn crc32c(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, _| crc >> 1 ^ (crc & 1) * 0x82f6_3b78;
+    let step = |crc: u32, _| (crc >> 1) ^ ((crc & 1) * 0x82f6_3b78);
     !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
 }
 

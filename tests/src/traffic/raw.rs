@@ -10,6 +10,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::craft;
 
+/// Address families have 16 bits in an address and 32 in a call.
+const fn family(number: libc::c_int) -> libc::sa_family_t {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "all families are below 50")]
+    let family = number as libc::sa_family_t;
+    family
+}
+
 /// A socket address as the kernel reads it.
 pub(super) enum Address {
     V4(libc::sockaddr_in),
@@ -23,13 +30,13 @@ impl From<SocketAddr> for Address {
         let (mut v4, mut v6): (libc::sockaddr_in, libc::sockaddr_in6) = unsafe { std::mem::zeroed() };
         match address {
             SocketAddr::V4(a) => {
-                v4.sin_family = libc::AF_INET as libc::sa_family_t;
+                v4.sin_family = family(libc::AF_INET);
                 v4.sin_port = a.port().to_be();
                 v4.sin_addr.s_addr = u32::from_ne_bytes(a.ip().octets());
                 Self::V4(v4)
             }
             SocketAddr::V6(a) => {
-                v6.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+                v6.sin6_family = family(libc::AF_INET6);
                 v6.sin6_port = a.port().to_be();
                 v6.sin6_addr.s6_addr = a.ip().octets();
                 Self::V6(v6)
@@ -42,7 +49,7 @@ impl Address {
     fn device(index: libc::c_int) -> Self {
         // SAFETY: a plain C struct of integers, of which zero is a valid value.
         let mut link: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-        link.sll_family = libc::AF_PACKET as libc::sa_family_t;
+        link.sll_family = family(libc::AF_PACKET);
         link.sll_ifindex = index;
         Self::Link(link)
     }
@@ -61,7 +68,7 @@ impl Address {
             Self::V6(a) => size_of_val(a),
             Self::Link(a) => size_of_val(a),
         };
-        len as libc::socklen_t
+        libc::socklen_t::try_from(len).unwrap_or(0)
     }
 }
 
