@@ -32,6 +32,10 @@ pub mod ether_type {
     pub const EXPERIMENT: u16 = 0x88b5;
 }
 
+/// IPv4's "don't fragment", for [`Ipv4::fragment`].
+pub const DONT_FRAGMENT: u16 = 0x4000;
+/// IPv4's "more fragments", for [`Ipv4::fragment`].
+pub const MORE_FRAGMENTS: u16 = 0x2000;
 /// TCP's SYN flag.
 pub const SYN: u8 = 2;
 /// TCP's ACK flag.
@@ -50,7 +54,7 @@ pub struct Ipv4 {
     pub ttl: u8,
     /// Identification.
     pub id: u16,
-    /// Flags and offset in units of 8 bytes: 0x4000 don't fragment, 0x2000 more fragments.
+    /// [`DONT_FRAGMENT`], [`MORE_FRAGMENTS`], and the offset in units of 8 bytes.
     pub fragment: u16,
     /// Options; filled up to four bytes.
     pub options: Vec<u8>,

@@ -145,14 +145,8 @@ pub fn echo(from: IpAddr, to: IpAddr, id: u16, count: u16) -> Result<()> {
 }
 
 /// Sends `count` ARP requests to everybody by a device.
-pub fn arp_request(
-    device: u32,
-    mac: [u8; 6],
-    sender: Ipv4Addr,
-    target: Ipv4Addr,
-    count: usize,
-) -> Result<()> {
+pub fn arp_request(device: u32, mac: [u8; 6], sender: Ipv4Addr, target: Ipv4Addr, count: u16) -> Result<()> {
     let request = craft::arp_request(mac, sender, target);
     let frame = craft::ethernet([0xff; 6], mac, craft::ether_type::ARP, &request);
-    frames(device, std::iter::repeat_n(frame, count))
+    frames(device, std::iter::repeat_n(frame, count.into()))
 }

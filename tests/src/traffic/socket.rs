@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::raw::Address;
 
 /// Sends `count` datagrams of `data` from one socket, bound to `from`.
-pub fn udp(from: SocketAddr, to: SocketAddr, data: &[u8], count: usize) -> Result<()> {
+pub fn udp(from: SocketAddr, to: SocketAddr, data: &[u8], count: u16) -> Result<()> {
     let socket = UdpSocket::bind(from).with_context(|| format!("can't bind a UDP socket to {from}"))?;
     for _ in 0..count {
         match socket.send_to(data, to) {
@@ -24,23 +24,18 @@ pub fn udp(from: SocketAddr, to: SocketAddr, data: &[u8], count: usize) -> Resul
     Ok(())
 }
 
+/// A UDP socket that nobody reads, with room for `bytes` (the kernel doubles that, and has a minimum).
+pub fn full_mailbox(at: SocketAddr, bytes: libc::c_int) -> Result<UdpSocket> {
+    let socket = UdpSocket::bind(at).with_context(|| format!("can't bind a UDP socket to {at}"))?;
+    set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes).context("can't set SO_RCVBUF")?;
+    Ok(socket)
+}
+
 /// Sends `count` times one buffer of `segments` datagrams of `size` bytes each: one packet to most of the kernel, until a
 /// device cuts it up (UDP_SEGMENT, Linux 4.18).
-pub fn udp_gso(from: SocketAddr, to: SocketAddr, size: u16, segments: usize, count: usize) -> Result<()> {
+pub fn udp_gso(from: SocketAddr, to: SocketAddr, size: u16, segments: usize, count: u16) -> Result<()> {
     let socket = UdpSocket::bind(from).with_context(|| format!("can't bind a UDP socket to {from}"))?;
-    let value = libc::c_int::from(size);
-    let len = libc::socklen_t::try_from(size_of_val(&value))?;
-    // SAFETY: the option's value is an int that lives until the call returns.
-    let set = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_UDP,
-            libc::UDP_SEGMENT,
-            (&raw const value).cast::<libc::c_void>(),
-            len,
-        )
-    };
-    ensure!(set == 0, "can't set UDP_SEGMENT: {}", io::Error::last_os_error());
+    set(&socket, libc::SOL_UDP, libc::UDP_SEGMENT, size.into()).context("can't set UDP_SEGMENT")?;
     let data = vec![0; usize::from(size) * segments];
     for _ in 0..count {
         match socket.send_to(&data, to) {
@@ -51,6 +46,14 @@ pub fn udp_gso(from: SocketAddr, to: SocketAddr, size: u16, segments: usize, cou
         }
     }
     Ok(())
+}
+
+fn set(socket: &UdpSocket, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let len = libc::socklen_t::try_from(size_of_val(&value)).unwrap_or(0);
+    let pointer = (&raw const value).cast::<libc::c_void>();
+    // SAFETY: the option's value is an int that lives until the call returns.
+    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, pointer, len) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Sends `count` SYNs, each from a socket of its own that is closed at once, so that none is sent again.
