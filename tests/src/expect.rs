@@ -4,6 +4,7 @@
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd as _};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -26,6 +27,19 @@ pub fn readable(fd: &impl AsFd, deadline: Instant) -> io::Result<bool> {
             }
         }
     }
+}
+
+/// Asks again and again until the answer is yes; an error names `what` if it is not within `limit`. For what the kernel does
+/// by itself in a moment, but tells nobody: counting packets that are still in a queue.
+pub fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + limit;
+    while !holds()? {
+        if Instant::now() > deadline {
+            bail!("{what} did not come true within {limit:?}");
+        }
+        thread::yield_now();
+    }
+    Ok(())
 }
 
 /// Lines of a pipe, each waited for with a deadline.

@@ -81,6 +81,11 @@ impl Observer {
         self.talk.push('\n');
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has written to stderr so far, as far as it was read.
     pub fn talk(&self) -> &str {
         &self.talk

@@ -10,7 +10,7 @@ use crate::netns::Netns;
 /// Protocol counters of a namespace, by names as `nstat` writes them: `IpInAddrErrors`, `UdpNoPorts`, `Ip6InNoRoutes`,
 /// `IpExtInNoRoutes`, `TcpExtTCPBacklogDrop`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counters(BTreeMap<String, i64>);
+pub struct Counters(BTreeMap<String, u64>);
 
 impl Counters {
     /// Reads `snmp`, `netstat` and `snmp6` of a namespace.
@@ -28,32 +28,34 @@ impl Counters {
     }
 
     /// A counter's value.
-    pub fn get(&self, name: &str) -> Result<i64> {
+    pub fn get(&self, name: &str) -> Result<u64> {
         self.0.get(name).copied().with_context(|| format!("this kernel has no counter {name}"))
     }
 
     /// How much a counter has grown since `before`.
-    pub fn since(&self, before: &Self, name: &str) -> Result<i64> {
-        Ok(self.get(name)? - before.get(name)?)
+    pub fn since(&self, before: &Self, name: &str) -> Result<u64> {
+        Ok(self.get(name)?.saturating_sub(before.get(name)?))
     }
 
     /// All counters that have grown since `before`, and by how much.
-    pub fn grown(&self, before: &Self) -> BTreeMap<&str, i64> {
+    pub fn grown(&self, before: &Self) -> BTreeMap<&str, u64> {
         self.0
             .iter()
-            .map(|(name, value)| (name.as_str(), value - before.0.get(name).copied().unwrap_or(0)))
+            .map(|(name, value)| {
+                (name.as_str(), value.saturating_sub(before.0.get(name).copied().unwrap_or(0)))
+            })
             .filter(|(_, delta)| *delta > 0)
             .collect()
     }
 }
 
 /// Two lines per group, names then values, both led by the group's name and a colon.
-fn paired(text: &str) -> Vec<(String, i64)> {
+fn paired(text: &str) -> Vec<(String, u64)> {
     let lines: Vec<&str> = text.lines().collect();
     lines.chunks_exact(2).flat_map(|pair| group(pair[0], pair[1])).collect()
 }
 
-fn group(names: &str, values: &str) -> Vec<(String, i64)> {
+fn group(names: &str, values: &str) -> Vec<(String, u64)> {
     let Some((group, names)) = names.split_once(':') else { return Vec::new() };
     let Some((_, values)) = values.split_once(':') else { return Vec::new() };
     names
@@ -64,7 +66,7 @@ fn group(names: &str, values: &str) -> Vec<(String, i64)> {
 }
 
 /// One name and value per line.
-fn listed(text: &str) -> Vec<(String, i64)> {
+fn listed(text: &str) -> Vec<(String, u64)> {
     text.lines()
         .filter_map(|line| {
             let mut words = line.split_whitespace();
@@ -103,6 +105,20 @@ pub fn link(netns: &Netns, name: &str) -> Result<LinkCounters> {
     })
 }
 
+/// How many packets connection tracking has dropped for want of room (`conntrack -S`, column `drop`).
+pub fn conntrack_drops(netns: &Netns) -> Result<u64> {
+    let path = "/proc/thread-self/net/stat/nf_conntrack";
+    let text = netns.run(|| fs::read_to_string(path).with_context(|| format!("can't read {path}")))?;
+    column(&text, "drop").with_context(|| format!("{path} has no column drop"))
+}
+
+/// Sum over all CPUs (one line each, hexadecimal) of a column.
+fn column(text: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines();
+    let at = lines.next()?.split_whitespace().position(|column| column == name)?;
+    lines.map(|line| u64::from_str_radix(line.split_whitespace().nth(at)?, 16).ok()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +135,12 @@ mod tests {
     #[test]
     fn snmp6_has_one_per_line() {
         assert_eq!(listed("Ip6InReceives \t7\nodd\n"), [("Ip6InReceives".into(), 7)]);
+    }
+
+    #[test]
+    fn conntrack_columns_are_hexadecimal_per_cpu() {
+        assert_eq!(column("entries drop\n00000001 0000000a\n00000001 00000010\n", "drop"), Some(26));
+        assert_eq!(column("entries\n1\n", "drop"), None);
     }
 
     #[test]

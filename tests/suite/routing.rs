@@ -38,12 +38,7 @@ fn on_node(net: &Router, case: &Case<'_>) -> Vec<Seen> {
     let after = Counters::read(&net.node).expect("counters");
     if let Some(counter) = case.counter {
         let grown = after.since(&before, counter).expect("a counter");
-        assert_eq!(
-            grown,
-            i64::try_from(count).expect("a count"),
-            "{counter}; all that grew: {:?}",
-            after.grown(&before)
-        );
+        assert_eq!(grown, count as u64, "{counter}; all that grew: {:?}", after.grown(&before));
     }
     for flow in &seen {
         assert_eq!(flow.netns(), Some(net.node.inode()), "{flow:?}");

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
+use netdrop_tests::expect;
 use netdrop_tests::topology::Router;
-use netdrop_tests::traffic;
+use netdrop_tests::traffic::{self, Mailbox};
 use netdrop_tests::truth::Counters;
 
-use crate::harness::{COUNT, Watch};
+use crate::harness::{COUNT, LIMIT, Watch};
 
 const PORT: u16 = 4243;
 
@@ -21,7 +22,7 @@ fn udp_closed_port(v6: bool) {
     let seen = watch.exactly(COUNT, |seen| seen.reason() == "NO_SOCKET");
     let grown = Counters::read(&net.b.netns).expect("counters");
     let counter = if v6 { "Udp6NoPorts" } else { "UdpNoPorts" };
-    assert_eq!(grown.since(&before, counter).expect("a counter"), i64::from(COUNT));
+    assert_eq!(grown.since(&before, counter).expect("a counter"), u64::from(COUNT));
     for flow in seen {
         assert!(flow.is_between(from.ip(), to), "{flow:?}");
         assert_eq!((flow.netns(), flow.interface()), (Some(net.b.netns.inode()), Some("eth0")), "{flow:?}");
@@ -48,7 +49,7 @@ fn tcp_closed_port(v6: bool) {
 
     let seen = watch.exactly(COUNT, |seen| seen.reason() == "NO_SOCKET");
     let grown = Counters::read(&net.b.netns).expect("counters");
-    assert_eq!(grown.since(&before, "TcpOutRsts").expect("a counter"), i64::from(COUNT));
+    assert_eq!(grown.since(&before, "TcpOutRsts").expect("a counter"), u64::from(COUNT));
     for flow in seen {
         assert!(flow.is_between(from.ip(), to), "{flow:?}");
         assert_eq!(flow.transport(), Some("TCP"), "{flow:?}");
@@ -83,22 +84,28 @@ fn closed_port_on_loopback() {
 fn full_socket_buffer(v6: bool) {
     let net = Router::new().expect("a router");
     let (from, to) = (SocketAddr::new(net.a.address(v6), 30_000), SocketAddr::new(net.b.address(v6), PORT));
-    let mailbox = net.b.netns.run(|| traffic::full_mailbox(to, 1)).expect("a socket");
+    let mailbox = net.b.netns.run(|| Mailbox::bind(to)).expect("a socket");
     let before = Counters::read(&net.b.netns).expect("counters");
     let watch = Watch::on(&[&net.b.netns]);
 
     net.a.netns.run(|| traffic::udp(from, to, &[0; 500], 2 * COUNT)).expect("traffic");
 
-    // How many fit is the kernel's affair; how many did not, it counts.
-    let grown = Counters::read(&net.b.netns).expect("counters");
+    // How many have room is the kernel's affair; how many have not, it counts.
     let counter = if v6 { "Udp6RcvbufErrors" } else { "UdpRcvbufErrors" };
-    let dropped = usize::try_from(grown.since(&before, counter).expect("a counter")).expect("it grows");
-    assert!(dropped >= usize::from(COUNT), "only {dropped} did not fit");
+    let (mut held, mut dropped) = (0, 0);
+    let all = u64::from(2 * COUNT);
+    let arrived = || {
+        held += mailbox.empty()?;
+        dropped = Counters::read(&net.b.netns)?.since(&before, counter)?;
+        Ok(held + dropped == all)
+    };
+    expect::until("the arrival of every datagram", LIMIT, arrived).expect("all arrive");
+    assert!(dropped >= u64::from(COUNT), "only {dropped} had no room");
+    let dropped = usize::try_from(dropped).expect("a count");
     for flow in watch.exactly(dropped, |seen| seen.reason() == "SOCKET_RCVBUFF") {
         assert!(flow.is_between(from.ip(), to), "{flow:?}");
         assert_eq!(flow.netns(), Some(net.b.netns.inode()), "{flow:?}");
     }
-    drop(mailbox);
 }
 
 #[test]

@@ -8,4 +8,4 @@ mod raw;
 mod socket;
 
 pub use raw::{arp_request, echo, frames, packets};
-pub use socket::{full_mailbox, syns, udp, udp_gso};
+pub use socket::{Mailbox, syns, udp, udp_gso};

@@ -24,11 +24,30 @@ pub fn udp(from: SocketAddr, to: SocketAddr, data: &[u8], count: u16) -> Result<
     Ok(())
 }
 
-/// A UDP socket that nobody reads, with room for `bytes` (the kernel doubles that, and has a minimum).
-pub fn full_mailbox(at: SocketAddr, bytes: libc::c_int) -> Result<UdpSocket> {
-    let socket = UdpSocket::bind(at).with_context(|| format!("can't bind a UDP socket to {at}"))?;
-    set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes).context("can't set SO_RCVBUF")?;
-    Ok(socket)
+/// A UDP socket that is not read until the end, and holds next to nothing.
+#[derive(Debug)]
+pub struct Mailbox(UdpSocket);
+
+impl Mailbox {
+    /// Binds it; the kernel's minimum is all it has room for.
+    pub fn bind(at: SocketAddr) -> Result<Self> {
+        let socket = UdpSocket::bind(at).with_context(|| format!("can't bind a UDP socket to {at}"))?;
+        set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, 1).context("can't set SO_RCVBUF")?;
+        socket.set_nonblocking(true).context("can't make a socket non-blocking")?;
+        Ok(Self(socket))
+    }
+
+    /// How many datagrams had room; takes them out.
+    pub fn empty(&self) -> Result<u64> {
+        let mut held = 0;
+        loop {
+            match self.0.recv(&mut [0; 1]) {
+                Ok(_) => held += 1,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(held),
+                Err(e) => return Err(e).context("can't read a UDP socket"),
+            }
+        }
+    }
 }
 
 /// Sends `count` times one buffer of `segments` datagrams of `size` bytes each: one packet to most of the kernel, until a
