@@ -6,6 +6,7 @@ pub mod agent;
 pub mod app;
 pub mod cli;
 pub mod clock;
+pub mod convert;
 pub mod decode;
 pub mod enrich;
 pub mod explain;

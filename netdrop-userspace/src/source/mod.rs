@@ -4,6 +4,7 @@ mod assemble;
 mod interner;
 pub mod live;
 mod netns;
+pub mod remote;
 
 use crate::flow::Observation;
 

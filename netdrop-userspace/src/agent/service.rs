@@ -1,0 +1,217 @@
+//! `observer.Observer`: Hubble's server semantics over the history.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::history::{History, Reader};
+use crate::convert::{filter_from_wire, time_from_wire, to_wire};
+use crate::filter::{Compiled, Filters};
+use crate::flow::Observation;
+use crate::proto::observer::observer_server::Observer;
+use crate::proto::observer::{
+    GetAgentEventsRequest, GetAgentEventsResponse, GetDebugEventsRequest, GetDebugEventsResponse,
+    GetFlowsRequest, GetFlowsResponse, GetNamespacesRequest, GetNamespacesResponse, GetNodesRequest,
+    GetNodesResponse, Namespace, ServerStatusRequest, ServerStatusResponse,
+};
+
+/// Responses under way to one client; then it is the client that must read, and the history that runs on.
+const IN_FLIGHT: usize = 64;
+
+/// Serves one history.
+pub(super) struct ObserverService {
+    history: Arc<History>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl ObserverService {
+    pub(super) fn new(history: Arc<History>, stopped: watch::Receiver<bool>) -> Self {
+        Self { history, stopped }
+    }
+}
+
+type Stream<T> = ReceiverStream<Result<T, Status>>;
+
+fn invalid(why: impl Into<String>) -> Status {
+    Status::invalid_argument(why)
+}
+
+/// A checked request.
+struct Query {
+    filter: Compiled,
+    number: u64,
+    first: bool,
+    follow: bool,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+impl Query {
+    fn new(request: GetFlowsRequest) -> Result<Self, Status> {
+        if request.first && request.follow {
+            return Err(invalid("first cannot be specified with follow"));
+        }
+        let list = |list: Vec<crate::proto::flow::FlowFilter>| {
+            list.into_iter().map(filter_from_wire).collect::<Result<Vec<_>, _>>().map_err(invalid)
+        };
+        let filters = Filters { allow: list(request.whitelist)?, deny: list(request.blacklist)? };
+        let time = |name: &str, t: Option<prost_types::Timestamp>| {
+            t.map(|t| time_from_wire(&t).ok_or_else(|| invalid(format!("invalid {name}: not a time"))))
+                .transpose()
+        };
+        Ok(Self {
+            filter: filters.compile().map_err(|e| invalid(e.to_string()))?,
+            number: request.number,
+            first: request.first,
+            follow: request.follow,
+            since: time("since", request.since)?,
+            until: time("until", request.until)?,
+        })
+    }
+
+    fn matches(&self, o: &Observation) -> bool {
+        matches!(o, Observation::Flow(f) if self.filter.matches(f))
+    }
+
+    fn reader(&self, history: &Arc<History>) -> Reader {
+        match (self.since, self.first, self.number) {
+            (Some(since), ..) => history.from_time(since),
+            (None, true, _) => history.from_oldest(),
+            (None, false, 0) if self.follow => history.from_newest(),
+            (None, false, 0) => history.from_oldest(),
+            (None, false, n) => history.from_last(n, |o| self.matches(o)),
+        }
+    }
+
+    /// Most flows that are sent; following, or having rewound by their number, there is no limit.
+    fn limit(&self) -> Option<u64> {
+        let counts = !self.follow && self.number != 0 && (self.first || self.since.is_some());
+        counts.then_some(self.number)
+    }
+}
+
+/// Sends what a query asks for, until its end, its client's or the server's.
+async fn stream(
+    history: Arc<History>,
+    query: Query,
+    to: mpsc::Sender<Result<GetFlowsResponse, Status>>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut reader = query.reader(&history);
+    let mut left = query.limit();
+    loop {
+        let batch = reader.take();
+        if batch.items.is_empty() && batch.missed.is_none() {
+            if !query.follow {
+                return;
+            }
+            tokio::select! {
+                more = reader.wait() => if !more { return },
+                // The client has gone.
+                () = to.closed() => return,
+                _ = stopped.wait_for(|stop| *stop) => return,
+            }
+            continue;
+        }
+        let missed = batch.missed.map(Observation::Lost);
+        for observation in missed.iter().chain(batch.items.iter().map(|o| &**o)) {
+            if let Observation::Flow(flow) = observation {
+                if query.until.is_some_and(|until| flow.time > until) && !query.follow {
+                    return;
+                }
+                if !query.filter.matches(flow) {
+                    continue;
+                }
+                match &mut left {
+                    Some(0) => return,
+                    Some(n) => *n -= 1,
+                    None => {}
+                }
+            }
+            if to.send(Ok(to_wire(observation))).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Observer for ObserverService {
+    type GetFlowsStream = Stream<GetFlowsResponse>;
+    type GetAgentEventsStream = Stream<GetAgentEventsResponse>;
+    type GetDebugEventsStream = Stream<GetDebugEventsResponse>;
+
+    async fn get_flows(
+        &self,
+        request: Request<GetFlowsRequest>,
+    ) -> Result<Response<Self::GetFlowsStream>, Status> {
+        let query = Query::new(request.into_inner())?;
+        let (to, from) = mpsc::channel(IN_FLIGHT);
+        tokio::spawn(stream(Arc::clone(&self.history), query, to, self.stopped.clone()));
+        Ok(Response::new(ReceiverStream::new(from)))
+    }
+
+    async fn server_status(
+        &self,
+        _request: Request<ServerStatusRequest>,
+    ) -> Result<Response<ServerStatusResponse>, Status> {
+        let status = self.history.status();
+        Ok(Response::new(ServerStatusResponse {
+            num_flows: status.len,
+            max_flows: status.capacity,
+            seen_flows: status.seen,
+            uptime_ns: u64::try_from(status.uptime.as_nanos()).unwrap_or(u64::MAX),
+            version: concat!("netdrop v", env!("CARGO_PKG_VERSION")).to_owned(),
+            flows_rate: status.rate,
+            ..ServerStatusResponse::default()
+        }))
+    }
+
+    async fn get_namespaces(
+        &self,
+        _request: Request<GetNamespacesRequest>,
+    ) -> Result<Response<GetNamespacesResponse>, Status> {
+        let mut names = BTreeSet::new();
+        let mut reader = self.history.from_oldest();
+        loop {
+            let batch = reader.take();
+            if batch.items.is_empty() {
+                break;
+            }
+            for observation in &batch.items {
+                if let Observation::Flow(f) = &**observation {
+                    names.extend([f.source.namespace().to_owned(), f.destination.namespace().to_owned()]);
+                }
+            }
+        }
+        names.remove("");
+        let namespaces =
+            names.into_iter().map(|namespace| Namespace { cluster: "default".into(), namespace }).collect();
+        Ok(Response::new(GetNamespacesResponse { namespaces }))
+    }
+
+    async fn get_nodes(
+        &self,
+        _request: Request<GetNodesRequest>,
+    ) -> Result<Response<GetNodesResponse>, Status> {
+        Err(Status::unimplemented("GetNodes not implemented"))
+    }
+
+    async fn get_agent_events(
+        &self,
+        _request: Request<GetAgentEventsRequest>,
+    ) -> Result<Response<Self::GetAgentEventsStream>, Status> {
+        Err(Status::unimplemented("GetAgentEvents not implemented"))
+    }
+
+    async fn get_debug_events(
+        &self,
+        _request: Request<GetDebugEventsRequest>,
+    ) -> Result<Response<Self::GetDebugEventsStream>, Status> {
+        Err(Status::unimplemented("GetDebugEvents not implemented"))
+    }
+}

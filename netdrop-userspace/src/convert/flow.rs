@@ -1,0 +1,173 @@
+//! A flow, there and back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use prost::Message as _;
+use prost_types::value::Kind;
+use prost_types::{Any, Struct};
+
+use super::{packet, time_from_wire, time_to_wire};
+use crate::flow::{
+    Endpoint, EndpointInfo, EventType, Flow, Identity, Interface, ServiceName, TrafficDirection, Value,
+    Verdict, Workload, apply_extension, extension, summary,
+};
+use crate::proto::flow as wire;
+
+const STRUCT_URL: &str = "type.googleapis.com/google.protobuf.Struct";
+
+pub(super) fn to_wire(f: &Flow) -> wire::Flow {
+    wire::Flow {
+        time: Some(time_to_wire(f.time)),
+        uuid: f.uuid.map(|u| u.to_string()).unwrap_or_default(),
+        emitter: Some(wire::Emitter { name: "netdrop".into(), version: env!("CARGO_PKG_VERSION").into() }),
+        verdict: f.verdict as i32,
+        drop_reason: u32::try_from(f.drop_reason_desc).unwrap_or_default(),
+        drop_reason_desc: f.drop_reason_desc,
+        ethernet: f.packet.ethernet.map(packet::ethernet),
+        ip: f.packet.ip.map(packet::ip),
+        l4: f.packet.l4.map(packet::l4),
+        source: endpoint(&f.source),
+        destination: endpoint(&f.destination),
+        r#type: i32::from(f.packet.ip.is_some() || f.packet.ethernet.is_some()),
+        node_name: f.node_name.as_deref().unwrap_or_default().to_owned(),
+        source_names: f.source_names.iter().map(|n| n.to_string()).collect(),
+        destination_names: f.destination_names.iter().map(|n| n.to_string()).collect(),
+        event_type: Some(wire::CiliumEventType {
+            r#type: f.event_type.kind,
+            sub_type: f.event_type.sub_type,
+        }),
+        source_service: f.source_service.as_deref().map(service),
+        destination_service: f.destination_service.as_deref().map(service),
+        traffic_direction: f.direction as i32,
+        is_reply: f.is_reply,
+        interface: f.interface.as_ref().map(|i| wire::NetworkInterface {
+            index: i.index,
+            name: i.name.as_deref().unwrap_or_default().to_owned(),
+        }),
+        cgroup_id: f.cgroup_id.unwrap_or_default(),
+        summary: summary(f),
+        extensions: extensions(f),
+        ..wire::Flow::default()
+    }
+}
+
+fn endpoint(e: &Endpoint) -> Option<wire::Endpoint> {
+    (*e != Endpoint::default()).then(|| wire::Endpoint {
+        id: e.id,
+        identity: e.identity.0,
+        namespace: e.namespace().to_owned(),
+        labels: e.labels().iter().map(|l| l.to_string()).collect(),
+        pod_name: e.pod_name().to_owned(),
+        workloads: e
+            .workloads()
+            .iter()
+            .map(|w| wire::Workload { name: w.name.to_string(), kind: w.kind.to_string() })
+            .collect(),
+        ..wire::Endpoint::default()
+    })
+}
+
+fn service(s: &ServiceName) -> wire::Service {
+    wire::Service { name: s.name.to_string(), namespace: s.namespace.to_string() }
+}
+
+fn extensions(f: &Flow) -> Option<Any> {
+    let mut fields = BTreeMap::new();
+    extension(f, &mut |key, value| {
+        let kind = match value {
+            Value::Text(text) => Kind::StringValue(text.into()),
+            Value::Number(n) => Kind::NumberValue(f64::from(n)),
+            Value::Bool(b) => Kind::BoolValue(b),
+        };
+        fields.insert(key.to_owned(), prost_types::Value { kind: Some(kind) });
+    });
+    (!fields.is_empty())
+        .then(|| Any { type_url: STRUCT_URL.to_owned(), value: Struct { fields }.encode_to_vec() })
+}
+
+/// `response_time`: where the flow itself has none.
+pub(super) fn from_wire(w: wire::Flow, response_time: Option<Timestamp>) -> Flow {
+    let time = w.time.as_ref().and_then(time_from_wire).or(response_time).unwrap_or(Timestamp::UNIX_EPOCH);
+    let mut f = Flow::new(time, verdict(w.verdict));
+    f.uuid = w.uuid.parse().ok();
+    f.drop_reason_desc = w.drop_reason_desc;
+    packet::from_wire(w.ethernet.as_ref(), w.ip.as_ref(), w.l4.as_ref(), &mut f.packet);
+    f.source = w.source.map(endpoint_from_wire).unwrap_or_default();
+    f.destination = w.destination.map(endpoint_from_wire).unwrap_or_default();
+    f.source_names = w.source_names.into_iter().map(Into::into).collect();
+    f.destination_names = w.destination_names.into_iter().map(Into::into).collect();
+    f.source_service = w.source_service.map(service_from_wire);
+    f.destination_service = w.destination_service.map(service_from_wire);
+    f.node_name = Some(w.node_name).filter(|n| !n.is_empty()).map(Into::into);
+    f.event_type =
+        w.event_type.map(|e| EventType { kind: e.r#type, sub_type: e.sub_type }).unwrap_or_default();
+    f.direction = match w.traffic_direction {
+        1 => TrafficDirection::Ingress,
+        2 => TrafficDirection::Egress,
+        _ => TrafficDirection::Unknown,
+    };
+    f.is_reply = w.is_reply;
+    f.interface = w
+        .interface
+        .map(|i| Interface { index: i.index, name: Some(i.name).filter(|n| !n.is_empty()).map(Into::into) });
+    f.cgroup_id = Some(w.cgroup_id).filter(|id| *id != 0);
+    f.remote_summary = Some(w.summary.into());
+    facts(w.extensions, &mut f);
+    f
+}
+
+fn verdict(number: i32) -> Verdict {
+    Verdict::ALL.into_iter().find(|v| *v as i32 == number).unwrap_or_default()
+}
+
+fn endpoint_from_wire(e: wire::Endpoint) -> Endpoint {
+    let named =
+        !(e.namespace.is_empty() && e.pod_name.is_empty() && e.labels.is_empty() && e.workloads.is_empty());
+    let info = named.then(|| {
+        Arc::new(EndpointInfo {
+            namespace: e.namespace.into(),
+            pod_name: e.pod_name.into(),
+            labels: e.labels.into_iter().map(Into::into).collect(),
+            workloads: e
+                .workloads
+                .into_iter()
+                .map(|w| Workload { name: w.name.into(), kind: w.kind.into() })
+                .collect(),
+            node: None,
+        })
+    });
+    Endpoint { id: e.id, identity: Identity(e.identity), info }
+}
+
+fn service_from_wire(s: wire::Service) -> Arc<ServiceName> {
+    Arc::new(ServiceName { name: s.name.into(), namespace: s.namespace.into() })
+}
+
+/// netdrop's facts, if the extension is the Struct that holds them.
+fn facts(any: Option<Any>, f: &mut Flow) {
+    let Some(any) = any.filter(|a| a.type_url == STRUCT_URL) else { return };
+    let Ok(facts) = Struct::decode(any.value.as_slice()) else { return };
+    for (key, value) in facts.fields {
+        let value = match value.kind {
+            Some(Kind::StringValue(text)) => Value::Text(text.into()),
+            Some(Kind::BoolValue(b)) => Value::Bool(b),
+            Some(Kind::NumberValue(n)) => match whole(n) {
+                Some(n) => Value::Number(n),
+                None => continue,
+            },
+            _ => continue,
+        };
+        apply_extension(f, &key, &value);
+    }
+}
+
+/// A double that holds an unsigned 32-bit number.
+fn whole(n: f64) -> Option<u32> {
+    if n.fract() != 0.0 || !(0.0..=f64::from(u32::MAX)).contains(&n) {
+        return None;
+    }
+    // Exact: whole and in range.
+    format!("{n:.0}").parse().ok()
+}
