@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
 use netdrop::app;
-use netdrop::cli::{explain, observe, reasons};
+use netdrop::cli::{agent, explain, observe, reasons, status_local};
 
 fn command() -> Command {
     Command::new("netdrop")
@@ -14,6 +14,12 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(observe::command())
+        .subcommand(agent::AgentArgs::augment_args(
+            Command::new("agent").about("Capture for many: history, server and log feed"),
+        ))
+        .subcommand(status_local::StatusArgs::augment_args(
+            Command::new("status").about("State of an agent, or of this machine (--local)"),
+        ))
         .subcommand(reasons::ReasonsArgs::augment_args(
             Command::new("reasons").about("List this kernel's drop reasons"),
         ))
@@ -38,6 +44,13 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     match matches.subcommand() {
         Some(("observe", m)) => {
             app::run(app::observe(observe::ObserveConfig::from_matches(m)?, app::stop_signal()))
+        }
+        Some(("agent", m)) => {
+            app::log_to_stderr();
+            app::run(app::agent(agent::AgentArgs::from_arg_matches(m)?, app::stop_signal()))
+        }
+        Some(("status", m)) => {
+            to_stdout(|out| app::run(app::status(&status_local::StatusArgs::from_arg_matches(m)?, out)))
         }
         Some(("reasons", m)) => {
             to_stdout(|out| reasons::run(&reasons::ReasonsArgs::from_arg_matches(m)?, out))

@@ -3,17 +3,18 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::enrich::Names;
-use crate::enrich::NodeScope;
+use anyhow::bail;
+
 use crate::enrich::kube::{self, KubeConfig, KubeHandle};
-use crate::filter::Compiled;
-use crate::kernel::KernelInfo;
+use crate::enrich::{Names, NodeScope};
+use crate::filter::{Compiled, Filters};
+use crate::kernel::{KernelInfo, Reasons};
 use crate::probe::ProbeConfig;
 use crate::source::live::{LiveConfig, LiveSource, own_netns};
 
 /// What capture needs to know.
 pub(super) struct Capture<'a> {
-    pub(super) filter: &'a Compiled,
+    pub(super) filters: &'a Filters,
     pub(super) names_file: Option<PathBuf>,
     pub(super) kubeconfig: Option<PathBuf>,
     /// Use the pod's service account.
@@ -27,6 +28,7 @@ pub(super) struct Capture<'a> {
 /// Capture under way.
 pub(super) struct Started {
     pub(super) source: LiveSource,
+    pub(super) filter: Compiled,
     pub(super) kernel: KernelInfo,
     pub(super) names: Names,
     /// Kept for its watchers.
@@ -36,7 +38,14 @@ pub(super) struct Started {
 /// Loads, attaches, starts to watch for names.
 pub(super) async fn start(capture: Capture<'_>) -> anyhow::Result<Started> {
     let kernel = KernelInfo::load()?;
-    let prefilter = capture.filter.prefilter(&|name| kernel.reasons.code(name).into_iter().collect());
+    let mut filters = capture.filters.clone();
+    for filter in filters.allow.iter_mut().chain(&mut filters.deny) {
+        for reason in &mut filter.reason {
+            *reason = known_reason(reason, &kernel.reasons)?;
+        }
+    }
+    let filter = filters.compile()?;
+    let prefilter = filter.prefilter(&|name| kernel.reasons.code(name).into_iter().collect());
     let names = Names::new();
     if let Some(file) = &capture.names_file {
         names.load_file(file)?;
@@ -59,5 +68,37 @@ pub(super) async fn start(capture: Capture<'_>) -> anyhow::Result<Started> {
         news: kube.as_mut().and_then(KubeHandle::take_events),
     };
     let source = LiveSource::start(&kernel, config)?;
-    Ok(Started { source, kernel, names, _kube: kube })
+    Ok(Started { source, filter, kernel, names, _kube: kube })
+}
+
+/// A reason as this kernel calls it. One that it does not have would show nothing, for ever: an error with the nearest name.
+fn known_reason(typed: &str, reasons: &Reasons) -> anyhow::Result<String> {
+    if typed.contains('*') || reasons.is_empty() {
+        return Ok(typed.to_owned());
+    }
+    if let Some(code) = reasons.code(typed) {
+        return Ok(reasons.name(code).name.to_string());
+    }
+    match reasons.closest(typed) {
+        Some(near) => bail!(
+            "this kernel has no drop reason {typed:?}; did you mean {near}? `netdrop reasons` lists all"
+        ),
+        None => bail!("this kernel has no drop reason {typed:?}; `netdrop reasons` lists all"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_this_kernels() {
+        let reasons = KernelInfo::load().unwrap().reasons;
+        assert_eq!(known_reason("core:3", &reasons).unwrap(), "NO_SOCKET");
+        assert_eq!(known_reason("skb_drop_reason_no_socket", &reasons).unwrap(), "NO_SOCKET");
+        assert_eq!(known_reason("TCP_*", &reasons).unwrap(), "TCP_*");
+        assert_eq!(known_reason("CORE:9999", &reasons).unwrap(), "CORE:9999");
+        let e = known_reason("NO_SOKET", &reasons).unwrap_err().to_string();
+        assert!(e.contains("NO_SOCKET") && e.contains("netdrop reasons"), "{e}");
+    }
 }

@@ -1,7 +1,9 @@
 //! The commands: validated configs in, text and exit code out. Wires sources, filters and sinks together.
 
+mod agent;
 mod live;
 mod observe;
+mod status;
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -9,7 +11,9 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+pub use agent::agent;
 pub use observe::observe;
+pub use status::status;
 
 /// Runs a command to its end on a runtime of its own. Two workers: one for the stream, one for names and clients.
 pub fn run<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -31,6 +35,16 @@ pub async fn stop_signal() {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
+}
+
+/// Diagnostics go to stderr; stdout is data. `RUST_LOG` chooses how much.
+pub fn log_to_stderr() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("netdrop=info,warn"));
+    // A second call finds the first one's, which is as good.
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    drop(subscriber.try_init());
 }
 
 /// One line to the person. There is nobody to tell if stderr is gone.

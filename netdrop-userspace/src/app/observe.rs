@@ -1,24 +1,100 @@
 //! `netdrop observe`: an agent's observations, or live capture in this process.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 
 use anyhow::Context as _;
 
 use super::live::{Capture, Started, start};
 use super::say;
-use crate::cli::observe::ObserveConfig;
+use crate::agent::DEFAULT_SOCKET;
+use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
+use crate::convert::{filter_to_wire, time_to_wire};
 use crate::enrich::{Names, NamesSource};
 use crate::filter::Compiled;
 use crate::observe::{Ending, Run, Tally};
+use crate::proto::observer::GetFlowsRequest;
 use crate::sink::Printer;
 use crate::source::live::LiveSource;
+use crate::source::remote::RemoteSource;
 
 /// Runs the command until its end; `stop` is Ctrl-C or SIGTERM.
 pub async fn observe(config: ObserveConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     if config.print_raw_filters {
         return print_raw_filters(&config);
     }
-    live(&config, stop).await
+    match server(&config) {
+        Some(server) => remote(&config, &server, stop).await,
+        None => live(&config, stop).await,
+    }
+}
+
+/// The agent to ask: the one named, else the local one if it is there and nothing asks for what only capture here has.
+fn server(config: &ObserveConfig) -> Option<String> {
+    match config.server.as_deref() {
+        Some("none") => None,
+        Some(server) => Some(server.to_owned()),
+        None if config.names.is_some() || config.kubeconfig.is_some() => None,
+        None => Path::new(DEFAULT_SOCKET).exists().then(|| format!("unix://{DEFAULT_SOCKET}")),
+    }
+}
+
+async fn remote(config: &ObserveConfig, server: &str, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let filter = config.filters.compile()?;
+    let mut source = RemoteSource::connect(server, request(config)).await?;
+    if config.selection.follow {
+        say(format_args!("netdrop: following the agent at {server} (--server none captures here)"));
+    } else {
+        say(format_args!(
+            "netdrop: history of the agent at {server}; -f goes on (--server none captures here)"
+        ));
+    }
+    let mut sink = printer(config);
+    let ending = Ending { count: config.count, duration: config.duration };
+    let run = Run::new(&filter, &mut sink, ending);
+    let tally = run.until_end(&mut source, stop, |_, tally| silent_remote(tally)).await?;
+    if config.selection.follow {
+        say(format_args!(
+            "netdrop: {} shown, {} hidden by the filter here, {} lost",
+            tally.shown, tally.hidden, tally.lost
+        ));
+    }
+    Ok(())
+}
+
+fn silent_remote(tally: &Tally) {
+    say(format_args!("netdrop: nothing to show for 10 s; {} shown so far", tally.shown));
+}
+
+/// The request for what was asked. netdrop's own filters have no place in it: those are applied here, to the whole history.
+fn request(config: &ObserveConfig) -> GetFlowsRequest {
+    let s = &config.selection;
+    let filters = &config.filters;
+    let own = filters.allow.iter().chain(&filters.deny).any(|f| !f.reason.is_empty() || !f.netns.is_empty());
+    let nothing_asked =
+        s.last.is_none() && s.first.is_none() && s.since.is_none() && s.until.is_none() && !s.follow;
+    let number = match (s.first, s.last) {
+        (Some(n), _) | (None, Some(n)) => n,
+        _ if s.all || (own && nothing_asked) => u64::MAX,
+        _ if nothing_asked => DEFAULT_LAST,
+        _ => 0,
+    };
+    GetFlowsRequest {
+        number,
+        first: s.first.is_some(),
+        follow: s.follow,
+        since: s.since.map(time_to_wire),
+        until: s.until.filter(|_| !s.follow).map(time_to_wire),
+        // A deny filter with a field that the server does not see would hide too much there.
+        whitelist: filters.allow.iter().map(filter_to_wire).collect(),
+        blacklist: filters
+            .deny
+            .iter()
+            .filter(|f| f.reason.is_empty() && f.netns.is_empty())
+            .map(filter_to_wire)
+            .collect(),
+        ..GetFlowsRequest::default()
+    }
 }
 
 fn print_raw_filters(config: &ObserveConfig) -> anyhow::Result<()> {
@@ -41,9 +117,8 @@ fn printer(config: &ObserveConfig) -> Printer<io::BufWriter<io::Stdout>, io::Std
 
 async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     config.check_live()?;
-    let filter = config.filters.compile()?;
     let capture = Capture {
-        filter: &filter,
+        filters: &config.filters,
         names_file: config.names.clone(),
         kubeconfig: config.kubeconfig.clone(),
         in_cluster: false,
@@ -51,7 +126,7 @@ async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow:
         ring_size: config.ring_size,
         own_node_only: false,
     };
-    let Started { mut source, kernel, names, .. } = start(capture).await?;
+    let Started { mut source, filter, kernel, names, .. } = start(capture).await?;
     say(format_args!(
         "netdrop: capturing at tp_btf/kfree_skb, kernel {}; names: {}; filter: {}",
         kernel.release,

@@ -1,10 +1,12 @@
 //! The command line: what was typed, validated into configs. No logic beyond that.
 
+pub mod agent;
 pub mod explain;
 mod filters;
 mod flags;
 pub mod observe;
 pub mod reasons;
+pub mod status;
 pub mod status_local;
 pub mod time;
 mod values;

@@ -1,0 +1,43 @@
+//! `netdrop agent`: capture, names, history, server and log feed.
+
+use std::io::{self, BufWriter};
+use std::sync::Arc;
+
+use super::live::{Capture, Started, start};
+use crate::agent::{self, AgentConfig};
+use crate::cli::agent::AgentArgs;
+use crate::filter::{Compiled, Filters};
+
+/// Runs until `stop`.
+pub async fn agent(args: AgentArgs, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() && args.kubeconfig.is_none();
+    let capture = Capture {
+        filters: &Filters::default(),
+        names_file: args.names,
+        kubeconfig: args.kubeconfig,
+        in_cluster,
+        node_name: args.node_name.filter(|n| !n.is_empty()).map(Arc::from),
+        ring_size: args.ring_size,
+        own_node_only: true,
+    };
+    let Started { mut source, kernel, .. } = start(capture).await?;
+    tracing::info!(kernel = %kernel.release, socket = %args.socket_path.display(), "capturing at tp_btf/kfree_skb");
+    let config = AgentConfig {
+        socket_path: args.socket_path,
+        capacity: usize::try_from(args.event_buffer_capacity).unwrap_or(usize::MAX),
+        log_rate: args.log_rate,
+        filter: Compiled::default(),
+    };
+    let tally = agent::run(&mut source, config, BufWriter::new(io::stdout()), stop).await?;
+    let live = source.tally()?;
+    tracing::info!(
+        drops = live.dropped(),
+        kept = tally.seen,
+        elsewhere = live.elsewhere,
+        lost = live.lost(),
+        logged = tally.feed.shown,
+        withheld = tally.feed.withheld,
+        "stopped"
+    );
+    Ok(())
+}
