@@ -3,6 +3,7 @@
 //! Data goes one way: probe, decode, flow, enrich, filter, sink. See ARCHITECTURE.md.
 
 pub mod agent;
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod decode;
@@ -11,6 +12,7 @@ pub mod explain;
 pub mod filter;
 pub mod flow;
 pub mod kernel;
+pub mod observe;
 pub mod probe;
 pub mod sink;
 pub mod source;

@@ -1,0 +1,195 @@
+//! Starting the real `netdrop observe` on namespaces of a test, and reading what it saw.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use netdrop_tests::netns::Netns;
+use netdrop_tests::observer::{self, Ended, Observer};
+use serde_json::Value;
+
+/// How many packets a test sends of a kind.
+pub const COUNT: u16 = 20;
+
+/// How long a drop may take to show up; it takes milliseconds on an idle machine.
+pub const LIMIT: Duration = Duration::from_secs(15);
+
+/// The binary under test: beside the directory of the running test's own.
+pub fn binary() -> PathBuf {
+    if let Some(path) = env::var_os("NETDROP_BIN") {
+        return path.into();
+    }
+    let own = env::current_exe().expect("a running test has a path");
+    let path = own.ancestors().nth(2).expect("a test lies in target/PROFILE/deps").join("netdrop");
+    assert!(
+        path.is_file(),
+        "{} is missing: `cargo build -p netdrop-userspace` builds it (`cargo xtask test` does so first), or set NETDROP_BIN",
+        path.display()
+    );
+    path
+}
+
+/// A flow that netdrop printed.
+#[derive(Debug)]
+pub struct Seen(pub Value);
+
+impl Seen {
+    /// A fact of `extensions`; null if absent.
+    pub fn fact(&self, key: &str) -> &Value {
+        &self.0["extensions"]["value"][key]
+    }
+
+    /// The kernel's reason.
+    pub fn reason(&self) -> &str {
+        self.fact("kernel_reason").as_str().unwrap_or_default()
+    }
+
+    /// The namespace's inode.
+    pub fn netns(&self) -> Option<u32> {
+        number(self.fact("netns"))
+    }
+
+    /// Index of the device the packet came in by.
+    pub fn incoming(&self) -> Option<u32> {
+        number(self.fact("incoming_ifindex"))
+    }
+
+    /// Name of the device it was on.
+    pub fn interface(&self) -> Option<&str> {
+        self.0["interface"]["name"].as_str()
+    }
+
+    /// Source and destination address.
+    pub fn addresses(&self) -> Option<(IpAddr, IpAddr)> {
+        let ip = &self.0["IP"];
+        Some((ip["source"].as_str()?.parse().ok()?, ip["destination"].as_str()?.parse().ok()?))
+    }
+
+    /// Name of the transport protocol in `l4`.
+    pub fn transport(&self) -> Option<&str> {
+        self.0["l4"].as_object()?.keys().next().map(String::as_str)
+    }
+
+    /// A field of `l4`, whatever the protocol.
+    pub fn l4(&self, field: &str) -> Option<u32> {
+        let protocol = self.transport()?;
+        // Zero is left out, as protojson does.
+        Some(number(&self.0["l4"][protocol][field]).unwrap_or(0))
+    }
+
+    /// Destination port.
+    pub fn port(&self) -> Option<u16> {
+        self.l4("destination_port").and_then(|port| u16::try_from(port).ok())
+    }
+
+    /// The free text.
+    pub fn summary(&self) -> &str {
+        self.0["Summary"].as_str().unwrap_or_default()
+    }
+
+    /// Whether addresses and destination port are these.
+    pub fn is_between(&self, from: IpAddr, to: SocketAddr) -> bool {
+        self.addresses() == Some((from, to.ip())) && self.port() == Some(to.port())
+    }
+}
+
+/// A number, also where protojson writes it as a string or a float.
+fn number(value: &Value) -> Option<u32> {
+    match value {
+        Value::String(s) => s.parse().ok(),
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked to be whole and in range"
+        )]
+        Value::Number(n) => {
+            n.as_f64().filter(|f| f.fract() == 0.0 && (0.0..4_294_967_296.0).contains(f)).map(|f| f as u32)
+        }
+        _ => None,
+    }
+}
+
+/// `netdrop observe -o json` on some namespaces.
+pub struct Watch {
+    observer: Observer,
+    seen: Vec<Seen>,
+}
+
+impl Watch {
+    /// Watches these namespaces.
+    pub fn on(netns: &[&Netns]) -> Self {
+        Self::with(netns, &[])
+    }
+
+    /// Watches these namespaces, with more arguments.
+    pub fn with(netns: &[&Netns], more: &[&str]) -> Self {
+        let mut args = json_args(netns);
+        args.extend(more.iter().map(ToString::to_string));
+        Self::start(&args)
+    }
+
+    /// Starts `netdrop observe` with these arguments.
+    pub fn start(args: &[String]) -> Self {
+        let observer = Observer::start(&binary(), args).expect("netdrop captures");
+        Self { observer, seen: Vec::new() }
+    }
+
+    /// Waits until `count` flows that fit were seen, then ends netdrop and checks that there were no more of them.
+    /// Gives those that fit.
+    pub fn exactly(self, count: impl Into<usize>, fits: impl Fn(&Seen) -> bool) -> Vec<Seen> {
+        self.exactly_and_end(count, fits).0
+    }
+
+    /// Like [`Self::exactly`]; gives also how netdrop ended.
+    pub fn exactly_and_end(
+        mut self,
+        count: impl Into<usize>,
+        fits: impl Fn(&Seen) -> bool,
+    ) -> (Vec<Seen>, Ended) {
+        let count = count.into();
+        self.wait_for(count, &fits);
+        let ended = self.observer.interrupt().expect("netdrop ends when interrupted");
+        let rest = ended.rest.iter().map(|line| Seen(observer::flow(line).expect("a flow")));
+        self.seen.extend(rest);
+        let all = self.seen.len();
+        let fitting: Vec<Seen> = self.seen.into_iter().filter(|seen| fits(seen)).collect();
+        assert_eq!(fitting.len(), count, "seen that fit, of {all} in all");
+        (fitting, ended)
+    }
+
+    /// Waits until `count` flows that fit were seen.
+    pub fn wait_for(&mut self, count: impl Into<usize>, fits: impl Fn(&Seen) -> bool) {
+        let (count, deadline) = (count.into(), Instant::now() + LIMIT);
+        while self.seen.iter().filter(|seen| fits(seen)).count() < count {
+            match self.observer.flow(deadline).expect("netdrop prints flows") {
+                Some(flow) => self.seen.push(Seen(flow)),
+                None => panic!(
+                    "{} of {count} flows came within {LIMIT:?}; all that came:\n{}\nstderr:\n{}",
+                    self.seen.iter().filter(|seen| fits(seen)).count(),
+                    digest(&self.seen),
+                    self.observer.talk(),
+                ),
+            }
+        }
+    }
+}
+
+/// Arguments of `netdrop observe` for these namespaces.
+pub fn json_args(netns: &[&Netns]) -> Vec<String> {
+    let mut args: Vec<String> = ["-f", "-o", "json", "--verdict=DROPPED"].map(str::to_owned).to_vec();
+    args.extend(netns.iter().map(|netns| format!("--netns={}", netns.inode())));
+    args
+}
+
+/// How many of each kind.
+fn digest(seen: &[Seen]) -> String {
+    let mut kinds = BTreeMap::new();
+    for flow in seen {
+        let key = format!("{:?} {:?} {:?} {}", flow.netns(), flow.addresses(), flow.port(), flow.summary());
+        *kinds.entry(key).or_insert(0) += 1;
+    }
+    let lines: Vec<String> = kinds.iter().map(|(kind, n)| format!("{n:>6} {kind}")).collect();
+    lines.join("\n")
+}
