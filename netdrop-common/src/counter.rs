@@ -5,6 +5,7 @@
 
 /// What happened to the drops of one reason on one CPU.
 #[repr(C)]
+#[expect(clippy::pub_underscore_fields, reason = "padding is part of the ABI and both sides write it")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Times the hook ran.
@@ -39,6 +40,10 @@ pub const REST_SLOT: u32 = CORE_SLOTS + SUBSYSTEMS * SUBSYSTEM_SLOTS;
 pub const SLOTS: u32 = REST_SLOT + 1;
 
 /// The counter slot of a raw `enum skb_drop_reason` value; always below [`SLOTS`].
+#[expect(
+    clippy::inline_always,
+    reason = "a call is a BPF subprogram of its own, which costs more than this body"
+)]
 #[inline(always)]
 pub const fn slot(reason: u32) -> u32 {
     let subsystem = reason >> 16;

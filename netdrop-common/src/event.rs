@@ -50,6 +50,7 @@ pub mod flag {
 ///
 /// Layout: host order, but for byte arrays, which are in network order as they stood in the packet.
 #[repr(C)]
+#[expect(clippy::pub_underscore_fields, reason = "padding is part of the ABI and both sides write it")]
 #[derive(Clone, Copy, Debug)]
 pub struct DropRecord {
     /// [`ABI_VERSION`].

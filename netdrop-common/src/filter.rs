@@ -23,6 +23,7 @@ pub const MAX_ENTRIES: u32 = 1024;
 /// Data of an LPM key: family (4 or 6), three zero bytes, the address (IPv4 in the first four bytes). The prefix length
 /// counts the 32 bits of family and padding too.
 #[repr(C)]
+#[expect(clippy::pub_underscore_fields, reason = "padding is part of the ABI and both sides write it")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrefixKey {
     /// 4 or 6.

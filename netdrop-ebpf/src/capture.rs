@@ -1,5 +1,11 @@
 //! From a `sk_buff` to a record.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "ids are split in halves, lengths are bounded by the record, and a checked cast is a branch more for the verifier"
+)]
+#![expect(clippy::wildcard_imports, reason = "the globals are a table, of which this file reads most rows")]
+
 use aya_ebpf::helpers::generated;
 use netdrop_common::event::{ABI_VERSION, DropRecord, HEAD_MAX, MAC_MAX, flag};
 use netdrop_common::hook;
@@ -207,7 +213,7 @@ unsafe fn task(r: &mut DropRecord, ctx: u64, has_socket: bool) -> u32 {
         let task: Ptr = generated::bpf_get_current_task_btf().cast_const().cast();
         let stack: u64 = read::typed(task, TASK_STACK.load());
         // The registers saved at system call entry lie at the very top of the stack.
-        let top = generated::bpf_task_pt_regs(task.cast_mut().cast()) as u64;
+        let top = generated::bpf_task_pt_regs(task.cast_mut().cast()).cast_unsigned();
         let on_stack = ctx >= stack && ctx < top;
         let kernel_thread = read::typed::<u32>(task, TASK_FLAGS.load()) & PF_KTHREAD != 0;
         match (on_stack && !kernel_thread, has_socket) {

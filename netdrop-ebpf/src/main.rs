@@ -4,6 +4,10 @@
 #![no_std]
 #![no_main]
 #![expect(unsafe_code, reason = "BPF code is reads of kernel memory, which the verifier checks")]
+#![expect(
+    clippy::inline_always,
+    reason = "a function that is not inlined becomes a BPF subprogram, to which the verifier passes no typed kernel pointers"
+)]
 
 mod capture;
 mod globals;

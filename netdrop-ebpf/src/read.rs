@@ -1,5 +1,10 @@
 //! The only reads through kernel pointers.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the size of a field, a few bytes, becomes a helper's u32"
+)]
+
 use aya_ebpf::helpers::generated;
 use netdrop_common::fields::ABSENT;
 

@@ -1,5 +1,7 @@
 //! `tp_btf/kfree_skb`: every packet that the kernel frees without having delivered it.
 
+#![expect(clippy::needless_pass_by_value, reason = "aya's entry point hands its context over by value")]
+
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;

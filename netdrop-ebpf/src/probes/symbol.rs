@@ -2,6 +2,12 @@
 //!
 //! With CAP_BPF and CAP_PERFMON alone /proc/kallsyms shows zeroes, but `%pS` still prints `symbol+0xoff/0xsize [module]`.
 
+#![expect(clippy::needless_pass_by_value, reason = "aya's entry point hands its context over by value")]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the helper's result is a length of at most TEXT_MAX or an errno"
+)]
+
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::helpers::generated::bpf_snprintf;
 use aya_ebpf::macros::raw_tracepoint;
