@@ -90,6 +90,11 @@ impl NftDrop {
         Self::raw(netns, "netdev", table, &hook, expression)
     }
 
+    /// Drops what matches of the ARP that comes in.
+    pub fn add_arp(netns: &Netns, table: &str, expression: &str) -> Result<Self> {
+        Self::raw(netns, "arp", table, "type filter hook input priority 0; policy accept;", expression)
+    }
+
     fn raw(netns: &Netns, family: &'static str, table: &str, hook: &str, expression: &str) -> Result<Self> {
         let script = format!(
             "table {family} {table} {{\n counter dropped {{ }}\n chain c {{\n  {hook}\n  {expression} counter name dropped drop\n }}\n}}\n"

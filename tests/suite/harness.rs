@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use netdrop_tests::netns::Netns;
-use netdrop_tests::observer::{self, Ended, Observer};
+use netdrop_tests::observer::{self, Observer};
 use serde_json::Value;
 
 /// How many packets a test sends of a kind.
@@ -139,24 +139,19 @@ impl Watch {
     /// Waits until `count` flows that fit were seen, then ends netdrop and checks that there were no more of them.
     /// Gives those that fit.
     pub fn exactly(self, count: impl Into<usize>, fits: impl Fn(&Seen) -> bool) -> Vec<Seen> {
-        self.exactly_and_end(count, fits).0
+        self.split(count, fits).0
     }
 
-    /// Like [`Self::exactly`]; gives also how netdrop ended.
-    pub fn exactly_and_end(
-        mut self,
-        count: impl Into<usize>,
-        fits: impl Fn(&Seen) -> bool,
-    ) -> (Vec<Seen>, Ended) {
+    /// Like [`Self::exactly`]; gives the others too.
+    pub fn split(mut self, count: impl Into<usize>, fits: impl Fn(&Seen) -> bool) -> (Vec<Seen>, Vec<Seen>) {
         let count = count.into();
         self.wait_for(count, &fits);
         let ended = self.observer.interrupt().expect("netdrop ends when interrupted");
-        let rest = ended.rest.iter().map(|line| Seen(observer::flow(line).expect("a flow")));
-        self.seen.extend(rest);
-        let all = self.seen.len();
-        let fitting: Vec<Seen> = self.seen.into_iter().filter(|seen| fits(seen)).collect();
-        assert_eq!(fitting.len(), count, "seen that fit, of {all} in all");
-        (fitting, ended)
+        assert!(ended.status.success(), "netdrop ended with {}:\n{}", ended.status, ended.talk);
+        self.seen.extend(ended.rest.iter().map(|line| Seen(observer::flow(line).expect("a flow"))));
+        let (fitting, others): (Vec<Seen>, Vec<Seen>) = self.seen.into_iter().partition(|seen| fits(seen));
+        assert_eq!(fitting.len(), count, "seen that fit; the others:\n{}", digest(&others));
+        (fitting, others)
     }
 
     /// Waits until `count` flows that fit were seen.
