@@ -3,13 +3,16 @@
 //! Data goes one way: probe, decode, flow, enrich, filter, sink. See ARCHITECTURE.md.
 
 pub mod agent;
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod decode;
 pub mod enrich;
+pub mod explain;
 pub mod filter;
 pub mod flow;
 pub mod kernel;
+pub mod observe;
 pub mod probe;
 pub mod sink;
 pub mod source;

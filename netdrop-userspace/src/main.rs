@@ -1,3 +1,61 @@
 //! The `netdrop` command.
 
-fn main() {}
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
+use netdrop::app;
+use netdrop::cli::{explain, observe, reasons};
+
+fn command() -> Command {
+    Command::new("netdrop")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Why did this packet die, who killed it, and whose was it?")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(observe::command())
+        .subcommand(reasons::ReasonsArgs::augment_args(
+            Command::new("reasons").about("List this kernel's drop reasons"),
+        ))
+        .subcommand(explain::ExplainArgs::augment_args(
+            Command::new("explain").about("What a drop reason means and what to do next"),
+        ))
+}
+
+fn main() -> ExitCode {
+    let matches = command().get_matches();
+    match run(&matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) => {
+            app::say(format_args!("netdrop: {e:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(matches: &ArgMatches) -> anyhow::Result<()> {
+    match matches.subcommand() {
+        Some(("observe", m)) => {
+            app::run(app::observe(observe::ObserveConfig::from_matches(m)?, app::stop_signal()))
+        }
+        Some(("reasons", m)) => {
+            to_stdout(|out| reasons::run(&reasons::ReasonsArgs::from_arg_matches(m)?, out))
+        }
+        Some(("explain", m)) => {
+            to_stdout(|out| explain::run(&explain::ExplainArgs::from_arg_matches(m)?, out))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn to_stdout(write: impl FnOnce(&mut Vec<u8>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let mut text = Vec::new();
+    write(&mut text)?;
+    Ok(io::stdout().write_all(&text)?)
+}
+
+/// Whoever read our output has gone: an end, not an error.
+fn is_broken_pipe(e: &anyhow::Error) -> bool {
+    e.chain().any(|c| c.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe))
+}

@@ -1,1 +1,10 @@
-//! cli.
+//! The command line: what was typed, validated into configs. No logic beyond that.
+
+pub mod explain;
+mod filters;
+mod flags;
+pub mod observe;
+pub mod reasons;
+pub mod status_local;
+pub mod time;
+mod values;

@@ -1,1 +1,9 @@
-//! enrich.
+//! Whose an address was, at the packet's time.
+
+mod file;
+pub mod kube;
+mod names;
+mod scope;
+
+pub use names::{Names, NamesSource, NamesStatus, Owner};
+pub use scope::{NodeScope, Placement};

@@ -1,11 +1,65 @@
-//! filter.
-#[derive(Clone, Debug, Default)]
-pub struct Prefilter {
-    pub reasons: Option<Vec<u32>>,
-    pub netns: Option<Vec<u32>>,
-    pub prefixes: Option<Vec<ipnet::IpNet>>,
-    pub ports: Option<Vec<u16>>,
-    pub protocols: Option<Vec<u8>>,
-    pub interfaces: Option<Vec<u32>>,
-    pub nothing: bool,
+//! Which flows to show: Hubble's flow filters, and netdrop's own reason and namespace.
+//!
+//! Inside a field the values are alternatives, the fields of a filter must all match, a list of filters matches if one does.
+//! Shown is what the allow list matches (an empty one matches all) and the deny list does not.
+
+mod compile;
+mod glob;
+mod label;
+mod lower;
+mod side;
+mod spec;
+
+use crate::flow::Flow;
+
+pub use compile::FilterError;
+pub use lower::Prefilter;
+pub use spec::{EventTypeFilter, FlowFilter, InterfaceFilter, TcpFlagsFilter, WorkloadFilter};
+
+use compile::One;
+
+/// Allow and deny list, as typed or as sent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filters {
+    /// Empty: everything.
+    pub allow: Vec<FlowFilter>,
+    /// Any match hides.
+    pub deny: Vec<FlowFilter>,
 }
+
+impl Filters {
+    /// Parses every value once.
+    pub fn compile(&self) -> Result<Compiled, FilterError> {
+        let all = |list: &[FlowFilter]| list.iter().map(One::new).collect::<Result<Vec<_>, _>>();
+        Ok(Compiled { allow: all(&self.allow)?, deny: all(&self.deny)? })
+    }
+}
+
+/// Filters, ready to match.
+#[derive(Clone, Debug, Default)]
+pub struct Compiled {
+    allow: Vec<One>,
+    deny: Vec<One>,
+}
+
+impl Compiled {
+    /// Whether the flow is to be shown.
+    pub fn matches(&self, flow: &Flow) -> bool {
+        (self.allow.is_empty() || self.allow.iter().any(|f| f.matches(flow)))
+            && !self.deny.iter().any(|f| f.matches(flow))
+    }
+
+    /// Whether everything matches.
+    pub fn is_empty(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+    }
+
+    /// What the kernel may turn away: a superset of what matches passes. `codes` gives the numbers of a kernel reason's name
+    /// or `*` pattern.
+    pub fn prefilter(&self, codes: &dyn Fn(&str) -> Vec<u32>) -> Prefilter {
+        lower::lower(&self.allow, codes)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use crate::kernel::site_from_text;
 
-use super::{DropReason, DropSite, Flow, Fragment, Netns, Process, arp_text, inner_text};
+use super::{DropReason, Flow, Fragment, Netns, Process, arp_text, inner_text};
 
 /// A value of the Struct.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,7 +125,7 @@ fn apply_text(flow: &mut Flow, key: &str, s: &str) {
     match key {
         "kernel_reason" => reason(flow).name = s.into(),
         "subsystem" => reason(flow).subsystem = s.into(),
-        "site" => flow.site = DropSite::from_text(s),
+        "site" => flow.site = Some(site_from_text(0, s)),
         "netns_name" => netns(flow).name = Some(s.into()),
         "comm" => process(flow).comm = s.into(),
         "count" => flow.tally.count = s.parse().unwrap_or(1).max(1),
@@ -188,6 +188,8 @@ fn process(flow: &mut Flow) -> &mut Process {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::flow::Verdict;
 
@@ -198,7 +200,7 @@ mod tests {
         flow.tally.count = 5;
         flow.tally.bytes = 500;
         flow.reason = Some(DropReason { code: 8, subsystem: "CORE".into(), name: "NETFILTER_DROP".into() });
-        flow.site = DropSite::from_text("nf_hook_slow+0x9a [nf]");
+        flow.site = Some(site_from_text(0, "nf_hook_slow+0x9a [nf]"));
         flow.netns = Some(Netns { inode: 4_026_531_840, name: Some("blue".into()) });
         flow.process = Some(Process { pid: 1, tid: 2, comm: "curl".into(), owner: true });
         flow.mark = Some(7);

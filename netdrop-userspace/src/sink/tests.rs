@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::flow::{
-    DropReason, DropSite, Endpoint, EndpointInfo, Ethernet, EventType, Flow, IcmpMessage, Identity,
-    Interface, Ip, L4, LostEvents, LostSource, NodeStatus, Packet, Process, ServiceName, Tally, TcpFlags,
-    TrafficDirection, Verdict, Workload,
+    DropReason, Endpoint, EndpointInfo, Ethernet, EventType, Flow, IcmpMessage, Identity, Interface, Ip, L4,
+    LostEvents, LostSource, NodeStatus, Packet, Process, ServiceName, Tally, TcpFlags, TrafficDirection,
+    Verdict, Workload,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -44,7 +44,7 @@ fn tcp_drop() -> Flow {
     f.source = pod("default", "xwing");
     f.destination = pod("default", "deathstar");
     f.reason = Some(DropReason { code: 8, subsystem: "CORE".into(), name: "NETFILTER_DROP".into() });
-    f.site = DropSite::from_text("nft_do_chain+0x3b7 [nf_tables]");
+    f.site = Some(crate::kernel::site_from_text(0, "nft_do_chain+0x3b7 [nf_tables]"));
     f.event_type = EventType { kind: 1, sub_type: 255 };
     f.node_name = Some("worker-1".into());
     f.interface = Some(Interface { index: 7, name: Some("eth0".into()) });

@@ -1,5 +1,10 @@
 //! Where observations come from: live capture, an agent's server, a file.
 
+mod assemble;
+mod interner;
+pub mod live;
+mod netns;
+
 use crate::flow::Observation;
 
 /// One stream of observations.

@@ -1,0 +1,304 @@
+//! From filter flags, in their order, to the allow and the deny list.
+//!
+//! Rules of Hubble's client 1.19.4 (hubble/cmd/observe): a tracker for each list holds a left and a right filter. A flag without
+//! a side goes to the source of the left and the destination of the right one; all others go to both.
+
+use super::flags::EXCLUSIVE;
+use super::values;
+use crate::filter::{EventTypeFilter, Filters, FlowFilter, InterfaceFilter, TcpFlagsFilter};
+
+/// Builds both lists, flag by flag.
+#[derive(Default)]
+pub(super) struct FilterBuilder {
+    allow: Option<Tracker>,
+    deny: Option<Tracker>,
+    negate: bool,
+}
+
+#[derive(Default)]
+struct Tracker {
+    left: FlowFilter,
+    right: FlowFilter,
+    touched: bool,
+    flags: Vec<String>,
+    namespaces: Vec<String>,
+    from_namespaces: Vec<String>,
+    to_namespaces: Vec<String>,
+}
+
+impl FilterBuilder {
+    /// The next flag of the command line.
+    pub(super) fn add(&mut self, name: &str, value: &str) -> Result<(), String> {
+        if name == "not" {
+            if self.negate {
+                return Err("consecutive --not statements".into());
+            }
+            self.negate = true;
+            return Ok(());
+        }
+        let list = if std::mem::take(&mut self.negate) { &mut self.deny } else { &mut self.allow };
+        list.get_or_insert_default().add(name, value)
+    }
+
+    /// The lists.
+    pub(super) fn build(self) -> Result<Filters, String> {
+        if self.negate {
+            return Err("trailing --not found in the arguments".into());
+        }
+        let list = |tracker: Option<Tracker>| tracker.map(Tracker::filters).unwrap_or_default();
+        Ok(Filters { allow: list(self.allow), deny: list(self.deny) })
+    }
+}
+
+impl Tracker {
+    fn add(&mut self, name: &str, value: &str) -> Result<(), String> {
+        if !self.flags.iter().any(|f| f == name) {
+            self.flags.push(name.to_owned());
+        }
+        self.check_exclusive()?;
+        match name {
+            "namespace" => self.namespaces.push(value.to_owned()),
+            "all-namespaces" => self.namespaces.push(String::new()),
+            "from-namespace" => self.from_namespaces.push(value.to_owned()),
+            "from-all-namespaces" => self.from_namespaces.push(String::new()),
+            "to-namespace" => self.to_namespaces.push(value.to_owned()),
+            "to-all-namespaces" => self.to_namespaces.push(String::new()),
+            _ => {
+                self.touched = true;
+                self.set(name, value)?;
+            }
+        }
+        self.check_namespaces(&self.left)?;
+        self.check_namespaces(&self.right)
+    }
+
+    fn check_exclusive(&self) -> Result<(), String> {
+        for group in EXCLUSIVE {
+            let mut used = group.iter().filter(|g| self.flags.iter().any(|f| f == *g));
+            if let (Some(one), Some(other)) = (used.next(), used.next()) {
+                return Err(format!("filters --{one} and --{other} cannot be combined"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a value into the filters. Sided text flags share their shape; the others go to both filters alike.
+    fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let (side, what) = match name.split_once('-') {
+            Some(("from", what)) => (Side::Source, what),
+            Some(("to", what)) => (Side::Destination, what),
+            _ => (Side::Either, name),
+        };
+        match what {
+            "pod" | "service" | "label" | "ip" | "port" | "fqdn" => {
+                self.sided(side, |f, source| list(f, what, source).push(value.to_owned()));
+            }
+            "workload" => {
+                let workload = values::workload(value);
+                self.sided(side, |f, source| {
+                    if source { &mut f.source_workload } else { &mut f.destination_workload }
+                        .push(workload.clone());
+                });
+            }
+            "identity" => {
+                let number = values::identity(value)?;
+                self.sided(side, |f, source| {
+                    if source { &mut f.source_identity } else { &mut f.destination_identity }.push(number);
+                });
+            }
+            _ => self.unsided(name, value)?,
+        }
+        Ok(())
+    }
+
+    fn sided(&mut self, side: Side, mut put: impl FnMut(&mut FlowFilter, bool)) {
+        match side {
+            Side::Either => {
+                put(&mut self.left, true);
+                put(&mut self.right, false);
+            }
+            Side::Source | Side::Destination => {
+                put(&mut self.left, side == Side::Source);
+                put(&mut self.right, side == Side::Source);
+            }
+        }
+    }
+
+    fn unsided(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let text = || value.to_owned();
+        let put: Box<dyn Fn(&mut FlowFilter)> = match name {
+            "verdict" => {
+                let verdict = values::verdict(value)?;
+                Box::new(move |f| f.verdict.push(verdict.clone()))
+            }
+            "drop-reason-desc" => {
+                let reason = values::drop_reason(value)?;
+                Box::new(move |f| f.drop_reason_desc.push(reason.clone()))
+            }
+            "type" => {
+                let event: EventTypeFilter = values::event_type(value)?;
+                Box::new(move |f| f.event_type.push(event))
+            }
+            "tcp-flags" => {
+                let flags: TcpFlagsFilter = values::tcp_flags(value)?;
+                Box::new(move |f| f.tcp_flags.push(flags))
+            }
+            "traffic-direction" => {
+                let direction = values::direction(value)?;
+                Box::new(move |f| f.traffic_direction.push(direction.clone()))
+            }
+            "netns" => {
+                let inode = values::netns(value)?;
+                Box::new(move |f| f.netns.push(inode))
+            }
+            "ip-version" | "ipv4" | "ipv6" => Box::new(move |f| f.ip_version.push(values::ip_version(value))),
+            "protocol" => Box::new(move |f| f.protocol.push(text())),
+            "reason" => Box::new(move |f| f.reason.push(text())),
+            "node-name" => Box::new(move |f| f.node_name.push(text())),
+            "uuid" => Box::new(move |f| f.uuid.push(text())),
+            "interface" => Box::new(move |f| f.interface.push(InterfaceFilter { index: 0, name: text() })),
+            _ => return Err(format!("unknown filter --{name}")),
+        };
+        put(&mut self.left);
+        put(&mut self.right);
+        Ok(())
+    }
+
+    fn check_namespaces(&self, f: &FlowFilter) -> Result<(), String> {
+        for (names, lists) in [
+            (&self.namespaces, [&f.source_pod, &f.source_service].as_slice()),
+            (&self.namespaces, &[&f.destination_pod, &f.destination_service]),
+            (&self.from_namespaces, &[&f.source_pod, &f.source_service]),
+            (&self.to_namespaces, &[&f.destination_pod, &f.destination_service]),
+        ] {
+            for list in lists {
+                conflict(names, list)?;
+            }
+        }
+        inconsistent(&f.source_pod, &f.source_service)?;
+        inconsistent(&f.destination_pod, &f.destination_service)
+    }
+
+    fn filters(mut self) -> Vec<FlowFilter> {
+        let any =
+            !(self.namespaces.is_empty() && self.from_namespaces.is_empty() && self.to_namespaces.is_empty());
+        if !self.touched && !any {
+            return Vec::new();
+        }
+        for f in [&mut self.left, &mut self.right] {
+            into_namespaces(&self.to_namespaces, &mut f.destination_pod, &mut f.destination_service);
+            into_namespaces(&self.from_namespaces, &mut f.source_pod, &mut f.source_service);
+        }
+        into_namespaces(&self.namespaces, &mut self.left.source_pod, &mut self.left.source_service);
+        into_namespaces(
+            &self.namespaces,
+            &mut self.right.destination_pod,
+            &mut self.right.destination_service,
+        );
+        if self.left == self.right { vec![self.left] } else { vec![self.left, self.right] }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Either,
+    Source,
+    Destination,
+}
+
+fn list<'a>(f: &'a mut FlowFilter, what: &str, source: bool) -> &'a mut Vec<String> {
+    match (what, source) {
+        ("pod", true) => &mut f.source_pod,
+        ("pod", false) => &mut f.destination_pod,
+        ("service", true) => &mut f.source_service,
+        ("service", false) => &mut f.destination_service,
+        ("label", true) => &mut f.source_label,
+        ("label", false) => &mut f.destination_label,
+        ("ip", true) => &mut f.source_ip,
+        ("ip", false) => &mut f.destination_ip,
+        ("port", true) => &mut f.source_port,
+        ("port", false) => &mut f.destination_port,
+        (_, true) => &mut f.source_fqdn,
+        (_, false) => &mut f.destination_fqdn,
+    }
+}
+
+fn namespace_of(name: &str) -> &str {
+    name.split_once('/').map_or("", |(namespace, _)| namespace)
+}
+
+fn conflict(namespaces: &[String], names: &[String]) -> Result<(), String> {
+    for namespace in namespaces {
+        for name in names {
+            let of = namespace_of(name);
+            if !of.is_empty() && of != namespace {
+                return Err(format!("namespace conflict: {namespace:?} does not contain {name:?}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn inconsistent(pods: &[String], services: &[String]) -> Result<(), String> {
+    for namespace in pods.iter().map(|p| namespace_of(p)).filter(|n| !n.is_empty()) {
+        if let Some(service) = services.iter().find(|s| namespace_of(s) != namespace) {
+            return Err(format!("namespace of service {service:?} conflict with pod {namespace:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Names without a namespace get each of the asked ones; without any name the namespaces stand alone.
+fn into_namespaces(namespaces: &[String], pods: &mut Vec<String>, services: &mut Vec<String>) {
+    if namespaces.is_empty() {
+        return;
+    }
+    if pods.is_empty() && services.is_empty() {
+        pods.push(String::new());
+    }
+    for names in [pods, services] {
+        *names = names
+            .iter()
+            .flat_map(|name| {
+                if name.contains('/') {
+                    vec![name.clone()]
+                } else {
+                    namespaces.iter().map(|n| format!("{n}/{name}")).collect()
+                }
+            })
+            .collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::WorkloadFilter;
+
+    fn named(name: &str) -> WorkloadFilter {
+        WorkloadFilter { name: name.into(), kind: String::new() }
+    }
+
+    fn build(flags: &[(&str, &str)]) -> Result<Filters, String> {
+        let mut b = FilterBuilder::default();
+        for (name, value) in flags {
+            b.add(name, value)?;
+        }
+        b.build()
+    }
+
+    #[test]
+    fn a_workload_goes_to_both_sides() {
+        let f = build(&[("workload", "api")]).unwrap();
+        assert_eq!(f.allow[0].source_workload, [named("api")]);
+        assert_eq!(f.allow[1].destination_workload, [named("api")]);
+    }
+
+    #[test]
+    fn not_is_for_the_next_flag_only() {
+        let f = build(&[("not", "true"), ("pod", "a"), ("port", "80")]).unwrap();
+        assert_eq!((f.allow.len(), f.deny.len()), (2, 2));
+        assert_eq!(build(&[("not", "true"), ("not", "true")]).unwrap_err(), "consecutive --not statements");
+        assert_eq!(build(&[("not", "true")]).unwrap_err(), "trailing --not found in the arguments");
+    }
+}

@@ -1,0 +1,361 @@
+//! `netdrop observe`: flags to one validated config.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::builder::ArgAction;
+use clap::{Arg, ArgMatches, Command, value_parser};
+use jiff::Timestamp;
+
+use super::filters::FilterBuilder;
+use super::flags::{FILTER_FLAGS, FilterFlag};
+use super::time;
+use crate::filter::{Filters, FlowFilter};
+use crate::sink::{ColorWhen, Format, PrintOptions, TimeFormat};
+
+/// Which flows of a server's history, and whether to go on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Selection {
+    /// How many of the history; `None`: the default of the other fields.
+    pub last: Option<u64>,
+    /// How many, from the oldest on.
+    pub first: Option<u64>,
+    /// The whole history.
+    pub all: bool,
+    /// Go on with new flows.
+    pub follow: bool,
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Not after.
+    pub until: Option<Timestamp>,
+}
+
+/// How to print, as typed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OutputConfig {
+    /// Format.
+    pub format: Format,
+    /// Times.
+    pub time_format: TimeFormat,
+    /// Colours.
+    pub color: ColorWhen,
+    /// Addresses in place of names.
+    pub numeric: bool,
+    /// Name the node.
+    pub print_node_name: bool,
+}
+
+impl OutputConfig {
+    /// For a printer, given whether to colour.
+    pub fn print_options(&self, color: bool) -> PrintOptions {
+        PrintOptions {
+            format: self.format,
+            time_format: self.time_format,
+            color,
+            numeric: self.numeric,
+            print_node_name: self.print_node_name,
+        }
+    }
+}
+
+/// All of `netdrop observe`.
+#[derive(Clone, Debug)]
+pub struct ObserveConfig {
+    /// Which flows.
+    pub filters: Filters,
+    /// Which part of the history.
+    pub selection: Selection,
+    /// How to print.
+    pub output: OutputConfig,
+    /// An agent's address; `None`: the local one, or live capture.
+    pub server: Option<String>,
+    /// End after this many flows.
+    pub count: Option<u64>,
+    /// End after this time.
+    pub duration: Option<Duration>,
+    /// Names file.
+    pub names: Option<PathBuf>,
+    /// Kubeconfig for names.
+    pub kubeconfig: Option<PathBuf>,
+    /// Name of this node in the output.
+    pub node_name: Option<Arc<str>>,
+    /// Bytes of the ring buffer.
+    pub ring_size: u32,
+    /// Print the filters and end.
+    pub print_raw_filters: bool,
+}
+
+/// Default of `--last` where nothing else says which flows.
+pub const DEFAULT_LAST: u64 = 20;
+
+const EXAMPLES: &str = "\
+Examples:
+  netdrop observe --verdict=DROPPED -f                  every drop, as it happens
+  netdrop observe --pod production/checkout-api         what dies to or from these pods
+  netdrop observe --not --reason NO_SOCKET -o json      all but closed ports, as JSON lines
+  netdrop observe --ip 10.0.0.0/8 --port 443 --count 5  the next five on port 443
+  netdrop explain NETFILTER_DROP                        what a reason means and what to do";
+
+/// The subcommand.
+pub fn command() -> Command {
+    let mut command = Command::new("observe")
+        .about("Show dropped packets: from the local agent if there is one, else captured here")
+        .after_help(EXAMPLES)
+        .next_help_heading("Filters");
+    for flag in FILTER_FLAGS {
+        command = command.arg(filter_arg(flag));
+    }
+    let text = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let switch = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+    };
+    let number = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("N").value_parser(value_parser!(u64)).help(help)
+    };
+    command
+        .arg(
+            text("allowlist", "JSON", "FlowFilter to show, as JSON; may be repeated")
+                .action(ArgAction::Append),
+        )
+        .arg(
+            text("denylist", "JSON", "FlowFilter to hide, as JSON; may be repeated")
+                .action(ArgAction::Append),
+        )
+        .arg(switch("print-raw-filters", "Print the filters as sent to a server, and end"))
+        .next_help_heading("Selection")
+        .arg(switch("follow", "Go on with new flows (live capture always does)").short('f'))
+        .arg(number("last", "The newest N of an agent's history (default 20)"))
+        .arg(number("first", "The oldest N of an agent's history; live: the next N"))
+        .arg(switch("all", "An agent's whole history"))
+        .arg(text("since", "TIME", "Not before: 5m, 1h30m, 2025-01-02, 2025-01-02T03:04:05Z"))
+        .arg(text("until", "TIME", "Not after"))
+        .arg(number("count", "End after N flows"))
+        .arg(text("duration", "TIME", "End after this long, as 30s or 5m"))
+        .next_help_heading("Output")
+        .arg(text("output", "FORMAT", "compact, dict, table, json").short('o').default_value("compact"))
+        .arg(
+            text("time-format", "NAME", "StampMilli, RFC3339, RFC3339Milli, RFC3339Nano, RFC1123Z ...")
+                .default_value("StampMilli"),
+        )
+        .arg(text("color", "WHEN", "auto, always or never").default_value("auto"))
+        .arg(switch("numeric", "Addresses in place of names"))
+        .arg(
+            text("ip-translation", "BOOL", "Names in place of addresses")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_value("true")
+                .default_missing_value("true"),
+        )
+        .arg(switch("print-node-name", "Name the node that saw the flow"))
+        .next_help_heading("Source")
+        .arg(
+            text("server", "ADDRESS", "Agent to ask: unix:///path or host:port; `none` captures here")
+                .env("NETDROP_SERVER"),
+        )
+        .arg(text(
+            "names",
+            "FILE",
+            "Names for live capture: ADDRESS[/LEN] NAMESPACE/NAME [labels], a line each",
+        ))
+        .arg(text("kubeconfig", "FILE", "Names for live capture from this cluster"))
+        .arg(text("as-node", "NAME", "This node's name in the output of live capture").env("NODE_NAME"))
+        .arg(
+            text("ring-size", "BYTES", "Buffer between kernel and netdrop, a power of two")
+                .value_parser(value_parser!(u32))
+                .default_value("8388608"),
+        )
+}
+
+fn filter_arg(flag: &FilterFlag) -> Arg {
+    let mut arg = Arg::new(flag.name).long(flag.name).help(flag.help).action(ArgAction::Append);
+    if let Some(short) = flag.short {
+        arg = arg.short(short);
+    }
+    match flag.implied {
+        Some(implied) => arg.num_args(0).default_missing_value(implied),
+        None => arg.value_name(flag.value),
+    }
+}
+
+impl ObserveConfig {
+    /// Checks all that was typed.
+    pub fn from_matches(m: &ArgMatches) -> anyhow::Result<Self> {
+        let mut filters = filters(m)?;
+        filters.allow.extend(raw_filters(m, "allowlist")?);
+        filters.deny.extend(raw_filters(m, "denylist")?);
+        let config = Self {
+            filters,
+            selection: selection(m)?,
+            output: output(m)?,
+            server: server(m),
+            count: m.get_one::<u64>("count").copied(),
+            duration: span(m)?,
+            names: m.get_one::<String>("names").map(PathBuf::from),
+            kubeconfig: m.get_one::<String>("kubeconfig").map(PathBuf::from),
+            node_name: m
+                .get_one::<String>("as-node")
+                .filter(|n| !n.is_empty())
+                .map(|n| Arc::from(n.as_str())),
+            ring_size: m.get_one::<u32>("ring-size").copied().unwrap_or_default(),
+            print_raw_filters: m.get_flag("print-raw-filters"),
+        };
+        if config.output.format == Format::Table && config.selection.follow {
+            bail!("table output format is not compatible with follow mode");
+        }
+        if config.count == Some(0) {
+            bail!("--count 0 would show nothing; leave it out to go on until Ctrl-C");
+        }
+        config.filters.compile()?;
+        Ok(config)
+    }
+
+    /// Live capture has no history to select from.
+    pub fn check_live(&self) -> anyhow::Result<()> {
+        let s = &self.selection;
+        let asked = [
+            ("--last", s.last.is_some()),
+            ("--all", s.all),
+            ("--since", s.since.is_some()),
+            ("--until", s.until.is_some()),
+        ];
+        match asked.iter().find(|(_, on)| *on) {
+            Some((flag, _)) => bail!(
+                "{flag} asks for the past, which live capture does not have: start `netdrop agent`, or name one with --server"
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// The filters as the client prints them: YAML lists of JSON texts.
+    pub fn raw_filters(&self) -> anyhow::Result<String> {
+        let mut out = String::new();
+        for (name, list) in [("allowlist", &self.filters.allow), ("denylist", &self.filters.deny)] {
+            if list.is_empty() {
+                continue;
+            }
+            out.push_str(name);
+            out.push_str(":\n");
+            for filter in list {
+                let json = serde_json::to_string(filter)?.replace('\'', "''");
+                out.push_str(&format!("    - '{json}'\n"));
+            }
+        }
+        if out.is_empty() {
+            out.push_str("{}\n");
+        }
+        Ok(out)
+    }
+}
+
+/// The filter flags, in the order in which they were typed.
+fn filters(m: &ArgMatches) -> anyhow::Result<Filters> {
+    let mut typed: Vec<(usize, &FilterFlag, &str)> = Vec::new();
+    for flag in FILTER_FLAGS {
+        let (Some(indices), Some(values)) = (m.indices_of(flag.name), m.get_many::<String>(flag.name)) else {
+            continue;
+        };
+        typed.extend(indices.zip(values).map(|(at, value)| (at, flag, value.as_str())));
+    }
+    typed.sort_by_key(|t| t.0);
+    let mut builder = FilterBuilder::default();
+    for (_, flag, value) in typed {
+        builder.add(flag.name, value).map_err(|why| {
+            let shown =
+                flag.short.map_or_else(|| format!("--{}", flag.name), |s| format!("-{s}, --{}", flag.name));
+            anyhow!("invalid argument {value:?} for {shown:?} flag: {why}")
+        })?;
+    }
+    builder.build().map_err(|why| anyhow!(why))
+}
+
+fn raw_filters(m: &ArgMatches, name: &str) -> anyhow::Result<Vec<FlowFilter>> {
+    let mut out = Vec::new();
+    for text in m.get_many::<String>(name).into_iter().flatten() {
+        for filter in serde_json::Deserializer::from_str(text).into_iter::<FlowFilter>() {
+            out.push(filter.with_context(|| format!("failed to decode '{text}' of --{name}"))?);
+        }
+    }
+    Ok(out)
+}
+
+fn selection(m: &ArgMatches) -> anyhow::Result<Selection> {
+    let time = |name: &str| -> anyhow::Result<Option<Timestamp>> {
+        m.get_one::<String>(name)
+            .map(|text| {
+                time::instant(text, Timestamp::now())
+                    .map_err(|why| anyhow!("failed to parse the {name} time: {why}"))
+            })
+            .transpose()
+    };
+    let selection = Selection {
+        last: m.get_one::<u64>("last").copied(),
+        first: m.get_one::<u64>("first").copied(),
+        all: m.get_flag("all"),
+        follow: m.get_flag("follow"),
+        since: time("since")?,
+        until: time("until")?,
+    };
+    if selection.first.is_some() {
+        for (other, on) in
+            [("last", selection.last.is_some()), ("all", selection.all), ("follow", selection.follow)]
+        {
+            if on {
+                bail!("cannot set both --first and --{other}");
+            }
+        }
+    }
+    if selection.last.is_some() && selection.all {
+        bail!("cannot set both --last and --all");
+    }
+    Ok(selection)
+}
+
+fn output(m: &ArgMatches) -> anyhow::Result<OutputConfig> {
+    let text = |name: &str| m.get_one::<String>(name).map_or("", String::as_str);
+    let numeric = match text("ip-translation") {
+        "true" => m.get_flag("numeric"),
+        "false" => true,
+        other => bail!("invalid argument {other:?} for \"--ip-translation\" flag: want true or false"),
+    };
+    Ok(OutputConfig {
+        format: Format::from_name(text("output")).ok_or_else(|| {
+            anyhow!("invalid output format: {}; want compact, dict, table or json", text("output"))
+        })?,
+        time_format: TimeFormat::from_name(text("time-format")).ok_or_else(|| {
+            anyhow!(
+                "invalid time format {:?}; want StampMilli, RFC3339, RFC3339Nano or another of --help",
+                text("time-format")
+            )
+        })?,
+        color: ColorWhen::from_name(text("color"))
+            .ok_or_else(|| anyhow!("invalid color option: {}; want auto, always or never", text("color")))?,
+        numeric,
+        print_node_name: m.get_flag("print-node-name"),
+    })
+}
+
+/// HUBBLE_SERVER is read too, so that what works for the one works for the other.
+fn server(m: &ArgMatches) -> Option<String> {
+    m.get_one::<String>("server")
+        .cloned()
+        .or_else(|| std::env::var("HUBBLE_SERVER").ok())
+        .filter(|s| !s.is_empty())
+}
+
+fn span(m: &ArgMatches) -> anyhow::Result<Option<Duration>> {
+    m.get_one::<String>("duration")
+        .map(|text| {
+            time::duration(text)
+                .filter(|d| !d.is_zero())
+                .with_context(|| format!("invalid --duration {text:?}; want something like 30s, 5m or 1h"))
+        })
+        .transpose()
+}
+
+#[cfg(test)]
+#[path = "observe_tests.rs"]
+mod tests;

@@ -1,0 +1,424 @@
+//! Names from a Kubernetes API server: one watcher a kind, keeping only what a flow shows.
+
+mod objects;
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::{StreamExt as _, TryStreamExt as _};
+use ipnet::IpNet;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt as _, watcher as watch};
+use kube::{Api, Client, Config};
+use tokio::sync::{mpsc, watch as flag};
+use tokio::task::JoinSet;
+
+use super::Names;
+use crate::flow::{NodeState, NodeStatus, ServiceName};
+
+/// The API server gets this long to accept a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// States of the connection under way to whoever reads them.
+const QUEUE: usize = 16;
+/// All kinds that must have been listed before names are complete.
+const KINDS: usize = 5;
+
+/// Where the API server is.
+#[derive(Clone, Debug, Default)]
+pub struct KubeConfig {
+    /// Kubeconfig file; `None`: the in-cluster service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// This node's name.
+    pub node_name: Option<Arc<str>>,
+}
+
+/// The running watchers; dropping it ends them.
+pub struct KubeHandle {
+    _tasks: JoinSet<()>,
+    events: Option<mpsc::Receiver<NodeStatus>>,
+}
+
+impl KubeHandle {
+    /// News of the connection: lost, and back. Once.
+    pub fn take_events(&mut self) -> Option<mpsc::Receiver<NodeStatus>> {
+        self.events.take()
+    }
+}
+
+/// Starts to watch and returns at once: names appear when the server answers. Only a config that can't be read is an error.
+pub async fn start(config: KubeConfig, names: &Names) -> anyhow::Result<KubeHandle> {
+    let mut kube_config = read_config(&config).await?;
+    kube_config.connect_timeout = Some(CONNECT);
+    let server = kube_config.cluster_url.to_string();
+    let client = Client::try_from(kube_config).context("cannot make a Kubernetes client")?;
+    names.expect_kubernetes(config.node_name.clone());
+    let (events, receiver) = mpsc::channel(QUEUE);
+    let (namespaces_known, wait) = flag::channel(false);
+    let shared = Arc::new(Shared {
+        names: names.clone(),
+        reporter: config.node_name,
+        server,
+        events,
+        state: Mutex::default(),
+        namespaces: Mutex::default(),
+        namespaces_known,
+    });
+    let mut tasks = JoinSet::new();
+    tasks.spawn(follow::<Namespace, _>(Api::all(client.clone()), None, Arc::clone(&shared), NamespaceState));
+    tasks.spawn(follow::<Service, _>(
+        Api::all(client.clone()),
+        None,
+        Arc::clone(&shared),
+        ServiceState::default(),
+    ));
+    tasks.spawn(follow::<Node, _>(
+        Api::all(client.clone()),
+        None,
+        Arc::clone(&shared),
+        NodesState::default(),
+    ));
+    let of_api = "kubernetes.io/service-name=kubernetes";
+    let slices = Api::namespaced(client.clone(), "default");
+    tasks.spawn(follow::<EndpointSlice, _>(slices, Some(of_api), Arc::clone(&shared), SliceState::default()));
+    tasks.spawn(async move {
+        // A pod's labels show its namespace's, so those come first.
+        let mut wait = wait;
+        if wait.wait_for(|known| *known).await.is_ok() {
+            follow::<Pod, _>(Api::all(client), None, shared, PodState::default()).await;
+        }
+    });
+    Ok(KubeHandle { _tasks: tasks, events: Some(receiver) })
+}
+
+async fn read_config(config: &KubeConfig) -> anyhow::Result<Config> {
+    match &config.kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path)
+                .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
+            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+                .await
+                .with_context(|| format!("the kubeconfig {} names no usable cluster", path.display()))
+        }
+        None => Config::incluster().context(
+            "no Kubernetes service account here; name a cluster with --kubeconfig FILE, or names with --names FILE",
+        ),
+    }
+}
+
+/// What all watchers share.
+struct Shared {
+    names: Names,
+    reporter: Option<Arc<str>>,
+    server: String,
+    events: mpsc::Sender<NodeStatus>,
+    state: Mutex<Connection>,
+    /// Labels of each namespace.
+    namespaces: Mutex<HashMap<String, Vec<Arc<str>>>>,
+    namespaces_known: flag::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Connection {
+    listed: HashSet<&'static str>,
+    failing: HashSet<&'static str>,
+}
+
+impl Shared {
+    fn failed(&self, kind: &'static str, error: &watcher::Error) {
+        let first = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = state.failing.is_empty();
+            state.failing.insert(kind);
+            first
+        };
+        tracing::debug!(kind, %error, "watch failed");
+        if first {
+            let why = root_cause(error);
+            self.tell(
+                NodeState::Error,
+                format!("kubernetes API at {}: {why}; capture goes on, names may be stale", self.server),
+            );
+        }
+    }
+
+    fn answered(&self, kind: &'static str) {
+        let back = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.failing.remove(kind) && state.failing.is_empty()
+        };
+        if back {
+            self.tell(NodeState::Connected, format!("kubernetes API at {} answers again", self.server));
+        }
+    }
+
+    fn listed(&self, kind: &'static str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.listed.insert(kind);
+        if state.listed.len() == KINDS {
+            self.names.set_synced();
+        }
+    }
+
+    fn tell(&self, state: NodeState, message: String) {
+        let nodes = self.reporter.iter().cloned().collect();
+        let status =
+            NodeStatus { time: Timestamp::now(), reporter: self.reporter.clone(), state, nodes, message };
+        // Full: its reader has news enough already.
+        drop(self.events.try_send(status));
+    }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+/// What a kind's objects become.
+trait State<K>: Send + 'static {
+    const KIND: &'static str;
+    /// A new list begins: what is not in it is gone.
+    fn begin(&mut self) {}
+    fn apply(&mut self, object: K, shared: &Shared);
+    fn delete(&mut self, object: K, shared: &Shared);
+    /// The list is complete.
+    fn complete(&mut self, shared: &Shared);
+}
+
+/// Follows one kind for ever: lists, watches, and after a failure again with growing pauses.
+async fn follow<K, S>(api: Api<K>, labels: Option<&str>, shared: Arc<Shared>, mut state: S)
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+    S: State<K>,
+{
+    let mut config = watcher::Config::default().any_semantic();
+    if let Some(labels) = labels {
+        config = config.labels(labels);
+    }
+    let mut stream = watch(api, config).default_backoff().boxed();
+    loop {
+        match stream.try_next().await {
+            Ok(Some(event)) => {
+                shared.answered(S::KIND);
+                match event {
+                    Event::Init => state.begin(),
+                    Event::InitApply(o) | Event::Apply(o) => state.apply(o, &shared),
+                    Event::Delete(o) => state.delete(o, &shared),
+                    Event::InitDone => {
+                        state.complete(&shared);
+                        shared.listed(S::KIND);
+                    }
+                }
+            }
+            Ok(None) => return,
+            Err(error) => shared.failed(S::KIND, &error),
+        }
+    }
+}
+
+#[derive(Default)]
+struct PodState {
+    /// Addresses of each pod, by uid.
+    known: HashMap<Arc<str>, Vec<IpAddr>>,
+    listed: HashSet<Arc<str>>,
+}
+
+impl PodState {
+    fn end(&mut self, uid: &str, shared: &Shared) {
+        if let Some(addresses) = self.known.remove(uid) {
+            shared.names.end_pod(uid, &addresses, Timestamp::now());
+        }
+    }
+}
+
+impl State<Pod> for PodState {
+    const KIND: &'static str = "pods";
+
+    fn begin(&mut self) {
+        self.listed.clear();
+    }
+
+    fn apply(&mut self, pod: Pod, shared: &Shared) {
+        let facts = {
+            let namespaces = shared.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+            objects::pod(&pod, &namespaces)
+        };
+        let Some(facts) = facts else { return };
+        self.listed.insert(Arc::clone(&facts.uid));
+        if facts.ended {
+            self.end(&facts.uid, shared);
+            return;
+        }
+        let now = Timestamp::now();
+        let gone: Vec<IpAddr> = self
+            .known
+            .get(&facts.uid)
+            .map(|old| old.iter().filter(|a| !facts.addresses.contains(a)).copied().collect())
+            .unwrap_or_default();
+        shared.names.end_pod(&facts.uid, &gone, now);
+        shared.names.set_pod(&facts.uid, &facts.info, &facts.addresses, facts.since.unwrap_or(now), now);
+        self.known.insert(facts.uid, facts.addresses);
+    }
+
+    fn delete(&mut self, pod: Pod, shared: &Shared) {
+        if let Some(uid) = &pod.metadata.uid {
+            self.end(uid, shared);
+        }
+    }
+
+    fn complete(&mut self, shared: &Shared) {
+        let gone: Vec<Arc<str>> =
+            self.known.keys().filter(|uid| !self.listed.contains(*uid)).cloned().collect();
+        for uid in gone {
+            self.end(&uid, shared);
+        }
+    }
+}
+
+/// Keeps the facts of each object under its uid, and republishes them all after a change. For kinds of which there are few.
+#[derive(Default)]
+struct Few<T> {
+    known: HashMap<String, T>,
+    fresh: Option<HashMap<String, T>>,
+}
+
+impl<T> Few<T> {
+    fn begin(&mut self) {
+        self.fresh = Some(HashMap::new());
+    }
+    /// Whether what is known has changed (during a list it changes at its end).
+    fn set(&mut self, uid: String, facts: T) -> bool {
+        match &mut self.fresh {
+            Some(fresh) => drop(fresh.insert(uid, facts)),
+            None => drop(self.known.insert(uid, facts)),
+        }
+        self.fresh.is_none()
+    }
+    fn complete(&mut self) {
+        if let Some(fresh) = self.fresh.take() {
+            self.known = fresh;
+        }
+    }
+}
+
+type ServiceFacts = (Vec<IpAddr>, Arc<ServiceName>);
+#[derive(Default)]
+struct ServiceState(Few<ServiceFacts>);
+
+impl ServiceState {
+    fn publish(&self, shared: &Shared) {
+        let all = self.0.known.values().flat_map(|(ips, name)| ips.iter().map(|ip| (*ip, Arc::clone(name))));
+        shared.names.set_services(all.collect());
+    }
+}
+
+impl State<Service> for ServiceState {
+    const KIND: &'static str = "services";
+    fn begin(&mut self) {
+        self.0.begin();
+    }
+    fn apply(&mut self, service: Service, shared: &Shared) {
+        if self.0.set(service.metadata.uid.clone().unwrap_or_default(), objects::service(&service)) {
+            self.publish(shared);
+        }
+    }
+    fn delete(&mut self, service: Service, shared: &Shared) {
+        self.0.known.remove(&service.metadata.uid.unwrap_or_default());
+        self.publish(shared);
+    }
+    fn complete(&mut self, shared: &Shared) {
+        self.0.complete();
+        self.publish(shared);
+    }
+}
+
+type NodeFacts = (Arc<str>, Vec<IpAddr>, Vec<IpNet>);
+#[derive(Default)]
+struct NodesState(Few<NodeFacts>);
+
+impl NodesState {
+    fn publish(&self, shared: &Shared) {
+        let nodes = || self.0.known.values();
+        let addresses =
+            nodes().flat_map(|(name, ips, _)| ips.iter().map(|ip| (*ip, Arc::clone(name)))).collect();
+        let networks =
+            nodes().flat_map(|(name, _, nets)| nets.iter().map(|n| (*n, Arc::clone(name)))).collect();
+        shared.names.set_nodes(addresses, networks);
+    }
+}
+
+impl State<Node> for NodesState {
+    const KIND: &'static str = "nodes";
+    fn begin(&mut self) {
+        self.0.begin();
+    }
+    fn apply(&mut self, node: Node, shared: &Shared) {
+        if self.0.set(node.metadata.uid.clone().unwrap_or_default(), objects::node(&node)) {
+            self.publish(shared);
+        }
+    }
+    fn delete(&mut self, node: Node, shared: &Shared) {
+        self.0.known.remove(&node.metadata.uid.unwrap_or_default());
+        self.publish(shared);
+    }
+    fn complete(&mut self, shared: &Shared) {
+        self.0.complete();
+        self.publish(shared);
+    }
+}
+
+#[derive(Default)]
+struct SliceState(Few<Vec<IpAddr>>);
+
+impl SliceState {
+    fn publish(&self, shared: &Shared) {
+        shared.names.set_api_servers(self.0.known.values().flatten().copied().collect());
+    }
+}
+
+impl State<EndpointSlice> for SliceState {
+    const KIND: &'static str = "endpointslices";
+    fn begin(&mut self) {
+        self.0.begin();
+    }
+    fn apply(&mut self, slice: EndpointSlice, shared: &Shared) {
+        if self.0.set(slice.metadata.uid.clone().unwrap_or_default(), objects::slice(&slice)) {
+            self.publish(shared);
+        }
+    }
+    fn delete(&mut self, slice: EndpointSlice, shared: &Shared) {
+        self.0.known.remove(&slice.metadata.uid.unwrap_or_default());
+        self.publish(shared);
+    }
+    fn complete(&mut self, shared: &Shared) {
+        self.0.complete();
+        self.publish(shared);
+    }
+}
+
+struct NamespaceState;
+
+impl State<Namespace> for NamespaceState {
+    const KIND: &'static str = "namespaces";
+    fn apply(&mut self, namespace: Namespace, shared: &Shared) {
+        let (name, labels) = objects::namespace(&namespace);
+        shared.namespaces.lock().unwrap_or_else(PoisonError::into_inner).insert(name, labels);
+    }
+    fn delete(&mut self, namespace: Namespace, shared: &Shared) {
+        let name = namespace.metadata.name.unwrap_or_default();
+        shared.namespaces.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+    }
+    fn complete(&mut self, shared: &Shared) {
+        shared.namespaces_known.send_replace(true);
+    }
+}

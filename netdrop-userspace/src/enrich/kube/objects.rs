@@ -1,0 +1,220 @@
+//! Kubernetes objects to the few facts that a flow shows. Pure functions.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+use crate::flow::{EndpointInfo, ServiceName, Workload};
+
+/// What is kept of a pod.
+#[derive(Debug)]
+pub(super) struct PodFacts {
+    pub(super) uid: Arc<str>,
+    pub(super) info: Arc<EndpointInfo>,
+    pub(super) addresses: Vec<IpAddr>,
+    /// When it started, where it says so.
+    pub(super) since: Option<Timestamp>,
+    /// It has finished and holds its addresses no more.
+    pub(super) ended: bool,
+}
+
+/// A pod with addresses of its own; `None` for one on the host's network, whose address is the node's and tells nothing.
+pub(super) fn pod(pod: &Pod, namespaces: &HashMap<String, Vec<Arc<str>>>) -> Option<PodFacts> {
+    let (spec, status) = (pod.spec.as_ref()?, pod.status.as_ref()?);
+    if spec.host_network == Some(true) {
+        return None;
+    }
+    let several = status.pod_ips.iter().flatten().map(|ip| ip.ip.as_str());
+    let mut addresses: Vec<IpAddr> =
+        several.chain(status.pod_ip.as_deref()).filter_map(|ip| ip.parse().ok()).collect();
+    addresses.sort();
+    addresses.dedup();
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let mut labels = prefixed(pod.metadata.labels.as_ref(), "k8s:");
+    labels.push(format!("k8s:io.kubernetes.pod.namespace={namespace}").into());
+    labels.extend(namespaces.get(namespace).into_iter().flatten().cloned());
+    labels.sort();
+    let info = EndpointInfo {
+        namespace: namespace.into(),
+        pod_name: pod.metadata.name.as_deref().unwrap_or_default().into(),
+        labels,
+        workloads: workload(pod).into_iter().collect(),
+        node: spec.node_name.as_deref().map(Arc::from),
+    };
+    Some(PodFacts {
+        uid: pod.metadata.uid.as_deref()?.into(),
+        info: Arc::new(info),
+        addresses,
+        since: status.start_time.as_ref().and_then(|t| t.0.to_string().parse().ok()),
+        ended: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
+    })
+}
+
+fn prefixed(labels: Option<&BTreeMap<String, String>>, prefix: &str) -> Vec<Arc<str>> {
+    labels.into_iter().flatten().map(|(k, v)| Arc::from(format!("{prefix}{k}={v}"))).collect()
+}
+
+/// The owner as a person knows it: a ReplicaSet's Deployment, a Job's CronJob. Their names are the owned one's without its suffix.
+fn workload(pod: &Pod) -> Option<Workload> {
+    let owner: &OwnerReference =
+        pod.metadata.owner_references.iter().flatten().find(|o| o.controller == Some(true))?;
+    let hash = pod.metadata.labels.as_ref().and_then(|l| l.get("pod-template-hash"));
+    let (kind, name) = match owner.kind.as_str() {
+        "ReplicaSet" => match hash.and_then(|h| owner.name.strip_suffix(&format!("-{h}"))) {
+            Some(deployment) => ("Deployment", deployment),
+            None => ("ReplicaSet", owner.name.as_str()),
+        },
+        // A CronJob's Jobs end in the minutes since the epoch of their schedule, eight digits since 1989.
+        "Job" => match owner.name.rsplit_once('-') {
+            Some((cron, minutes)) if minutes.len() >= 8 && minutes.bytes().all(|b| b.is_ascii_digit()) => {
+                ("CronJob", cron)
+            }
+            _ => ("Job", owner.name.as_str()),
+        },
+        kind => (kind, owner.name.as_str()),
+    };
+    Some(Workload { name: name.into(), kind: kind.into() })
+}
+
+/// A service's addresses: ClusterIPs, external ones and those of its load balancer; none for a headless one.
+pub(super) fn service(service: &Service) -> (Vec<IpAddr>, Arc<ServiceName>) {
+    let spec = service.spec.as_ref();
+    let texts = spec
+        .into_iter()
+        .flat_map(|s| {
+            s.cluster_ips.iter().flatten().chain(&s.cluster_ip).chain(s.external_ips.iter().flatten())
+        })
+        .map(String::as_str);
+    let ingress =
+        service.status.iter().flat_map(|s| &s.load_balancer).flat_map(|l| l.ingress.iter().flatten());
+    let mut ips: Vec<IpAddr> =
+        texts.chain(ingress.filter_map(|i| i.ip.as_deref())).filter_map(|ip| ip.parse().ok()).collect();
+    ips.sort();
+    ips.dedup();
+    let name = ServiceName {
+        name: service.metadata.name.as_deref().unwrap_or_default().into(),
+        namespace: service.metadata.namespace.as_deref().unwrap_or_default().into(),
+    };
+    (ips, Arc::new(name))
+}
+
+/// A node's name, its own addresses and the networks of its pods.
+pub(super) fn node(node: &Node) -> (Arc<str>, Vec<IpAddr>, Vec<IpNet>) {
+    let name = node.metadata.name.as_deref().unwrap_or_default().into();
+    let addresses = node.status.iter().flat_map(|s| s.addresses.iter().flatten());
+    let ips = addresses.filter(|a| a.type_ != "Hostname").filter_map(|a| a.address.parse().ok()).collect();
+    let spec = node.spec.as_ref();
+    let mut networks: Vec<IpNet> = spec
+        .into_iter()
+        .flat_map(|s| s.pod_cidrs.iter().flatten().chain(&s.pod_cidr))
+        .filter_map(|net| net.parse().ok())
+        .collect();
+    networks.sort();
+    networks.dedup();
+    (name, ips, networks)
+}
+
+/// Addresses of a slice.
+pub(super) fn slice(slice: &EndpointSlice) -> Vec<IpAddr> {
+    slice.endpoints.iter().flat_map(|e| &e.addresses).filter_map(|a| a.parse().ok()).collect()
+}
+
+/// A namespace's name, and its labels as Hubble shows them on its pods.
+pub(super) fn namespace(namespace: &Namespace) -> (String, Vec<Arc<str>>) {
+    let labels = prefixed(namespace.metadata.labels.as_ref(), "k8s:io.cilium.k8s.namespace.labels.");
+    (namespace.metadata.name.clone().unwrap_or_default(), labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn example(value: serde_json::Value) -> Pod {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_deployments_pod() {
+        let p = example(json!({
+            "metadata": {"name": "api-6b7-x", "namespace": "production", "uid": "u1",
+                "labels": {"app": "api", "pod-template-hash": "6b7"},
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "api-6b7", "uid": "r", "controller": true}]},
+            "spec": {"containers": [], "nodeName": "n1"},
+            "status": {"phase": "Running", "podIP": "10.0.1.5", "podIPs": [{"ip": "10.0.1.5"}, {"ip": "fd00::5"}],
+                "startTime": "2025-01-02T03:04:05Z"}
+        }));
+        let namespaces =
+            [("production".to_owned(), vec![Arc::from("k8s:io.cilium.k8s.namespace.labels.team=a")])].into();
+        let f = pod(&p, &namespaces).unwrap();
+        assert_eq!(f.addresses.len(), 2);
+        assert_eq!(f.info.workloads, [Workload { name: "api".into(), kind: "Deployment".into() }]);
+        let labels: Vec<&str> = f.info.labels.iter().map(|l| &**l).collect();
+        assert_eq!(
+            labels,
+            [
+                "k8s:app=api",
+                "k8s:io.cilium.k8s.namespace.labels.team=a",
+                "k8s:io.kubernetes.pod.namespace=production",
+                "k8s:pod-template-hash=6b7"
+            ]
+        );
+        assert_eq!(f.info.node.as_deref(), Some("n1"));
+        assert_eq!(f.since.unwrap().to_string(), "2025-01-02T03:04:05Z");
+        assert!(!f.ended);
+    }
+
+    #[test]
+    fn host_network_pods_are_left_out_and_finished_ones_end() {
+        let mut p = example(
+            json!({"metadata": {"name": "x", "uid": "u"}, "spec": {"containers": [], "hostNetwork": true},
+            "status": {"podIP": "192.168.0.1"}}),
+        );
+        assert!(pod(&p, &HashMap::new()).is_none());
+        p.spec.as_mut().unwrap().host_network = None;
+        p.status.as_mut().unwrap().phase = Some("Succeeded".into());
+        assert!(pod(&p, &HashMap::new()).unwrap().ended);
+    }
+
+    #[test]
+    fn owners() {
+        let owned = |kind: &str, name: &str| {
+            let p = example(json!({"metadata": {"name": "x", "uid": "u", "ownerReferences":
+                [{"apiVersion": "v1", "kind": kind, "name": name, "uid": "r", "controller": true}]}}));
+            workload(&p).map(|w| format!("{}/{}", w.kind, w.name)).unwrap()
+        };
+        assert_eq!(owned("ReplicaSet", "bare"), "ReplicaSet/bare");
+        assert_eq!(owned("StatefulSet", "db"), "StatefulSet/db");
+        assert_eq!(owned("Job", "backup-29012345"), "CronJob/backup");
+        assert_eq!(owned("Job", "migrate-1"), "Job/migrate-1");
+    }
+
+    #[test]
+    fn services_nodes_and_slices() {
+        let s: Service = serde_json::from_value(json!({"metadata": {"name": "dns", "namespace": "kube-system"},
+            "spec": {"clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10", "fd00::a"], "externalIPs": ["1.2.3.4"]}}))
+        .unwrap();
+        assert_eq!(service(&s).0.len(), 3);
+        let headless: Service =
+            serde_json::from_value(json!({"metadata": {"name": "h"}, "spec": {"clusterIP": "None"}}))
+                .unwrap();
+        assert_eq!(service(&headless).0.len(), 0);
+        let n: Node = serde_json::from_value(json!({"metadata": {"name": "n1"}, "spec": {"podCIDR": "10.0.1.0/24", "podCIDRs": ["10.0.1.0/24"]},
+            "status": {"addresses": [{"type": "InternalIP", "address": "192.168.0.1"}, {"type": "Hostname", "address": "n1"}]}}))
+        .unwrap();
+        let (name, ips, nets) = node(&n);
+        assert_eq!((&*name, ips.len(), nets.len()), ("n1", 1, 1));
+        let e: EndpointSlice = serde_json::from_value(
+            json!({"metadata": {}, "addressType": "IPv4", "endpoints": [{"addresses": ["192.168.0.9"]}]}),
+        )
+        .unwrap();
+        assert_eq!(slice(&e).len(), 1);
+    }
+}

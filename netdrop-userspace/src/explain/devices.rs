@@ -1,0 +1,65 @@
+//! Devices, drivers and what the kernel says when it gives no reason.
+
+use super::{Explanation, explanations};
+
+pub(super) const TABLE: &[Explanation] = explanations! {
+    NOT_SPECIFIED: Informational,
+        "The kernel freed the packet as dropped but gave no reason; the place in the kernel says more.",
+        causes [
+            "code that has not been taught to give reasons yet: many drivers, netlink, older protocols",
+            "the symbol after 'at' names the function that dropped it; its source says why",
+            "at ip_error: a blackhole, unreachable or prohibit route covers the destination; Calico has one for addresses of the node's block that no pod uses",
+            "frequent harmless ones: multicast that no one here wants, duplicates on a bridge, a packet for a device that is going away",
+        ],
+        next [
+            "netdrop observe --reason NOT_SPECIFIED -o dict" => "the whole record of each, with the place in the kernel",
+            "nstat -z; sleep 5; nstat" => "which counter of the kernel grows at the same rate",
+        ];
+    DEV_READY: Actionable,
+        "The device is not up or has no other end, so it can't take the packet.",
+        causes [
+            "a pod is starting or ending: one end of its veth pair is down or gone",
+            "someone set the interface down",
+        ],
+        next ["ip -d link show dev DEVICE" => "must be UP and LOWER_UP", "kubectl get events -A --sort-by=.lastTimestamp | tail" => "pods that start or end on this node"];
+    DEV_HDR: Actionable,
+        "The driver could not read or build its own header of the packet.",
+        causes ["a tun, tap or tunnel device got a malformed frame", "a VM's virtio driver sends wrong metadata"],
+        next ["ip -s -s link show dev DEVICE" => "errors by kind"];
+    SKB_CSUM: Actionable,
+        "The kernel could not compute or complete the packet's checksum.",
+        causes ["broken offload metadata from a driver or VM", "a BPF program changed the packet's size without correcting offsets"],
+        next ["ethtool -k DEVICE | grep checksum" => "offloads of the device", "dmesg | grep -iE 'checksum|skb_warn_bad_offload'" => "the driver, if the kernel named it"];
+    SKB_GSO_SEG: Actionable,
+        "The kernel could not cut a large (GSO) packet into packets of the link's size.",
+        causes ["a driver, tunnel or BPF program set wrong segmentation data", "a VM sends a segmentation type that the host does not know"],
+        next ["ethtool -k DEVICE | grep -E 'segmentation|gro'" => "offloads; try: ethtool -K DEVICE gso off gro off tso off"];
+    NOT_DROPPED_YET: Benign,
+        "Not a drop: the value the kernel starts with before it has decided.",
+        causes ["code that passes on its reason without having set one"],
+        next ["netdrop observe --reason NOT_DROPPED_YET -o dict" => "the place in the kernel"];
+    CONSUMED: Benign,
+        "Not a drop: the packet was delivered and is done.",
+        causes ["code that ends every packet by the same way, dropped or not"],
+        next ["netdrop observe --reason CONSUMED -o dict" => "the place in the kernel"];
+    CAN_RX_INVALID_FRAME: Informational,
+        "A CAN bus frame has an invalid length or header.",
+        causes ["a broken CAN adapter or a program that writes raw frames"],
+        next ["ip -s -d link show type can" => "CAN interfaces and their errors"];
+    CANFD_RX_INVALID_FRAME: Informational,
+        "A CAN FD bus frame has an invalid length or header.",
+        causes ["a broken CAN adapter or a program that writes raw frames"],
+        next ["ip -s -d link show type can" => "CAN interfaces and their errors"];
+    CANXL_RX_INVALID_FRAME: Informational,
+        "A CAN XL bus frame has an invalid length or header.",
+        causes ["a broken CAN adapter or a program that writes raw frames"],
+        next ["ip -s -d link show type can" => "CAN interfaces and their errors"];
+    UNIX_DISCONNECT: Benign,
+        "A message on a unix socket was dropped because the socket was connected elsewhere; no network is involved.",
+        causes ["a program connects a datagram unix socket to another peer"],
+        next ["ss -xp" => "unix sockets and their processes"];
+    UNIX_SKIP_OOB: Benign,
+        "An urgent byte on a unix socket was skipped; no network is involved.",
+        causes ["a program uses MSG_OOB on unix sockets"],
+        next ["ss -xp" => "unix sockets and their processes"];
+};

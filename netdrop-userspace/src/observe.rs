@@ -1,0 +1,178 @@
+//! The loop between a source and a sink: filter, count, end.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::filter::Compiled;
+use crate::flow::Observation;
+use crate::sink::Sink;
+use crate::source::Source;
+
+/// Without a line for this long, a person wants to know that netdrop is alive.
+const SILENCE: Duration = Duration::from_secs(10);
+/// After a stop, what is under way must be through by then.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// When to end by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ending {
+    /// After this many flows.
+    pub count: Option<u64>,
+    /// After this time.
+    pub duration: Option<Duration>,
+}
+
+/// What became of the observations of one run. Counts are packets: an observation may stand for many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Printed.
+    pub shown: u64,
+    /// Turned away by the filter here.
+    pub hidden: u64,
+    /// Reported as lost by the source.
+    pub lost: u64,
+    /// Came after the end that was asked for.
+    pub after_end: u64,
+}
+
+/// How the loop went on after one observation.
+enum Step {
+    Go,
+    Enough,
+    ReaderGone,
+}
+
+/// One run.
+pub struct Run<'a, K> {
+    filter: &'a Compiled,
+    sink: &'a mut K,
+    ending: Ending,
+    tally: Tally,
+    flows: u64,
+}
+
+impl<'a, K: Sink> Run<'a, K> {
+    /// Nothing has been shown yet.
+    pub fn new(filter: &'a Compiled, sink: &'a mut K, ending: Ending) -> Self {
+        Self { filter, sink, ending, tally: Tally::default(), flows: 0 }
+    }
+
+    /// Until the source ends, `stop` comes true, the ending is reached or nobody reads any more. `on_silence` is called
+    /// after ten seconds without a line.
+    pub async fn until_end<S: Source>(
+        mut self,
+        source: &mut S,
+        stop: impl Future<Output = ()>,
+        mut on_silence: impl FnMut(&S, &Tally),
+    ) -> anyhow::Result<Tally> {
+        let mut stop = pin!(stop);
+        let mut batch = Vec::new();
+        let end = self.ending.duration.map(|d| Instant::now() + d);
+        let mut silent_at = Instant::now() + SILENCE;
+        let drain = loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => break true,
+                () = at(end) => break true,
+                () = sleep_until(silent_at) => {
+                    on_silence(source, &self.tally);
+                    silent_at = Instant::now() + SILENCE;
+                }
+                more = source.next(&mut batch) => {
+                    if !more? {
+                        break false;
+                    }
+                    let before = self.tally.shown;
+                    match self.take(&mut batch)? {
+                        Step::Go => {}
+                        // The rest of the stream is after the end; only its count matters.
+                        Step::Enough => break true,
+                        Step::ReaderGone => return Ok(self.tally),
+                    }
+                    if self.tally.shown != before {
+                        silent_at = Instant::now() + SILENCE;
+                    }
+                }
+            }
+        };
+        if drain && source.stop()? {
+            self.drain(source, &mut batch).await?;
+        }
+        ended_quietly(self.sink.finish())?;
+        Ok(self.tally)
+    }
+
+    /// Takes what was under way when the end came.
+    async fn drain<S: Source>(&mut self, source: &mut S, batch: &mut Vec<Observation>) -> anyhow::Result<()> {
+        let deadline = Instant::now() + DRAIN;
+        while let Ok(more) = tokio::time::timeout_at(deadline, source.next(batch)).await {
+            if !more? {
+                break;
+            }
+            if matches!(self.take(batch)?, Step::ReaderGone) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, batch: &mut Vec<Observation>) -> anyhow::Result<Step> {
+        let mut step = Step::Go;
+        for observation in batch.drain(..) {
+            let written = self.one(&observation);
+            if ended_quietly(written)? {
+                return Ok(Step::ReaderGone);
+            }
+            if self.ending.count.is_some_and(|most| self.flows >= most) {
+                step = Step::Enough;
+            }
+        }
+        if ended_quietly(self.sink.flush())? {
+            return Ok(Step::ReaderGone);
+        }
+        Ok(step)
+    }
+
+    fn one(&mut self, observation: &Observation) -> io::Result<()> {
+        match observation {
+            Observation::Flow(flow) if !self.filter.matches(flow) => {
+                self.tally.hidden += flow.tally.count;
+                Ok(())
+            }
+            Observation::Flow(flow) if self.ending.count.is_some_and(|most| self.flows >= most) => {
+                self.tally.after_end += flow.tally.count;
+                Ok(())
+            }
+            Observation::Flow(flow) => {
+                self.tally.shown += flow.tally.count;
+                self.flows += 1;
+                self.sink.write(observation)
+            }
+            Observation::Lost(lost) => {
+                self.tally.lost += lost.count;
+                self.sink.write(observation)
+            }
+            Observation::Status(_) => self.sink.write(observation),
+        }
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the reader of our output has gone: that is an end, not an error.
+fn ended_quietly(result: io::Result<()>) -> anyhow::Result<bool> {
+    match result {
+        Ok(()) => Ok(false),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(true),
+        Err(e) => Err(anyhow::Error::new(e).context("cannot write the output")),
+    }
+}

@@ -1,0 +1,115 @@
+//! From a checked record to a flow with names.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use netdrop_common::event::flag;
+
+use super::interner::{Interner, kernel_name};
+use super::netns::NetnsNames;
+use crate::clock::Clock;
+use crate::decode::{self, DropEvent};
+use crate::enrich::Names;
+use crate::flow::{
+    DropReason, Flow, Interface, Process, Tally, TrafficDirection, Verdict, event_type, hubble, nearest,
+};
+use crate::kernel::{Reasons, Sites};
+use crate::probe::ProbeSet;
+
+/// All that turns records into flows. Bounded caches; no call waits for anything.
+pub(super) struct Assembler {
+    pub(super) reasons: Arc<Reasons>,
+    pub(super) names: Names,
+    pub(super) node_name: Option<Arc<str>>,
+    clock: Clock,
+    sites: Sites,
+    netns: NetnsNames,
+    strings: Interner,
+}
+
+impl Assembler {
+    pub(super) fn new(reasons: Arc<Reasons>, names: Names, node_name: Option<Arc<str>>) -> Self {
+        Self {
+            reasons,
+            names,
+            node_name,
+            clock: Clock::new(),
+            sites: Sites::default(),
+            netns: NetnsNames::new(),
+            strings: Interner::default(),
+        }
+    }
+
+    /// What to tell the user of hidden symbols; once.
+    pub(super) fn take_advice(&mut self) -> Option<&'static str> {
+        self.sites.take_advice()
+    }
+
+    /// The flow of a record.
+    pub(super) fn flow(&mut self, event: &DropEvent, probe: &mut ProbeSet) -> Flow {
+        let record = event.record();
+        let time = self.clock.wall(event.time_ns());
+        let mut flow = Flow::new(time, Verdict::Dropped);
+        flow.monotonic_ns = Some(event.time_ns());
+        flow.uuid = Some(uuid::Uuid::new_v4());
+        flow.tally = Tally { count: 1, bytes: u64::from(record.skb_len), first: time, last: time };
+        self.why(&mut flow, event, probe);
+        flow.packet = decode::parse(event);
+        flow.length = Some(record.skb_len);
+        flow.mark = (record.mark != 0).then_some(record.mark);
+        flow.cgroup_id = event.cgroup_id();
+        flow.netns = event.netns().map(|inode| self.netns.get(inode));
+        flow.interface = event.ifindex().map(|index| Interface {
+            index,
+            name: Some(self.strings.get(&kernel_name(&record.dev_name))).filter(|n| !n.is_empty()),
+        });
+        flow.incoming_ifindex = event.skb_iif();
+        flow.process = Some(Process {
+            pid: record.pid,
+            tid: record.tid,
+            comm: kernel_name(&record.comm).into(),
+            owner: event.has(flag::OWNER),
+        });
+        flow.node_name.clone_from(&self.node_name);
+        flow.direction = direction(event, &flow);
+        self.who(&mut flow, time);
+        flow
+    }
+
+    fn why(&mut self, flow: &mut Flow, event: &DropEvent, probe: &mut ProbeSet) {
+        flow.reason = event.reason().map(|code| self.reasons.name(code));
+        flow.drop_reason_desc = flow.reason.as_ref().map_or(0, |r: &DropReason| nearest(&r.name));
+        flow.event_type = event_type(flow.drop_reason_desc);
+        debug_assert_ne!(flow.event_type.sub_type, 0, "prints as Success; {} is free", hubble::UNMAPPED);
+        let address = event.location();
+        // The kernel's own text first: it is there for an agent that may not read kallsyms.
+        if !self.sites.knows(address)
+            && let Ok(text) = probe.symbol_text(address)
+        {
+            self.sites.learn(address, &text);
+        }
+        flow.site = Some(self.sites.name(address));
+    }
+
+    fn who(&self, flow: &mut Flow, at: Timestamp) {
+        let Some(ip) = flow.packet.ip else {
+            return;
+        };
+        flow.source = self.names.endpoint(ip.source, at);
+        flow.destination = self.names.endpoint(ip.destination, at);
+        flow.source_service = self.names.service(ip.source);
+        flow.destination_service = self.names.service(ip.destination);
+    }
+}
+
+/// Seen from the endpoint whose namespace the packet died in. A router's namespace is nobody's end: unknown there.
+fn direction(event: &DropEvent, flow: &Flow) -> TrafficDirection {
+    if event.has(flag::SOCKET) && event.skb_iif().is_none() {
+        return TrafficDirection::Egress;
+    }
+    match (event.local_addr(), flow.packet.ip) {
+        (Some(local), Some(ip)) if ip.destination == local => TrafficDirection::Ingress,
+        (Some(local), Some(ip)) if ip.source == local => TrafficDirection::Egress,
+        _ => TrafficDirection::Unknown,
+    }
+}

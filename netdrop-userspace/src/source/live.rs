@@ -1,0 +1,181 @@
+//! Live capture in this process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+use super::Source;
+use super::assemble::Assembler;
+use crate::enrich::{Names, NodeScope, Placement};
+use crate::flow::{LostEvents, LostSource, NodeStatus, Observation};
+use crate::kernel::KernelInfo;
+use crate::probe::{Batch, ProbeConfig, ProbeSet, Reader, Totals};
+
+/// How often loss is looked for.
+const LOSS_TICK: Duration = Duration::from_secs(1);
+
+/// How to capture.
+pub struct LiveConfig {
+    /// Ring buffer and prefilter.
+    pub probe: ProbeConfig,
+    /// Where names come from.
+    pub names: Names,
+    /// This node's name.
+    pub node_name: Option<Arc<str>>,
+    /// Which drops are this node's, where several nodes share one kernel.
+    pub scope: Option<NodeScope>,
+    /// News of where names come from.
+    pub news: Option<mpsc::Receiver<NodeStatus>>,
+}
+
+/// What was counted, at the end.
+#[derive(Clone, Debug, Default)]
+pub struct LiveTally {
+    /// The hook's own counters.
+    pub totals: Totals,
+    /// Drops that belong to another node of this kernel.
+    pub elsewhere: u64,
+    /// Records that could not be decoded.
+    pub undecodable: u64,
+}
+
+impl LiveTally {
+    /// Network packets that were dropped while the hook was attached.
+    pub fn dropped(&self) -> u64 {
+        let sum = self.totals.sum();
+        sum.seen - sum.skipped + self.totals.missed
+    }
+
+    /// Drops that should have been recorded and were not.
+    pub fn lost(&self) -> u64 {
+        self.totals.lost() + self.undecodable
+    }
+}
+
+/// The capture.
+pub struct LiveSource {
+    probe: ProbeSet,
+    reader: Reader,
+    assembler: Assembler,
+    scope: Option<NodeScope>,
+    elsewhere: u64,
+    reported_lost: u64,
+    since: Timestamp,
+    tick: Interval,
+    news: Option<mpsc::Receiver<NodeStatus>>,
+}
+
+impl LiveSource {
+    /// Loads, attaches and starts to read. Must be called within a tokio runtime.
+    pub fn start(kernel: &KernelInfo, config: LiveConfig) -> anyhow::Result<Self> {
+        let mut probe = ProbeSet::attach(kernel, &config.probe)?;
+        let ring = probe.take_ring().context("the ring buffer was taken already")?;
+        let reader = Reader::spawn(ring).context("cannot start to read the ring buffer")?;
+        let mut tick = interval_at(Instant::now() + LOSS_TICK, LOSS_TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            probe,
+            reader,
+            assembler: Assembler::new(Arc::clone(&kernel.reasons), config.names, config.node_name),
+            scope: config.scope,
+            elsewhere: 0,
+            reported_lost: 0,
+            since: Timestamp::now(),
+            tick,
+            news: config.news,
+        })
+    }
+
+    /// Exact counts so far.
+    pub fn tally(&self) -> anyhow::Result<LiveTally> {
+        Ok(LiveTally {
+            totals: self.probe.totals()?,
+            elsewhere: self.elsewhere,
+            undecodable: self.reader.undecodable(),
+        })
+    }
+
+    fn assemble(&mut self, records: Batch, batch: &mut Vec<Observation>) {
+        for event in &records {
+            let flow = self.assembler.flow(event, &mut self.probe);
+            let elsewhere =
+                self.scope.as_mut().is_some_and(|s| s.place(&flow, event.local_addr()) == Placement::Other);
+            if elsewhere {
+                self.elsewhere += 1;
+            } else {
+                batch.push(Observation::Flow(flow));
+            }
+        }
+        self.reader.recycle(records);
+    }
+
+    /// Loss since the last look, as an item of the stream.
+    fn look_for_loss(&mut self, batch: &mut Vec<Observation>) -> anyhow::Result<()> {
+        let lost = self.tally()?.lost();
+        let now = Timestamp::now();
+        let new = lost.saturating_sub(self.reported_lost);
+        if new > 0 {
+            batch.push(Observation::Lost(LostEvents {
+                source: LostSource::PerfEventRingBuffer,
+                count: new,
+                cpu: None,
+                time: now,
+                first: Some(self.since),
+                last: Some(now),
+                node_name: self.assembler.node_name.clone(),
+            }));
+            self.reported_lost = lost;
+        }
+        self.since = now;
+        Ok(())
+    }
+}
+
+/// The next news; never, where there is no source of them.
+async fn receive(news: &mut Option<mpsc::Receiver<NodeStatus>>) -> Option<NodeStatus> {
+    match news {
+        Some(receiver) => receiver.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Source for LiveSource {
+    async fn next(&mut self, batch: &mut Vec<Observation>) -> anyhow::Result<bool> {
+        let before = batch.len();
+        while batch.len() == before {
+            tokio::select! {
+                biased;
+                records = self.reader.next() => match records {
+                    Some(records) => self.assemble(records, batch),
+                    None => {
+                        self.look_for_loss(batch)?;
+                        return Ok(batch.len() > before);
+                    }
+                },
+                _ = self.tick.tick() => {
+                    self.look_for_loss(batch)?;
+                    if let Some(advice) = self.assembler.take_advice() {
+                        tracing::warn!("{advice}");
+                    }
+                }
+                Some(status) = receive(&mut self.news) => batch.push(Observation::Status(status)),
+            }
+        }
+        Ok(true)
+    }
+
+    fn stop(&mut self) -> anyhow::Result<bool> {
+        self.probe.detach()?;
+        self.reader.stop();
+        Ok(true)
+    }
+}
+
+/// Inode of this process's network namespace: on a node, the host's.
+pub fn own_netns() -> Option<u32> {
+    super::netns::own_inode()
+}
