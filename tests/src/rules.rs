@@ -121,6 +121,12 @@ impl NftDrop {
     }
 }
 
+/// Has a namespace track the connections of all that comes in; without a rule that asks for it, none are.
+pub fn track_connections(netns: &Netns) -> Result<()> {
+    let script = "table inet tracked {\n chain c {\n  type filter hook prerouting priority 0;\n  ct state invalid counter\n }\n}\n";
+    netns.run(|| command::feed("nft", &["-f", "-"], script)).map(drop)
+}
+
 /// A rule of iptables, found again by its comment.
 #[derive(Clone, Debug)]
 pub struct IptablesRule {
