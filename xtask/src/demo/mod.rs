@@ -44,7 +44,7 @@ pub fn run(args: DemoArgs) -> Result<()> {
     let cleanup = Cleanup::new()?;
     let stage = Stage::build(&cleanup)?;
     screen.network(&stage)?;
-    let filling = conntrack::fill(&stage.cluster.nodes[1].netns)?;
+    let filling = conntrack::fill(stage.worker_1())?;
     let mut observers = Observers::start(&netdrop, &stage, &cleanup)?;
     screen.command(&stage.observe_line())?;
     let started = Instant::now();

@@ -140,7 +140,7 @@ pub(super) fn unknown_neighbour<'a>(stage: &'a Stage, case: &Case) -> Result<Tru
 }
 
 pub(super) fn full_conntrack<'a>(stage: &'a Stage, case: &Case) -> Result<Truth<'a>> {
-    let node = stage.worker_2();
+    let node = stage.worker_1();
     rules::track_connections(node)?;
     let before = truth::conntrack_drops(node)?;
     open_connections(stage.checkout(), stage.payments(), case)?;
