@@ -74,7 +74,8 @@ pub(super) fn remove_leftovers() -> Result<usize> {
 /// Whether it has a name that the demo gives, and the demo's process is gone.
 fn is_left_behind(name: &str) -> bool {
     let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
-    owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists())
+    // A zombie has a directory in /proc, but no program.
+    owner.is_some_and(|pid| fs::read_link(Path::new("/proc").join(pid).join("exe")).is_err())
 }
 
 fn own_prefix() -> String {
