@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use netdrop_tests::netns::Netns;
-use netdrop_tests::observer::{self, Observer};
+use netdrop_tests::observer::{self, Ended, Observer};
 use serde_json::Value;
 
 /// How many packets a test sends of a kind.
@@ -143,7 +143,17 @@ impl Watch {
     }
 
     /// Like [`Self::exactly`]; gives the others too.
-    pub fn split(mut self, count: impl Into<usize>, fits: impl Fn(&Seen) -> bool) -> (Vec<Seen>, Vec<Seen>) {
+    pub fn split(self, count: impl Into<usize>, fits: impl Fn(&Seen) -> bool) -> (Vec<Seen>, Vec<Seen>) {
+        let (fitting, others, _) = self.end(count, fits);
+        (fitting, others)
+    }
+
+    /// Like [`Self::split`]; gives how netdrop ended too.
+    pub fn end(
+        mut self,
+        count: impl Into<usize>,
+        fits: impl Fn(&Seen) -> bool,
+    ) -> (Vec<Seen>, Vec<Seen>, Ended) {
         let count = count.into();
         self.wait_for(count, &fits);
         let ended = self.observer.interrupt().expect("netdrop ends when interrupted");
@@ -151,7 +161,7 @@ impl Watch {
         self.seen.extend(ended.rest.iter().map(|line| Seen(observer::flow(line).expect("a flow"))));
         let (fitting, others): (Vec<Seen>, Vec<Seen>) = self.seen.into_iter().partition(|seen| fits(seen));
         assert_eq!(fitting.len(), count, "seen that fit; the others:\n{}", digest(&others));
-        (fitting, others)
+        (fitting, others, ended)
     }
 
     /// Waits until `count` flows that fit were seen.

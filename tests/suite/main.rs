@@ -2,6 +2,8 @@
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
 mod company;
+mod endings;
+mod flags;
 mod frames;
 mod harness;
 mod headers;
