@@ -1,4 +1,4 @@
-//! Builds the BPF object.
+//! Builds the BPF object, and the protobuf types without protoc.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,16 @@ use std::path::Path;
 use anyhow::Context as _;
 
 fn main() -> anyhow::Result<()> {
+    protos()?;
     bpf()
+}
+
+/// Compiles the API's definitions with protox, a protobuf compiler in Rust: nothing to install.
+fn protos() -> anyhow::Result<()> {
+    println!("cargo:rerun-if-changed=proto");
+    let files = protox::compile(["observer/observer.proto"], ["proto"])?;
+    tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(files)?;
+    Ok(())
 }
 
 /// Compiles netdrop-ebpf with the pinned toolchain. `-Z build-std` is unstable, so that one build runs with RUSTC_BOOTSTRAP.

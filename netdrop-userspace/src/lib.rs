@@ -14,5 +14,6 @@ pub mod flow;
 pub mod kernel;
 pub mod observe;
 pub mod probe;
+pub mod proto;
 pub mod sink;
 pub mod source;
