@@ -164,6 +164,11 @@ impl Watch {
         (fitting, others, ended)
     }
 
+    /// What was seen so far.
+    pub fn seen(&self) -> &[Seen] {
+        &self.seen
+    }
+
     /// Waits until `count` flows that fit were seen.
     pub fn wait_for(&mut self, count: impl Into<usize>, fits: impl Fn(&Seen) -> bool) {
         let (count, deadline) = (count.into(), Instant::now() + LIMIT);

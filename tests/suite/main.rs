@@ -3,6 +3,7 @@
 
 mod company;
 mod endings;
+mod exhaustion;
 mod flags;
 mod frames;
 mod harness;

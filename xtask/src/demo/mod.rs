@@ -3,7 +3,6 @@
 mod build;
 mod cases;
 mod cleanup;
-mod conntrack;
 mod provoke;
 mod screen;
 mod stage;
@@ -12,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use netdrop_tests::conntrack;
 use netdrop_tests::observer::{self, Observer};
 
 use cases::Case;
