@@ -4,6 +4,7 @@
 //! namespaces of its own, so that any number of them run side by side. Everything needs root.
 
 pub mod command;
+pub mod conntrack;
 pub mod expect;
 pub mod link;
 pub mod netns;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
 
+use crate::command;
 use crate::netns::Netns;
 
 /// A VXLAN device.
@@ -62,7 +63,7 @@ impl Batch {
         self.line(format_args!("link add name {name} type dummy"))
     }
 
-    /// A VXLAN device whose peers are told by [`tunnel`].
+    /// A VXLAN device whose peers are told by [`ForwardingTable::tunnel`].
     pub fn vxlan(self, vxlan: &Vxlan<'_>) -> Self {
         let Vxlan { name, vni, underlay, local, mac, mtu } = vxlan;
         self.line(format_args!(
@@ -118,12 +119,35 @@ pub fn mac(n: u8) -> String {
     format!("02:00:00:00:00:{n:02x}")
 }
 
-/// `bridge fdb`: frames for `mac` leave the VXLAN device towards `remote`.
-pub fn tunnel(netns: &Netns, vxlan: &str, mac: &str, remote: IpAddr) -> Result<()> {
-    let remote = remote.to_string();
-    netns
-        .command("bridge", &["fdb", "replace", mac, "dev", vxlan, "dst", &remote, "self", "permanent"])
-        .map(drop)
+/// Where a device or a bridge finds MAC addresses: lines for `bridge -batch`.
+#[derive(Clone, Debug, Default)]
+#[must_use = "a table does nothing until it is applied"]
+pub struct ForwardingTable(String);
+
+impl ForwardingTable {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Frames for `mac` leave a VXLAN device towards `remote`.
+    pub fn tunnel(mut self, vxlan: &str, mac: &str, remote: IpAddr) -> Self {
+        // Writing to a String can't fail.
+        let _ = writeln!(self.0, "fdb replace {mac} dev {vxlan} dst {remote} self permanent");
+        self
+    }
+
+    /// Frames for `mac` leave a bridge by `port`; without it, they leave by every port until the bridge has heard of `mac`.
+    pub fn port(mut self, port: &str, mac: &str) -> Self {
+        // Writing to a String can't fail.
+        let _ = writeln!(self.0, "fdb replace {mac} dev {port} master static");
+        self
+    }
+
+    /// Enters it in a namespace.
+    pub fn apply(self, netns: &Netns) -> Result<()> {
+        netns.run(|| command::feed("bridge", &["-batch", "-"], &self.0)).map(drop)
+    }
 }
 
 /// Index of a device.

@@ -1,8 +1,10 @@
 //! A running `netdrop observe`: what it prints, line by line, and how it ends.
 
-#![expect(unsafe_code, reason = "sending a signal has no safe interface in std")]
+#![expect(unsafe_code, reason = "signals, now and at a parent's death, have no safe interface in std")]
 
 use std::ffi::OsStr;
+use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -17,7 +19,7 @@ const ATTACH_LIMIT: Duration = Duration::from_secs(20);
 /// How long it may take to end.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
-/// `netdrop observe`, capturing. It is killed when this value goes away.
+/// `netdrop observe`, capturing. It is killed when this value, or the thread that made it, goes away.
 #[derive(Debug)]
 pub struct Observer {
     child: Child,
@@ -46,6 +48,8 @@ impl Observer {
     }
 
     fn spawn(command: &mut Command) -> Result<Self> {
+        // SAFETY: a system call without pointers, which is allowed between fork and exec.
+        unsafe { command.pre_exec(die_with_parent) };
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -109,7 +113,7 @@ impl Observer {
         let pid = libc::pid_t::try_from(self.child.id()).context("a process id is positive")?;
         // SAFETY: a system call without pointers; the child was not waited for, so the id is still its own.
         if unsafe { libc::kill(pid, signal) } < 0 {
-            return Err(std::io::Error::last_os_error()).context("can't signal netdrop");
+            return Err(io::Error::last_os_error()).context("can't signal netdrop");
         }
         Ok(())
     }
@@ -136,6 +140,15 @@ impl Observer {
         }
         let status = self.child.wait().context("can't wait for netdrop")?;
         Ok(Ended { status, rest, talk: std::mem::take(&mut self.talk) })
+    }
+}
+
+/// Asks for a SIGKILL when the thread that started this process is gone: also a killed test or demo leaves nothing behind.
+fn die_with_parent() -> io::Result<()> {
+    // SAFETY: a system call without pointers.
+    match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

@@ -90,6 +90,11 @@ impl NftDrop {
         Self::raw(netns, "netdev", table, &hook, expression)
     }
 
+    /// Drops what matches of the ARP that comes in.
+    pub fn add_arp(netns: &Netns, table: &str, expression: &str) -> Result<Self> {
+        Self::raw(netns, "arp", table, "type filter hook input priority 0; policy accept;", expression)
+    }
+
     fn raw(netns: &Netns, family: &'static str, table: &str, hook: &str, expression: &str) -> Result<Self> {
         let script = format!(
             "table {family} {table} {{\n counter dropped {{ }}\n chain c {{\n  {hook}\n  {expression} counter name dropped drop\n }}\n}}\n"
@@ -114,6 +119,12 @@ impl NftDrop {
     pub fn remove(self, netns: &Netns) -> Result<()> {
         netns.command("nft", &["delete", "table", self.family, &self.table]).map(drop)
     }
+}
+
+/// Has a namespace track the connections of all that comes in; without a rule that asks for it, none are.
+pub fn track_connections(netns: &Netns) -> Result<()> {
+    let script = "table inet tracked {\n chain c {\n  type filter hook prerouting priority 0;\n  ct state invalid counter\n }\n}\n";
+    netns.run(|| command::feed("nft", &["-f", "-"], script)).map(drop)
 }
 
 /// A rule of iptables, found again by its comment.

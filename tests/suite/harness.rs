@@ -139,24 +139,34 @@ impl Watch {
     /// Waits until `count` flows that fit were seen, then ends netdrop and checks that there were no more of them.
     /// Gives those that fit.
     pub fn exactly(self, count: impl Into<usize>, fits: impl Fn(&Seen) -> bool) -> Vec<Seen> {
-        self.exactly_and_end(count, fits).0
+        self.split(count, fits).0
     }
 
-    /// Like [`Self::exactly`]; gives also how netdrop ended.
-    pub fn exactly_and_end(
+    /// Like [`Self::exactly`]; gives the others too.
+    pub fn split(self, count: impl Into<usize>, fits: impl Fn(&Seen) -> bool) -> (Vec<Seen>, Vec<Seen>) {
+        let (fitting, others, _) = self.end(count, fits);
+        (fitting, others)
+    }
+
+    /// Like [`Self::split`]; gives how netdrop ended too.
+    pub fn end(
         mut self,
         count: impl Into<usize>,
         fits: impl Fn(&Seen) -> bool,
-    ) -> (Vec<Seen>, Ended) {
+    ) -> (Vec<Seen>, Vec<Seen>, Ended) {
         let count = count.into();
         self.wait_for(count, &fits);
         let ended = self.observer.interrupt().expect("netdrop ends when interrupted");
-        let rest = ended.rest.iter().map(|line| Seen(observer::flow(line).expect("a flow")));
-        self.seen.extend(rest);
-        let all = self.seen.len();
-        let fitting: Vec<Seen> = self.seen.into_iter().filter(|seen| fits(seen)).collect();
-        assert_eq!(fitting.len(), count, "seen that fit, of {all} in all");
-        (fitting, ended)
+        assert!(ended.status.success(), "netdrop ended with {}:\n{}", ended.status, ended.talk);
+        self.seen.extend(ended.rest.iter().map(|line| Seen(observer::flow(line).expect("a flow"))));
+        let (fitting, others): (Vec<Seen>, Vec<Seen>) = self.seen.into_iter().partition(|seen| fits(seen));
+        assert_eq!(fitting.len(), count, "seen that fit; the others:\n{}", digest(&others));
+        (fitting, others, ended)
+    }
+
+    /// What was seen so far.
+    pub fn seen(&self) -> &[Seen] {
+        &self.seen
     }
 
     /// Waits until `count` flows that fit were seen.

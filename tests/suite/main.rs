@@ -1,9 +1,16 @@
 //! Tests of real drops, by the real binary, in namespaces of their own.
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
+mod company;
+mod endings;
+mod exhaustion;
+mod flags;
+mod frames;
 mod harness;
 mod headers;
 mod matrix;
+mod overlay;
+mod perf;
 mod routing;
 mod sockets;
 mod testbed;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anyhow::Result;
 
 use super::Pod;
-use crate::link::{self, Batch, Vxlan, mac};
+use crate::link::{Batch, ForwardingTable, Vxlan, mac};
 use crate::netns::Netns;
 
 /// MTU of what VXLAN carries over an Ethernet of 1500.
@@ -109,8 +109,10 @@ fn wire(n: u8, own: &Node, other: &Node) -> Result<()> {
         .up("flannel.1")
         .neighbour(overlay_address(far), &far_overlay_mac, "flannel.1")
         .route(&format!("10.244.{far}.0/24"), overlay_address(far), "flannel.1");
+    let mut table = ForwardingTable::new();
     for (m, pod) in (1..).zip(&own.pods) {
         let device = format!("veth{m}");
+        table = table.port(&device, &mac(pod_mac(n, m)));
         batch = batch
             .veth(&device, &mac(0xa0 | m), &pod.netns, "eth0", &mac(pod_mac(n, m)))
             .mtu(&device, OVERLAY_MTU)
@@ -119,7 +121,7 @@ fn wire(n: u8, own: &Node, other: &Node) -> Result<()> {
             .neighbour(pod.v4, &mac(pod_mac(n, m)), "cni0");
     }
     batch.apply(&own.netns)?;
-    link::tunnel(&own.netns, "flannel.1", &far_overlay_mac, other.address)?;
+    table.tunnel("flannel.1", &far_overlay_mac, other.address).apply(&own.netns)?;
     for (m, pod) in (1..).zip(&own.pods) {
         let sibling = 3 - m;
         Batch::new()

@@ -210,6 +210,14 @@ pub fn vlan(id: u16, priority: u8, ether_type: u16, payload: &[u8]) -> Vec<u8> {
     p
 }
 
+/// A VXLAN header before a frame (RFC 7348, section 5), for [`udp`] to port 4789.
+pub fn vxlan(vni: u32, frame: &[u8]) -> Vec<u8> {
+    let mut p = vec![0x08, 0, 0, 0];
+    p.extend((vni << 8).to_be_bytes());
+    p.extend(frame);
+    p
+}
+
 /// An ARP request, for [`ethernet`] with [`ether_type::ARP`].
 pub fn arp_request(mac: [u8; 6], sender: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
     let mut p = vec![0, 1, 8, 0, 6, 4, 0, 1];

@@ -133,8 +133,8 @@ pub(super) fn all() -> [Case; 11] {
 pub(super) fn conntrack() -> Case {
     Case {
         title: "full conntrack table",
-        done: "checkout-api opens connections to payments-db:5433; worker-2 tracks as many as it can already.",
-        means: "No rule said no: worker-2 could not track one more. Raise nf_conntrack_max, or find who fills it.",
+        done: "checkout-api opens connections to payments-db:5433; worker-1 tracks as many as it can already.",
+        means: "No rule said no: worker-1 could not track one more. Raise nf_conntrack_max, or find who fills it.",
         port: 5433,
         sent: 20,
         provoke: provoke::full_conntrack,

@@ -60,13 +60,22 @@ pub(super) fn netns(name: &str) -> Result<Netns> {
     Netns::named(&format!("{}{name}", own_prefix()))
 }
 
-/// Removes what killed demos left: namespaces whose process is gone. Gives how many.
+/// Removes what killed demos left: namespaces and names files whose process is gone. Gives how many namespaces.
 pub(super) fn remove_leftovers() -> Result<usize> {
-    let removed = netns::remove(|name| {
-        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
-        owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists())
-    })?;
-    Ok(removed.len())
+    for entry in fs::read_dir(env::temp_dir()).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(is_left_behind) {
+            // Somebody else may have been quicker.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    netns::remove(is_left_behind).map(|removed| removed.len())
+}
+
+/// Whether it has a name that the demo gives, and the demo's process is gone.
+fn is_left_behind(name: &str) -> bool {
+    let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+    // A zombie has a directory in /proc, but no program.
+    owner.is_some_and(|pid| fs::read_link(Path::new("/proc").join(pid).join("exe")).is_err())
 }
 
 fn own_prefix() -> String {

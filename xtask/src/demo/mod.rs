@@ -3,7 +3,6 @@
 mod build;
 mod cases;
 mod cleanup;
-mod conntrack;
 mod provoke;
 mod screen;
 mod stage;
@@ -12,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use netdrop_tests::conntrack;
 use netdrop_tests::observer::{self, Observer};
 
 use cases::Case;
@@ -44,7 +44,7 @@ pub fn run(args: DemoArgs) -> Result<()> {
     let cleanup = Cleanup::new()?;
     let stage = Stage::build(&cleanup)?;
     screen.network(&stage)?;
-    let filling = conntrack::fill(&stage.cluster.nodes[1].netns)?;
+    let filling = conntrack::fill(stage.worker_1())?;
     let mut observers = Observers::start(&netdrop, &stage, &cleanup)?;
     screen.command(&stage.observe_line())?;
     let started = Instant::now();

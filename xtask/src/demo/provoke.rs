@@ -9,7 +9,7 @@ use netdrop_tests::rules::{Chain, Iptables, IptablesRule, NftDrop};
 use netdrop_tests::topology::Pod;
 use netdrop_tests::traffic::{self, Mailbox, craft};
 use netdrop_tests::truth::{self, Counters};
-use netdrop_tests::{command, expect};
+use netdrop_tests::{expect, rules};
 
 use super::LIMIT;
 use super::cases::{Case, Truth};
@@ -46,7 +46,7 @@ fn by_counter<'a>(
 
 pub(super) fn nft_forward<'a>(stage: &'a Stage, case: &Case) -> Result<Truth<'a>> {
     let node = stage.worker_1();
-    let rule = NftDrop::add(node, "policy", Chain::Forward, &format!("tcp dport {}", case.port))?;
+    let rule = NftDrop::add(node, "deny_db", Chain::Forward, &format!("tcp dport {}", case.port))?;
     open_connections(stage.checkout(), stage.payments(), case)?;
     Ok(Truth::new(case.sent, move || rule.packets(node).map(Some)))
 }
@@ -61,7 +61,7 @@ pub(super) fn iptables_forward<'a>(stage: &'a Stage, case: &Case) -> Result<Trut
 
 pub(super) fn output<'a>(stage: &'a Stage, case: &Case) -> Result<Truth<'a>> {
     let pod = stage.load_generator();
-    let rule = NftDrop::add(&pod.netns, "egress", Chain::Output, &format!("udp dport {}", case.port))?;
+    let rule = NftDrop::add(&pod.netns, "deny_dns", Chain::Output, &format!("udp dport {}", case.port))?;
     send_udp(pod, IpAddr::from([8, 8, 8, 8]), case)?;
     Ok(Truth::new(case.sent, move || rule.packets(&pod.netns).map(Some)))
 }
@@ -140,10 +140,8 @@ pub(super) fn unknown_neighbour<'a>(stage: &'a Stage, case: &Case) -> Result<Tru
 }
 
 pub(super) fn full_conntrack<'a>(stage: &'a Stage, case: &Case) -> Result<Truth<'a>> {
-    let node = stage.worker_2();
-    // Connections are tracked only where a rule asks for it.
-    let rule = "table inet tracked { chain c { type filter hook prerouting priority 0; ct state invalid counter; } }";
-    node.run(|| command::feed("nft", &["-f", "-"], rule))?;
+    let node = stage.worker_1();
+    rules::track_connections(node)?;
     let before = truth::conntrack_drops(node)?;
     open_connections(stage.checkout(), stage.payments(), case)?;
     Ok(Truth::new(case.sent, move || Ok(Some(truth::conntrack_drops(node)? - before))))

@@ -54,14 +54,9 @@ impl Stage {
         &self.cluster.nodes[1].pods[1]
     }
 
-    /// The first node.
+    /// The node of the first two.
     pub(super) fn worker_1(&self) -> &Netns {
         &self.cluster.nodes[0].netns
-    }
-
-    /// The second node.
-    pub(super) fn worker_2(&self) -> &Netns {
-        &self.cluster.nodes[1].netns
     }
 
     fn namespaces(&self) -> impl Iterator<Item = &Netns> {

@@ -2,20 +2,23 @@
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
+use std::os::fd::AsFd as _;
+use std::panic;
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context as _, Result};
-use netdrop_tests::command;
-use netdrop_tests::netns::{self, Netns};
+
+use crate::command;
+use crate::netns::{self, Netns};
 
 /// The most entries that are filled in within some seconds.
 const AFFORDABLE: u32 = 300_000;
 
 /// A table that is being filled by another thread.
-pub(super) struct Filling(Result<JoinHandle<Result<()>>, String>);
+pub struct Filling(Result<JoinHandle<Result<()>>, String>);
 
 /// Begins to fill the table of a namespace that no rule tracks connections in yet.
-pub(super) fn fill(netns: &Netns) -> Result<Filling> {
+pub fn fill(netns: &Netns) -> Result<Filling> {
     let max: u32 = netns
         .sysctl_value("net.netfilter.nf_conntrack_max")?
         .parse()
@@ -27,9 +30,9 @@ pub(super) fn fill(netns: &Netns) -> Result<Filling> {
         );
         return Ok(Filling(Err(why)));
     }
-    let netns = std::os::fd::AsFd::as_fd(netns).try_clone_to_owned().context("can't keep the namespace")?;
+    let netns = netns.as_fd().try_clone_to_owned().context("can't keep the namespace")?;
     let thread = thread::spawn(move || {
-        netns::enter(std::os::fd::AsFd::as_fd(&netns)).context("can't enter the namespace")?;
+        netns::enter(netns.as_fd()).context("can't enter the namespace")?;
         command::feed("conntrack", &["-R", "-"], &entries(max)).map(drop)
     });
     Ok(Filling(Ok(thread)))
@@ -37,10 +40,10 @@ pub(super) fn fill(netns: &Netns) -> Result<Filling> {
 
 impl Filling {
     /// Waits until the table is full; an error says why it is not.
-    pub(super) fn join(self) -> Result<(), String> {
+    pub fn join(self) -> Result<(), String> {
         match self.0?.join() {
             Ok(filled) => filled.map_err(|error| format!("{error:#}")),
-            Err(panic) => std::panic::resume_unwind(panic),
+            Err(panic) => panic::resume_unwind(panic),
         }
     }
 }

@@ -1,0 +1,147 @@
+//! How `netdrop observe` prints and how it ends.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::{Command, Stdio};
+
+use netdrop_tests::netns::Netns;
+use netdrop_tests::observer::{Ended, Observer};
+use netdrop_tests::{expect, traffic};
+
+use crate::flags::Tally;
+use crate::harness::{COUNT, LIMIT, binary};
+
+const PORT: u16 = 4260;
+
+fn send(netns: &Netns, count: u16) {
+    let at = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+    netns.run(|| traffic::udp(at(30_000), at(PORT), b"nobody home", count)).expect("traffic");
+}
+
+/// Runs `observe` with these flags until it is done or has shown `lines` lines, then interrupts it.
+fn printed(flags: &[&str], lines: usize) -> Ended {
+    let netns = Netns::anonymous("printed").expect("a namespace");
+    let own = format!("--netns={}", netns.inode());
+    let args = flags.iter().copied().chain([own.as_str()]);
+    let mut observer = Observer::start(&binary(), args).expect("netdrop captures");
+    send(&netns, COUNT);
+    let deadline = std::time::Instant::now() + LIMIT;
+    let first: Vec<String> =
+        (0..lines).map(|_| observer.line(deadline).expect("a line").expect("it comes in time")).collect();
+    let mut ended = observer.interrupt().expect("netdrop ends when interrupted");
+    ended.rest.splice(0..0, first);
+    assert!(ended.status.success(), "netdrop ended with {}:\n{}", ended.status, ended.talk);
+    ended
+}
+
+#[test]
+fn interrupt_ends_with_a_tally_and_zero() {
+    let ended = printed(&["-f", "-o", "compact"], COUNT.into());
+    assert_eq!(ended.rest.len(), usize::from(COUNT), "{:?}", ended.rest);
+    let tally = Tally::of(&ended.talk);
+    assert_eq!((tally.shown, tally.lost), (u64::from(COUNT), 0), "{}", ended.talk);
+}
+
+#[test]
+fn compact() {
+    for line in printed(&["-o", "compact"], COUNT.into()).rest {
+        assert!(line.contains("127.0.0.1:30000 (host) <> 127.0.0.1:4260 (host) "), "{line}");
+        assert!(line.contains(" DROPPED (UDP; NO_SOCKET at "), "{line}");
+    }
+}
+
+#[test]
+fn dict() {
+    let lines = printed(&["-o", "dict"], usize::from(COUNT) * 6).rest;
+    for field in ["     SOURCE: 127.0.0.1:30000", "DESTINATION: 127.0.0.1:4260", "    VERDICT: DROPPED"] {
+        assert_eq!(
+            lines.iter().filter(|line| *line == field).count(),
+            usize::from(COUNT),
+            "{field}: {lines:?}"
+        );
+    }
+}
+
+/// A table is aligned when all of it is known: at the end.
+#[test]
+fn table() {
+    let count = COUNT.to_string();
+    let netns = Netns::anonymous("table").expect("a namespace");
+    let args = ["-o", "table", "--count", &count, "--netns", &netns.inode().to_string()].map(str::to_owned);
+    let observer = Observer::start(&binary(), &args).expect("netdrop captures");
+    send(&netns, COUNT);
+    let ended = observer.wait().expect("--count ends it");
+    assert!(ended.status.success(), "netdrop ended with {}:\n{}", ended.status, ended.talk);
+    assert_eq!(ended.rest.len(), usize::from(COUNT) + 1, "{:?}", ended.rest);
+    let columns = ["TIMESTAMP", "SOURCE", "DESTINATION", "TYPE", "VERDICT", "SUMMARY"];
+    assert_eq!(ended.rest[0].split_whitespace().collect::<Vec<_>>(), columns);
+    let at = ended.rest[0].find("VERDICT").expect("a column");
+    assert!(ended.rest[1..].iter().all(|line| line[at..].starts_with("DROPPED ")), "{:?}", ended.rest);
+}
+
+/// `netdrop observe | head -1`: no error, no panic.
+#[test]
+fn a_closed_pipe_ends_it_quietly() {
+    let netns = Netns::anonymous("pipe").expect("a namespace");
+    let mut netdrop = Command::new(binary())
+        .args(["observe", "-f", &format!("--netns={}", netns.inode())])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("netdrop runs");
+    let mut stderr = BufReader::new(netdrop.stderr.take().expect("a pipe"));
+    let mut talk = String::new();
+    while !talk.contains("capturing") {
+        assert!(stderr.read_line(&mut talk).expect("stderr") > 0, "netdrop ended: {talk}");
+    }
+    let mut stdout = BufReader::new(netdrop.stdout.take().expect("a pipe"));
+    send(&netns, 1);
+    stdout.read_line(&mut String::new()).expect("a line");
+    drop(stdout);
+    // It notices when it writes the next time.
+    let mut status = None;
+    let ends = || {
+        send(&netns, 1);
+        status = netdrop.try_wait()?;
+        Ok(status.is_some())
+    };
+    expect::until("the end", LIMIT, ends).expect("a closed pipe ends netdrop");
+    stderr.read_to_string(&mut talk).expect("stderr");
+    assert_eq!(status.and_then(|s| s.code()), Some(0), "{talk}");
+    for word in ["panic", "roken pipe", "error", "Error"] {
+        assert!(!talk.contains(word), "{talk}");
+    }
+}
+
+/// The tracepoint's own text format knows the names of the core's reasons without BTF.
+#[test]
+fn reasons_have_the_kernels_names() {
+    let script = "test -e /sys/kernel/tracing/events || mount -t tracefs tracefs /sys/kernel/tracing; \
+                  cat /sys/kernel/tracing/events/skb/kfree_skb/format";
+    let format =
+        Command::new("unshare").args(["--mount", "sh", "-c", script]).output().expect("unshare runs");
+    let format = String::from_utf8(format.stdout).expect("text");
+    let symbols = format.split("__print_symbolic").nth(1).expect("the tracepoint prints reasons by name");
+    let known: Vec<(&str, &str)> = symbols
+        .split('{')
+        .skip(1)
+        .filter_map(|pair| pair.split('}').next()?.split_once(','))
+        .map(|(code, name)| (code.trim(), name.trim().trim_matches('"')))
+        .filter(|(_, name)| *name != "MAX")
+        .collect();
+    assert!(known.len() > 50, "{symbols}");
+
+    let listed = Command::new(binary()).arg("reasons").output().expect("netdrop runs");
+    assert!(listed.status.success());
+    let listed = String::from_utf8(listed.stdout).expect("text");
+    let listed: Vec<(&str, &str)> = listed
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?, words.next()?))
+        })
+        .collect();
+    for reason in known {
+        assert!(listed.contains(&reason), "{reason:?} is not in `netdrop reasons`");
+    }
+}
