@@ -1,18 +1,57 @@
 //! Orchestration of netdrop's build, demo and tests.
 
+mod cluster;
 mod demo;
+mod image;
+mod shell;
+mod test;
+mod tools;
 
-use clap::Parser;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Builds, shows and tests netdrop")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
 enum Task {
     /// Shows real drops on two nodes with two pods each
     Demo(demo::DemoArgs),
+    /// Runs all tests: units, real drops in namespaces, a real cluster
+    Test(test::TestArgs),
+    /// Installs what the build needs
+    Tools,
+    /// Writes an OCI archive of netdrop as one static binary
+    Image(image::ImageArgs),
+    /// A real two-node Kubernetes cluster in network namespaces
+    Cluster(cluster::ClusterArgs),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Task::parse() {
-        Task::Demo(args) => demo::run(args),
+fn run(task: Task) -> anyhow::Result<()> {
+    match task {
+        Task::Demo(args) => {
+            tools::build()?;
+            tools::network()?;
+            demo::run(args)
+        }
+        Task::Test(args) => test::test(&args),
+        Task::Tools => tools::build().and_then(|()| tools::tests()),
+        Task::Image(args) => image::image(&args),
+        Task::Cluster(args) => cluster::cluster(args),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            shell::say("!!", format_args!("{e:#}"));
+            ExitCode::FAILURE
+        }
     }
 }

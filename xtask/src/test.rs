@@ -1,0 +1,46 @@
+//! `cargo xtask test`: everything, from unit tests to a real cluster.
+
+use clap::Args;
+
+use crate::shell::{cargo, run, say};
+use crate::{cluster, tools};
+
+/// Go that the cluster's parts build with.
+const GO: (u32, u32) = (1, 25);
+
+/// What was typed after `cargo xtask test`.
+#[derive(Args)]
+pub struct TestArgs {
+    /// Fail where the cluster tests can't run
+    #[arg(long, conflicts_with = "no_cluster")]
+    require_cluster: bool,
+    /// Leave the cluster tests out
+    #[arg(long)]
+    no_cluster: bool,
+    /// Only tests whose name contains this
+    filter: Option<String>,
+}
+
+/// Runs them.
+pub fn test(args: &TestArgs) -> anyhow::Result<()> {
+    tools::build()?;
+    tools::tests()?;
+    let filter: Vec<&str> = args.filter.as_deref().into_iter().collect();
+    say("...", "building netdrop");
+    run(&mut cargo(&["build", "--quiet", "--package", "netdrop-userspace"]))?;
+    say("...", "unit tests");
+    let units = ["--package", "netdrop-common", "--package", "netdrop-userspace", "--package", "xtask"];
+    run(cargo(&["test", "--quiet"]).args(units).arg("--").args(&filter))?;
+    say("...", "real drops, in namespaces");
+    run(cargo(&["test", "--quiet", "--package", "netdrop-tests", "--", "--skip", "cluster::"]).args(&filter))?;
+    if args.no_cluster {
+        return Ok(());
+    }
+    if tools::go_version().is_none_or(|v| v < GO) {
+        let what = format!("cluster tests did not run: they need Go {}.{} or later on the PATH", GO.0, GO.1);
+        anyhow::ensure!(!args.require_cluster, what);
+        say("!!", what);
+        return Ok(());
+    }
+    cluster::test(&filter)
+}
