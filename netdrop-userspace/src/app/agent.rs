@@ -20,7 +20,7 @@ pub async fn agent(args: AgentArgs, stop: impl Future<Output = ()>) -> anyhow::R
         ring_size: args.ring_size,
         own_node_only: true,
     };
-    let Started { mut source, kernel, .. } = start(capture).await?;
+    let Started { mut source, kernel, kube: _watchers, .. } = start(capture).await?;
     tracing::info!(kernel = %kernel.release, socket = %args.socket_path.display(), "capturing at tp_btf/kfree_skb");
     let config = AgentConfig {
         socket_path: args.socket_path,

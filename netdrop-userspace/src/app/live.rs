@@ -31,8 +31,8 @@ pub(super) struct Started {
     pub(super) filter: Compiled,
     pub(super) kernel: KernelInfo,
     pub(super) names: Names,
-    /// Kept for its watchers.
-    _kube: Option<KubeHandle>,
+    /// Bind it: dropped, its watchers end.
+    pub(super) kube: Option<KubeHandle>,
 }
 
 /// Loads, attaches, starts to watch for names.
@@ -68,7 +68,7 @@ pub(super) async fn start(capture: Capture<'_>) -> anyhow::Result<Started> {
         news: kube.as_mut().and_then(KubeHandle::take_events),
     };
     let source = LiveSource::start(&kernel, config)?;
-    Ok(Started { source, filter, kernel, names, _kube: kube })
+    Ok(Started { source, filter, kernel, names, kube })
 }
 
 /// A reason as this kernel calls it. One that it does not have would show nothing, for ever: an error with the nearest name.

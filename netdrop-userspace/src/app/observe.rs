@@ -126,7 +126,7 @@ async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow:
         ring_size: config.ring_size,
         own_node_only: false,
     };
-    let Started { mut source, filter, kernel, names, .. } = start(capture).await?;
+    let Started { mut source, filter, kernel, names, kube: _watchers } = start(capture).await?;
     say(format_args!(
         "netdrop: capturing at tp_btf/kfree_skb, kernel {}; names: {}; filter: {}",
         kernel.release,

@@ -20,27 +20,42 @@ pub fn path(name: &str) -> PathBuf {
     folder().join(name)
 }
 
-/// Builds them, if their versions have changed since.
+/// Builds Kubernetes, if its version has changed since.
 pub fn build() -> anyhow::Result<()> {
-    let source = root().join("xtask/cluster-tools/kubernetes");
-    let module = fs::read_to_string(source.join("go.mod")).context("cannot read the cluster's go.mod")?;
-    let digest: String = Sha256::digest(&module).iter().map(|b| format!("{b:02x}")).collect();
-    let (folder, stamp) = (folder(), folder().join(".built"));
+    module("kubernetes", "k8s.io/kubernetes", "eight minutes when cold", &["tool"])
+}
+
+/// Builds the stock hubble client, which must be able to read from netdrop.
+pub fn build_hubble() -> anyhow::Result<()> {
+    module(
+        "hubble",
+        "github.com/cilium/cilium",
+        "three minutes when cold",
+        &["github.com/cilium/cilium/hubble"],
+    )
+}
+
+fn module(name: &str, versioned: &str, time: &str, packages: &[&str]) -> anyhow::Result<()> {
+    let source = root().join("xtask/cluster-tools").join(name);
+    let text = fs::read_to_string(source.join("go.mod"))
+        .with_context(|| format!("cannot read the go.mod of {name}"))?;
+    let digest: String = Sha256::digest(&text).iter().map(|b| format!("{b:02x}")).collect();
+    let (folder, stamp) = (folder(), folder().join(format!(".built-{name}")));
     fs::create_dir_all(&folder)?;
-    if fs::read_to_string(&stamp).is_ok_and(|built| built == digest) {
-        say("ok", "kubernetes");
-        return Ok(());
-    }
-    let version = module
+    let version = text
         .lines()
-        .find_map(|l| l.trim().strip_prefix("k8s.io/kubernetes "))
+        .find_map(|l| l.trim().strip_prefix(versioned)?.strip_prefix(' '))
         .and_then(|v| v.split_whitespace().next())
         .unwrap_or("v0.0.0");
-    say("...", format_args!("kubernetes {version} (eight minutes when cold)"));
+    if fs::read_to_string(&stamp).is_ok_and(|built| built == digest) {
+        say("ok", format_args!("{name} {version}"));
+        return Ok(());
+    }
+    say("...", format_args!("{name} {version} ({time})"));
     let flags = format!("-s -w -X k8s.io/component-base/version.gitVersion={version}");
     let out = format!("{}/", folder.display());
-    let mut go = command("go", ["build", "-ldflags", &flags, "-o", &out, "tool"]);
-    quiet(go.current_dir(&source).env("CGO_ENABLED", "0"))?;
+    let mut go = command("go", ["build", "-ldflags", &flags, "-o", &out]);
+    quiet(go.args(packages).current_dir(&source).env("CGO_ENABLED", "0"))?;
     fs::write(stamp, digest)?;
     Ok(())
 }

@@ -176,6 +176,7 @@ fn down() {
 pub fn test(filter: &[&str]) -> anyhow::Result<()> {
     let archive = std::env::temp_dir().join(format!("netdrop-{}.tar", std::process::id()));
     image::image(&ImageArgs { out: archive.clone(), tag: image::NETDROP.into() })?;
+    binaries::build_hubble()?;
     up()?;
     let tested = load(&archive).and_then(|()| {
         say("...", "cluster tests");
@@ -183,7 +184,11 @@ pub fn test(filter: &[&str]) -> anyhow::Result<()> {
         let threads = ["--test-threads", "1"];
         let mut tests =
             cargo(&["test", "--quiet", "--package", "netdrop-tests", "--", "cluster::", "--include-ignored"]);
-        run(tests.args(filter).args(threads).env("NETDROP_XTASK", xtask))
+        run(tests
+            .args(filter)
+            .args(threads)
+            .env("NETDROP_XTASK", xtask)
+            .env("NETDROP_HUBBLE", binaries::path("hubble")))
     });
     down();
     drop(fs::remove_file(archive));
