@@ -9,7 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::history::{History, Reader};
-use crate::convert::{filter_from_wire, time_from_wire, to_wire};
+use crate::convert::{filter_from_wire, filters_from_extension, time_from_wire, to_wire};
 use crate::filter::{Compiled, Filters};
 use crate::flow::Observation;
 use crate::proto::observer::observer_server::Observer;
@@ -58,7 +58,10 @@ impl Query {
         let list = |list: Vec<crate::proto::flow::FlowFilter>| {
             list.into_iter().map(filter_from_wire).collect::<Result<Vec<_>, _>>().map_err(invalid)
         };
-        let filters = Filters { allow: list(request.whitelist)?, deny: list(request.blacklist)? };
+        let filters = match filters_from_extension(request.extensions.as_ref()) {
+            Some(filters) => filters.map_err(invalid)?,
+            None => Filters { allow: list(request.whitelist)?, deny: list(request.blacklist)? },
+        };
         let time = |name: &str, t: Option<prost_types::Timestamp>| {
             t.map(|t| time_from_wire(&t).ok_or_else(|| invalid(format!("invalid {name}: not a time"))))
                 .transpose()

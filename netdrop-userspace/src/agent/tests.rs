@@ -1,1 +1,222 @@
+//! The real server and the real client, over a unix socket; only the drops are made up.
 
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+
+use super::*;
+use crate::convert::{filter_to_wire, filters_to_extension};
+use crate::filter::{Filters, FlowFilter};
+use crate::flow::{DropReason, Flow, LostSource, Verdict};
+use crate::proto::observer::GetFlowsRequest;
+use crate::source::remote::{self, RemoteSource};
+
+/// Observations that a test pushes.
+struct Pushed(mpsc::Receiver<Observation>);
+
+impl Source for Pushed {
+    async fn next(&mut self, batch: &mut Vec<Observation>) -> anyhow::Result<bool> {
+        batch.extend(self.0.recv().await);
+        Ok(!batch.is_empty())
+    }
+}
+
+struct Agent {
+    push: mpsc::Sender<Observation>,
+    stop: oneshot::Sender<()>,
+    ended: tokio::task::JoinHandle<anyhow::Result<AgentTally>>,
+    socket: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Agent {
+    fn server(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
+    async fn start(capacity: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("run/a.sock");
+        let (push, pushed) = mpsc::channel(8);
+        let (stop, stopped) = oneshot::channel();
+        let config =
+            AgentConfig { socket_path: socket.clone(), capacity, log_rate: 0, filter: Compiled::default() };
+        let ended = tokio::spawn(async move {
+            run(&mut Pushed(pushed), config, std::io::sink(), async { drop(stopped.await) }).await
+        });
+        let agent = Self { push, stop, ended, socket, _folder: folder };
+        agent.until_seen(0).await;
+        agent
+    }
+
+    /// Waits until the server answers and has seen so many.
+    async fn until_seen(&self, seen: u64) {
+        for _ in 0..2000 {
+            if remote::status(&self.server()).await.is_ok_and(|s| s.seen_flows >= seen) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("the server has not seen {seen} flows");
+    }
+
+    async fn push_seconds(&self, seconds: std::ops::Range<i64>) {
+        for second in seconds {
+            self.push.send(Observation::Flow(flow(second))).await.unwrap();
+        }
+    }
+
+    async fn ask(&self, request: GetFlowsRequest) -> Vec<Observation> {
+        let mut source = RemoteSource::connect(&self.server(), request).await.unwrap();
+        let mut all = Vec::new();
+        while source.next(&mut all).await.unwrap() {}
+        all
+    }
+}
+
+fn flow(second: i64) -> Flow {
+    let mut f = Flow::new(Timestamp::from_second(second).unwrap(), Verdict::Dropped);
+    let name = if second % 2 == 0 { "EVEN" } else { "ODD" };
+    f.reason = Some(DropReason { code: 1, subsystem: "CORE".into(), name: name.into() });
+    f
+}
+
+fn seconds(observations: &[Observation]) -> Vec<i64> {
+    observations
+        .iter()
+        .filter_map(|o| match o {
+            Observation::Flow(f) => Some(f.time.as_second()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn at(second: i64) -> Option<prost_types::Timestamp> {
+    Some(prost_types::Timestamp { seconds: second, nanos: 0 })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn history_is_selected_as_hubble_does() {
+    let agent = Agent::start(100).await;
+    agent.push_seconds(0..10).await;
+    agent.until_seen(10).await;
+    let ask = |request| agent.ask(request);
+    let number = |number, first| GetFlowsRequest { number, first, ..GetFlowsRequest::default() };
+    assert_eq!(seconds(&ask(number(3, false)).await), [7, 8, 9]);
+    assert_eq!(seconds(&ask(number(3, true)).await), [0, 1, 2]);
+    assert_eq!(seconds(&ask(number(u64::MAX, false)).await).len(), 10);
+    let since = GetFlowsRequest { since: at(4), until: at(6), ..GetFlowsRequest::default() };
+    assert_eq!(seconds(&ask(since).await), [4, 5, 6]);
+    let capped = GetFlowsRequest { since: at(4), number: 2, ..GetFlowsRequest::default() };
+    assert_eq!(seconds(&ask(capped).await), [4, 5]);
+    drop(agent.stop);
+    assert_eq!(agent.ended.await.unwrap().unwrap().seen, 10);
+    assert!(!agent.socket.exists(), "the socket is removed at the end");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn netdrops_own_filters_are_applied_by_the_server() {
+    let agent = Agent::start(100).await;
+    agent.push_seconds(0..10).await;
+    agent.until_seen(10).await;
+    let filters = Filters {
+        allow: vec![FlowFilter { reason: vec!["EVEN".into()], ..FlowFilter::default() }],
+        deny: vec![],
+    };
+    let request = GetFlowsRequest {
+        number: 2,
+        whitelist: filters.allow.iter().map(filter_to_wire).collect(),
+        extensions: filters_to_extension(&filters),
+        ..GetFlowsRequest::default()
+    };
+    assert_eq!(
+        seconds(&agent.ask(request).await),
+        [6, 8],
+        "the last two that match, not those of the last two"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followers_see_what_comes_and_end_with_the_agent() {
+    let agent = Agent::start(100).await;
+    agent.push_seconds(0..2).await;
+    agent.until_seen(2).await;
+    let follow = GetFlowsRequest { follow: true, ..GetFlowsRequest::default() };
+    let mut source = RemoteSource::connect(&agent.server(), follow).await.unwrap();
+    agent.push_seconds(2..5).await;
+    let mut all = Vec::new();
+    while seconds(&all).len() < 3 {
+        assert!(source.next(&mut all).await.unwrap());
+    }
+    assert_eq!(seconds(&all), [2, 3, 4]);
+    drop(agent.stop);
+    assert!(!source.next(&mut all).await.unwrap(), "the stream ends");
+    agent.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_read_is_told_what_it_missed() {
+    let agent = Agent::start(64).await;
+    let follow = GetFlowsRequest { follow: true, ..GetFlowsRequest::default() };
+    let mut source = RemoteSource::connect(&agent.server(), follow).await.unwrap();
+    let total = 60_000;
+    agent.push_seconds(0..total).await;
+    agent.until_seen(u64::try_from(total).unwrap()).await;
+    drop(agent.stop);
+    let mut all = Vec::new();
+    while source.next(&mut all).await.unwrap_or(false) {}
+    let lost: u64 = all
+        .iter()
+        .map(|o| match o {
+            Observation::Lost(l) if l.source == LostSource::HubbleRingBuffer => l.count,
+            _ => 0,
+        })
+        .sum();
+    let got = seconds(&all);
+    assert!(lost > 0, "a ring of 64 can't hold {total}");
+    // What was sent before the last it was told of is complete: shown + lost = all up to there.
+    let last = got.last().copied().unwrap_or(-1);
+    assert_eq!(got.len() as u64 + lost, u64::try_from(last + 1).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_without_sense_are_refused() {
+    let agent = Agent::start(4).await;
+    let ask = |request| {
+        let server = agent.server();
+        async move {
+            let mut all = Vec::new();
+            match RemoteSource::connect(&server, request).await {
+                Ok(mut source) => source.next(&mut all).await.unwrap_err().to_string(),
+                Err(e) => e.to_string(),
+            }
+        }
+    };
+    let both = GetFlowsRequest { first: true, follow: true, ..GetFlowsRequest::default() };
+    assert!(ask(both).await.contains("first cannot be specified with follow"));
+    let filter = FlowFilter { protocol: vec!["foo".into()], ..FlowFilter::default() };
+    let wrong = GetFlowsRequest { whitelist: vec![filter_to_wire(&filter)], ..GetFlowsRequest::default() };
+    assert!(ask(wrong).await.contains("invalid protocol filter: unknown protocol: \"foo\""));
+    let never = GetFlowsRequest {
+        since: Some(prost_types::Timestamp { seconds: i64::MAX, nanos: -1 }),
+        ..GetFlowsRequest::default()
+    };
+    assert!(ask(never).await.contains("invalid since"));
+}
+
+#[tokio::test]
+async fn a_dead_agents_socket_is_taken_over_and_a_living_ones_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    let listener = socket::bind(&path).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o660);
+    let e = socket::bind(&path).unwrap_err().to_string();
+    assert!(e.contains("another netdrop agent") && e.contains("--socket-path"), "{e}");
+    drop(listener);
+    let e = socket::bind(Path::new("/proc/x/y.sock")).unwrap_err().to_string();
+    assert!(e.contains("/proc/x/y.sock"), "{e}");
+}

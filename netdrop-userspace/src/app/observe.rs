@@ -9,7 +9,7 @@ use super::live::{Capture, Started, start};
 use super::say;
 use crate::agent::DEFAULT_SOCKET;
 use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
-use crate::convert::{filter_to_wire, time_to_wire};
+use crate::convert::{filter_to_wire, filters_to_extension, time_to_wire};
 use crate::enrich::{Names, NamesSource};
 use crate::filter::Compiled;
 use crate::observe::{Ending, Run, Tally};
@@ -66,16 +66,15 @@ fn silent_remote(tally: &Tally) {
     say(format_args!("netdrop: nothing to show for 10 s; {} shown so far", tally.shown));
 }
 
-/// The request for what was asked. netdrop's own filters have no place in it: those are applied here, to the whole history.
+/// The request for what was asked.
 fn request(config: &ObserveConfig) -> GetFlowsRequest {
     let s = &config.selection;
     let filters = &config.filters;
-    let own = filters.allow.iter().chain(&filters.deny).any(|f| !f.reason.is_empty() || !f.netns.is_empty());
     let nothing_asked =
         s.last.is_none() && s.first.is_none() && s.since.is_none() && s.until.is_none() && !s.follow;
     let number = match (s.first, s.last) {
         (Some(n), _) | (None, Some(n)) => n,
-        _ if s.all || (own && nothing_asked) => u64::MAX,
+        _ if s.all => u64::MAX,
         _ if nothing_asked => DEFAULT_LAST,
         _ => 0,
     };
@@ -93,6 +92,7 @@ fn request(config: &ObserveConfig) -> GetFlowsRequest {
             .filter(|f| f.reason.is_empty() && f.netns.is_empty())
             .map(filter_to_wire)
             .collect(),
+        extensions: filters_to_extension(filters),
         ..GetFlowsRequest::default()
     }
 }

@@ -1,6 +1,11 @@
 //! Filters, there and back.
 
-use crate::filter::{EventTypeFilter, FlowFilter, InterfaceFilter, TcpFlagsFilter, WorkloadFilter};
+use prost::Message as _;
+use prost_types::value::Kind;
+use prost_types::{Any, Struct};
+
+use super::STRUCT_URL;
+use crate::filter::{EventTypeFilter, Filters, FlowFilter, InterfaceFilter, TcpFlagsFilter, WorkloadFilter};
 use crate::flow::{Verdict, hubble};
 use crate::proto::flow as wire;
 
@@ -129,6 +134,28 @@ pub fn filter_to_wire(f: &FlowFilter) -> wire::FlowFilter {
         }),
         ..wire::FlowFilter::default()
     }
+}
+
+/// Key of the Struct in a request's `extensions` that holds netdrop's filters, whole, as JSON.
+const KEY: &str = "netdrop_filters";
+
+/// The filters for a netdrop server, where they use fields that `flow.FlowFilter` does not have. Any other server leaves them
+/// aside, and the client applies them itself.
+pub fn filters_to_extension(filters: &Filters) -> Option<Any> {
+    let own = filters.allow.iter().chain(&filters.deny).any(|f| !f.reason.is_empty() || !f.netns.is_empty());
+    let json = serde_json::to_string(&(&filters.allow, &filters.deny)).ok().filter(|_| own)?;
+    let value = prost_types::Value { kind: Some(Kind::StringValue(json)) };
+    let fields = [(KEY.to_owned(), value)].into();
+    Some(Any { type_url: STRUCT_URL.to_owned(), value: Struct { fields }.encode_to_vec() })
+}
+
+/// The filters that a netdrop client sent that way; `None`: it sent none.
+pub fn filters_from_extension(any: Option<&Any>) -> Option<Result<Filters, String>> {
+    let any = any.filter(|a| a.type_url == STRUCT_URL)?;
+    let facts = Struct::decode(any.value.as_slice()).ok()?;
+    let Some(Kind::StringValue(json)) = &facts.fields.get(KEY)?.kind else { return None };
+    let lists: Result<(Vec<FlowFilter>, Vec<FlowFilter>), _> = serde_json::from_str(json);
+    Some(lists.map(|(allow, deny)| Filters { allow, deny }).map_err(|e| format!("invalid {KEY}: {e}")))
 }
 
 /// Enums travel as numbers; a filter takes either.

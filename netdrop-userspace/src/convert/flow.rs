@@ -8,14 +8,12 @@ use prost::Message as _;
 use prost_types::value::Kind;
 use prost_types::{Any, Struct};
 
-use super::{packet, time_from_wire, time_to_wire};
+use super::{STRUCT_URL, packet, time_from_wire, time_to_wire};
 use crate::flow::{
     Endpoint, EndpointInfo, EventType, Flow, Identity, Interface, ServiceName, TrafficDirection, Value,
     Verdict, Workload, apply_extension, extension, summary,
 };
 use crate::proto::flow as wire;
-
-const STRUCT_URL: &str = "type.googleapis.com/google.protobuf.Struct";
 
 pub(super) fn to_wire(f: &Flow) -> wire::Flow {
     wire::Flow {

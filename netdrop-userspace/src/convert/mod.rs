@@ -9,12 +9,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use prost_types::Timestamp as WireTime;
 
-pub use filter::{filter_from_wire, filter_to_wire};
+pub use filter::{filter_from_wire, filter_to_wire, filters_from_extension, filters_to_extension};
 
 use crate::flow::{LostEvents, LostSource, NodeState, NodeStatus, Observation};
 use crate::proto::observer::GetFlowsResponse;
 use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::proto::{flow as wire, relay};
+
+/// The one type of `Any` that the stock client can print without knowing netdrop.
+const STRUCT_URL: &str = "type.googleapis.com/google.protobuf.Struct";
 
 /// An observation as a server sends it.
 pub fn to_wire(observation: &Observation) -> GetFlowsResponse {

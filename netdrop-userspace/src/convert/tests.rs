@@ -90,6 +90,23 @@ proptest! {
         prop_assert_eq!(back, f);
     }
 
+    /// What is printed of a flow does not depend on whether it came by the wire.
+    #[test]
+    fn json_is_the_same_on_both_ends(mut f in some_flow(), arp in any::<bool>()) {
+        if arp {
+            f.packet.ip = None;
+            f.packet.l4 = None;
+            f.packet.ether_type = Some(0x0806);
+            f.packet.arp = Some(crate::flow::Arp { operation: 1, sender: [10, 0, 0, 1].into(), target: [10, 0, 0, 2].into() });
+        } else {
+            f.packet.inner = Some(crate::flow::Inner::IcmpAbout(Box::new(f.packet.clone())));
+        }
+        let (mut here, mut there) = (String::new(), String::new());
+        crate::sink::write_json(&Observation::Flow(f.clone()), &mut here);
+        crate::sink::write_json(&from_wire(to_wire(&Observation::Flow(f))).unwrap(), &mut there);
+        prop_assert_eq!(here, there);
+    }
+
     #[test]
     fn hostile_values_never_panic(
         seconds in any::<i64>(), nanos in any::<i32>(), number in any::<u32>(), enums in any::<i32>(), text in any::<String>(),

@@ -29,6 +29,8 @@ pub fn extension(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value)) {
         let mut words = String::new();
         arp_text(arp, &mut words);
         visit("arp", text(words));
+    } else if let Some(words) = &flow.remote_arp {
+        visit("arp", text(words.clone()));
     }
     let many = flow.tally.count > 1;
     if many {
@@ -58,6 +60,8 @@ pub fn extension(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value)) {
         let mut words = String::new();
         inner_text(inner, &mut words);
         visit("inner", text(words));
+    } else if let Some(words) = &flow.remote_inner {
+        visit("inner", text(words.clone()));
     }
     if let Some(reason) = &flow.reason {
         visit("kernel_reason", text(&*reason.name));
@@ -128,6 +132,8 @@ fn apply_text(flow: &mut Flow, key: &str, s: &str) {
         "site" => flow.site = Some(site_from_text(0, s)),
         "netns_name" => netns(flow).name = Some(s.into()),
         "comm" => process(flow).comm = s.into(),
+        "arp" => flow.remote_arp = Some(s.into()),
+        "inner" => flow.remote_inner = Some(s.into()),
         "count" => flow.tally.count = s.parse().unwrap_or(1).max(1),
         "bytes" => flow.tally.bytes = s.parse().unwrap_or(0),
         "first" => flow.tally.first = s.parse().unwrap_or(flow.tally.first),

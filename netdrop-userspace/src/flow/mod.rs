@@ -213,6 +213,10 @@ pub struct Flow {
     pub length: Option<u32>,
     /// Text that another server wrote into `Summary`; `None`: [`summary`] makes it.
     pub remote_summary: Option<Box<str>>,
+    /// What another server told of ARP, where the packet itself is not here.
+    pub remote_arp: Option<Box<str>>,
+    /// What another server told of the packet inside this one.
+    pub remote_inner: Option<Box<str>>,
 }
 
 impl Flow {
@@ -246,6 +250,8 @@ impl Flow {
             mark: None,
             length: None,
             remote_summary: None,
+            remote_arp: None,
+            remote_inner: None,
         }
     }
 }
