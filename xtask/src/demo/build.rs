@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::shell::{cargo, run, say, target_folder};
+use crate::image::target_folder;
+use crate::shell::{cargo, run, say};
 
 /// Builds netdrop as it ships and gives the binary's path.
 pub(super) fn netdrop() -> Result<PathBuf> {
