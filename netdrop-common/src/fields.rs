@@ -62,6 +62,7 @@ macro_rules! kernel_fields {
             (DST_DEV, "dst_entry", "dev", 8, true),
             (TASK_STACK, "task_struct", "stack", 8, false),
             (TASK_FLAGS, "task_struct", "flags", 4, false),
+            (REGS_ORIG_AX, "pt_regs", "orig_ax", 8, false),
         }
     };
 }

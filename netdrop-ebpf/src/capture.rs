@@ -214,7 +214,11 @@ unsafe fn task(r: &mut DropRecord, ctx: u64, has_socket: bool) -> u32 {
         let stack: u64 = read::typed(task, TASK_STACK.load());
         // The registers saved at system call entry lie at the very top of the stack.
         let top = generated::bpf_task_pt_regs(task.cast_mut().cast()).cast_unsigned();
-        let on_stack = ctx >= stack && ctx < top;
+        // An interrupt of user code runs, with the softirqs after it, on the task's stack too; x86 then stores -1 where a
+        // system call has its number (arch/x86/entry/entry_64.S, 6.18).
+        let in_syscall =
+            !present(REGS_ORIG_AX.load()) || read::typed::<i64>(top as *const _, REGS_ORIG_AX.load()) >= 0;
+        let on_stack = ctx >= stack && ctx < top && in_syscall;
         let kernel_thread = read::typed::<u32>(task, TASK_FLAGS.load()) & PF_KTHREAD != 0;
         match (on_stack && !kernel_thread, has_socket) {
             (true, true) => flag::TASK_CONTEXT | flag::OWNER,

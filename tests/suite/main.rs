@@ -12,6 +12,7 @@ mod headers;
 mod matrix;
 mod overlay;
 mod perf;
+mod retransmission;
 mod routing;
 mod sockets;
 mod testbed;

@@ -1,7 +1,6 @@
 //! Drops of the router: no way, a false sender, too old, too big, nobody home.
 
-use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 
 use netdrop_tests::link::Batch;
 use netdrop_tests::topology::Router;
@@ -137,34 +136,4 @@ fn unknown_neighbour() {
     let to = "10.0.2.99".parse().expect("an address");
     let packets = vec![udp_packet(net.a.v4, to); usize::from(COUNT)];
     on_node(&net, &Case { packets, reason: "NEIGH_FAILED", counter: None });
-}
-
-/// TCP asks for a route before it writes the IP header: there are no addresses to read in the packet, and none are made up.
-#[test]
-fn no_route_on_the_way_out() {
-    let net = Router::new().expect("a router");
-    let to = SocketAddr::new(net.b.v4, PORT);
-    let listener = net.b.netns.run(|| Ok(TcpListener::bind(to)?)).expect("a listener");
-    let mut connections: Vec<TcpStream> =
-        net.a.netns.run(|| (0..COUNT).map(|_| Ok(TcpStream::connect(to)?)).collect()).expect("connections");
-    net.a.netns.ip("route del 0.0.0.0/0").expect("the default route goes");
-    let before = Counters::read(&net.a.netns).expect("counters");
-    let mut watch = Watch::on(&[&net.a.netns]);
-
-    for connection in &mut connections {
-        connection.write_all(b"no way").expect("the socket takes it");
-    }
-
-    // What is not acknowledged is sent again, so there may be more.
-    let is_ours = |seen: &Seen| seen.reason() == "IP_OUTNOROUTES";
-    watch.wait_for(COUNT, is_ours);
-    for flow in watch.seen().iter().filter(|seen| is_ours(seen)) {
-        assert_eq!(flow.netns(), Some(net.a.netns.inode()), "{flow:?}");
-        assert!(flow.addresses().is_none_or(|ends| ends == (net.a.v4, net.b.v4)), "{flow:?}");
-        assert!(flow.port().is_none_or(|port| port == PORT), "{flow:?}");
-    }
-    let grown =
-        Counters::read(&net.a.netns).expect("counters").since(&before, "IpOutNoRoutes").expect("a counter");
-    assert!(grown >= u64::from(COUNT), "the kernel counts {grown}");
-    drop(listener);
 }

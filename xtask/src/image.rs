@@ -74,7 +74,7 @@ pub fn image(args: &ImageArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn target_folder() -> PathBuf {
+pub fn target_folder() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 

@@ -5,14 +5,32 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::raw::Address;
+use crate::expect;
+
+/// A closed socket's address may be taken for a moment more: a child that another thread is starting has a copy of it until
+/// it runs its program.
+fn bind(at: SocketAddr) -> Result<UdpSocket> {
+    let mut socket = None;
+    expect::until("a free address", Duration::from_secs(5), || match UdpSocket::bind(at) {
+        Ok(bound) => {
+            socket = Some(bound);
+            Ok(true)
+        }
+        Err(e) if e.kind() == io::ErrorKind::AddrInUse => Ok(false),
+        Err(e) => Err(e.into()),
+    })
+    .with_context(|| format!("can't bind a UDP socket to {at}"))?;
+    socket.context("a bound socket")
+}
 
 /// Sends `count` datagrams of `data` from one socket, bound to `from`.
 pub fn udp(from: SocketAddr, to: SocketAddr, data: &[u8], count: u16) -> Result<()> {
-    let socket = UdpSocket::bind(from).with_context(|| format!("can't bind a UDP socket to {from}"))?;
+    let socket = bind(from)?;
     for _ in 0..count {
         match socket.send_to(data, to) {
             Err(e) if e.kind() != io::ErrorKind::PermissionDenied => {
@@ -31,7 +49,7 @@ pub struct Mailbox(UdpSocket);
 impl Mailbox {
     /// Binds it; the kernel's minimum is all it has room for.
     pub fn bind(at: SocketAddr) -> Result<Self> {
-        let socket = UdpSocket::bind(at).with_context(|| format!("can't bind a UDP socket to {at}"))?;
+        let socket = bind(at)?;
         set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, 1).context("can't set SO_RCVBUF")?;
         socket.set_nonblocking(true).context("can't make a socket non-blocking")?;
         Ok(Self(socket))
@@ -53,7 +71,7 @@ impl Mailbox {
 /// Sends `count` times one buffer of `segments` datagrams of `size` bytes each: one packet to most of the kernel, until a
 /// device cuts it up (UDP_SEGMENT, Linux 4.18).
 pub fn udp_gso(from: SocketAddr, to: SocketAddr, size: u16, segments: usize, count: u16) -> Result<()> {
-    let socket = UdpSocket::bind(from).with_context(|| format!("can't bind a UDP socket to {from}"))?;
+    let socket = bind(from)?;
     set(&socket, libc::SOL_UDP, libc::UDP_SEGMENT, size.into()).context("can't set UDP_SEGMENT")?;
     let data = vec![0; usize::from(size) * segments];
     for _ in 0..count {

@@ -35,7 +35,7 @@ pub fn run(args: DemoArgs) -> Result<()> {
     let mut screen = Screen::new();
     let netdrop = match args.netdrop {
         Some(path) => path,
-        None => build::netdrop(&mut screen)?,
+        None => build::netdrop()?,
     };
     let removed = cleanup::remove_leftovers()?;
     if removed > 0 {
