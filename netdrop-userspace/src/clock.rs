@@ -84,7 +84,7 @@ fn anchor(clocks: &impl Clocks) -> i128 {
             let before = clocks.monotonic();
             let wall = clocks.realtime();
             let after = clocks.monotonic();
-            (after - before, wall - (before + after) / 2)
+            (after - before, wall - i128::midpoint(before, after))
         })
         .min_by_key(|(width, _)| *width)
         .map_or(0, |(_, offset)| offset)

@@ -4,7 +4,14 @@ macro_rules! generated {
     ($(#[$doc:meta] $name:ident = $package:literal),*) => {
         $(
             #[$doc]
-            #[expect(missing_docs, clippy::pedantic, reason = "generated")]
+            // Not every package trips every lint, so these can't be expectations.
+            #[allow(
+                missing_docs,
+                clippy::pedantic,
+                clippy::allow_attributes_without_reason,
+                clippy::large_enum_variant,
+                reason = "generated"
+            )]
             pub mod $name {
                 tonic::include_proto!($package);
             }

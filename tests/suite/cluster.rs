@@ -69,10 +69,14 @@ fn agent(node: &str) -> String {
     ))
 }
 
-/// The agent's socket on a node, as the machine sees it.
+/// The agent's socket on a node, as the machine sees it: by a link, for its own path is longer than a socket's may be.
 fn socket(node: &str) -> PathBuf {
     let uid = kubectl(&format!("-n netdrop get pod {} -o jsonpath={{.metadata.uid}}", agent(node)));
-    format!("{STATE}/{node}/kubelet/pods/{uid}/volumes/kubernetes.io~empty-dir/run/netdrop.sock").into()
+    let link = PathBuf::from(format!("{STATE}/agent-{node}.sock"));
+    drop(fs::remove_file(&link));
+    let path = format!("{STATE}/{node}/kubelet/pods/{uid}/volumes/kubernetes.io~empty-dir/run/netdrop.sock");
+    std::os::unix::fs::symlink(path, &link).expect("a link can be made");
+    link
 }
 
 /// One attempt of a client to reach a server; it times out where it is denied.

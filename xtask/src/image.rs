@@ -82,7 +82,7 @@ pub fn target_folder() -> PathBuf {
 pub fn write(out: &Path, tag: &str, entries: &[Entry], entrypoint: &[&str]) -> anyhow::Result<()> {
     let mut blobs: Vec<(String, Vec<u8>)> = Vec::new();
     let mut blob = |bytes: Vec<u8>, kind: &str| {
-        let digest: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        let digest = sha256(&bytes);
         let descriptor = json!({"mediaType": format!("application/vnd.oci.image.{kind}"),
             "digest": format!("sha256:{digest}"), "size": bytes.len()});
         blobs.push((digest, bytes));
@@ -106,6 +106,16 @@ pub fn write(out: &Path, tag: &str, entries: &[Entry], entrypoint: &[&str]) -> a
     }
     archive.into_inner()?.flush()?;
     Ok(())
+}
+
+/// SHA-256 as hexadecimal text.
+pub fn sha256(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn layer(entries: &[Entry]) -> anyhow::Result<Vec<u8>> {

@@ -13,6 +13,7 @@ use crate::flow::{LostEvents, LostSource, Observation};
 
 /// Flow rate is told over this many seconds.
 const RATE_SECONDS: usize = 60;
+const RATE_SECONDS_F: f64 = 60.0;
 /// Most observations a reader takes at once: the lock is short.
 const TAKE: usize = 256;
 
@@ -102,13 +103,15 @@ impl History {
         let window = RATE_SECONDS as u64;
         let from = uptime.as_secs().saturating_sub(window);
         let recent: u64 = ring.per_second.iter().filter(|(s, _)| *s >= from).map(|(_, n)| n).sum();
-        let over = uptime.as_secs_f64().clamp(1.0, window as f64);
+        let over = uptime.as_secs_f64().clamp(1.0, RATE_SECONDS_F);
+        #[expect(clippy::cast_precision_loss, reason = "a rate with two digits")]
+        let rate = recent as f64 / over;
         HistoryStatus {
             len: ring.items.len() as u64,
             capacity: ring.capacity as u64,
             seen: ring.seen,
             uptime,
-            rate: recent as f64 / over,
+            rate,
         }
     }
 

@@ -83,9 +83,8 @@ impl Query {
     fn reader(&self, history: &Arc<History>) -> Reader {
         match (self.since, self.first, self.number) {
             (Some(since), ..) => history.from_time(since),
-            (None, true, _) => history.from_oldest(),
             (None, false, 0) if self.follow => history.from_newest(),
-            (None, false, 0) => history.from_oldest(),
+            (None, true, _) | (None, false, 0) => history.from_oldest(),
             (None, false, n) => history.from_last(n, |o| self.matches(o)),
         }
     }

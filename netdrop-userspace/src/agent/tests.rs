@@ -92,8 +92,8 @@ fn seconds(observations: &[Observation]) -> Vec<i64> {
         .collect()
 }
 
-fn at(second: i64) -> Option<prost_types::Timestamp> {
-    Some(prost_types::Timestamp { seconds: second, nanos: 0 })
+fn at(second: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: second, nanos: 0 }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,9 +106,9 @@ async fn history_is_selected_as_hubble_does() {
     assert_eq!(seconds(&ask(number(3, false)).await), [7, 8, 9]);
     assert_eq!(seconds(&ask(number(3, true)).await), [0, 1, 2]);
     assert_eq!(seconds(&ask(number(u64::MAX, false)).await).len(), 10);
-    let since = GetFlowsRequest { since: at(4), until: at(6), ..GetFlowsRequest::default() };
+    let since = GetFlowsRequest { since: Some(at(4)), until: Some(at(6)), ..GetFlowsRequest::default() };
     assert_eq!(seconds(&ask(since).await), [4, 5, 6]);
-    let capped = GetFlowsRequest { since: at(4), number: 2, ..GetFlowsRequest::default() };
+    let capped = GetFlowsRequest { since: Some(at(4)), number: 2, ..GetFlowsRequest::default() };
     assert_eq!(seconds(&ask(capped).await), [4, 5]);
     drop(agent.stop);
     assert_eq!(agent.ended.await.unwrap().unwrap().seen, 10);

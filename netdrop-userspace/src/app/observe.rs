@@ -136,7 +136,7 @@ async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow:
     let mut sink = printer(config);
     let ending = Ending { count: config.count.or(config.selection.first), duration: config.duration };
     let run = Run::new(&filter, &mut sink, ending);
-    let tally = run.until_end(&mut source, stop, |source, tally| silent(source, tally)).await?;
+    let tally = run.until_end(&mut source, stop, silent).await?;
     say(format_args!("{}", closing(&source, &tally).context("cannot read the counters")?));
     Ok(())
 }

@@ -241,7 +241,7 @@ impl ObserveConfig {
             out.push_str(":\n");
             for filter in list {
                 let json = serde_json::to_string(filter)?.replace('\'', "''");
-                out.push_str(&format!("    - '{json}'\n"));
+                out.extend(["    - '", &json, "'\n"]);
             }
         }
         if out.is_empty() {

@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn durations() {
-        assert_eq!(duration("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(duration("1h30m"), Some(Duration::from_mins(90)));
         assert_eq!(duration("1.5s"), Some(Duration::from_millis(1500)));
         assert_eq!(duration("300ms"), Some(Duration::from_millis(300)));
         for wrong in ["", "5", "m", "-5m", "5x", "1..5s"] {

@@ -30,8 +30,8 @@ pub(super) fn to_wire(f: &Flow) -> wire::Flow {
         destination: endpoint(&f.destination),
         r#type: i32::from(f.packet.ip.is_some() || f.packet.ethernet.is_some()),
         node_name: f.node_name.as_deref().unwrap_or_default().to_owned(),
-        source_names: f.source_names.iter().map(|n| n.to_string()).collect(),
-        destination_names: f.destination_names.iter().map(|n| n.to_string()).collect(),
+        source_names: f.source_names.iter().map(ToString::to_string).collect(),
+        destination_names: f.destination_names.iter().map(ToString::to_string).collect(),
         event_type: Some(wire::CiliumEventType {
             r#type: f.event_type.kind,
             sub_type: f.event_type.sub_type,
@@ -56,7 +56,7 @@ fn endpoint(e: &Endpoint) -> Option<wire::Endpoint> {
         id: e.id,
         identity: e.identity.0,
         namespace: e.namespace().to_owned(),
-        labels: e.labels().iter().map(|l| l.to_string()).collect(),
+        labels: e.labels().iter().map(ToString::to_string).collect(),
         pod_name: e.pod_name().to_owned(),
         workloads: e
             .workloads()

@@ -79,7 +79,7 @@ fn lost_to_wire(l: &LostEvents) -> wire::LostEvent {
 fn status_to_wire(s: &NodeStatus) -> relay::NodeStatusEvent {
     relay::NodeStatusEvent {
         state_change: s.state as i32,
-        node_names: s.nodes.iter().map(|n| n.to_string()).collect(),
+        node_names: s.nodes.iter().map(ToString::to_string).collect(),
         message: s.message.clone(),
     }
 }

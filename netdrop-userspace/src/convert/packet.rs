@@ -10,9 +10,10 @@ pub(super) fn ethernet(e: Ethernet) -> wire::Ethernet {
     wire::Ethernet { source: mac_text(e.source), destination: mac_text(e.destination) }
 }
 
-fn mac_text(m: [u8; 6]) -> String {
-    let [a, b, c, d, e, f] = m;
-    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+fn mac_text(mac: [u8; 6]) -> String {
+    let mut text = String::with_capacity(17);
+    crate::flow::write_mac(mac, &mut text);
+    text
 }
 
 pub(super) fn ip(ip: Ip) -> wire::Ip {

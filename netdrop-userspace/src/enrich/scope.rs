@@ -11,7 +11,7 @@ use super::Names;
 use crate::flow::Flow;
 
 /// What was learnt of a namespace holds this long: inodes are used again.
-const TRUST: Duration = Duration::from_secs(60);
+const TRUST: Duration = Duration::from_mins(1);
 /// Most namespaces remembered.
 const MOST: usize = 8192;
 

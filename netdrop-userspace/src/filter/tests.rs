@@ -200,15 +200,16 @@ fn some_flow() -> impl Strategy<Value = Flow> {
     )
 }
 
+const IPS: &[&str] = &["10.0.0.1", "10.0.0.0/31", "fd00::1", "FD00::2", "fd00::/126", "0.0.0.0/0"];
+const PORTS: &[&str] = &["79", "80", "81"];
+const PROTOCOLS: &[&str] = &["tcp", "udp", "icmp", "icmpv6", "dns", "sctp"];
+const REASONS: &[&str] = &["R1", "R2", "R*", "UNKNOWN_ONE"];
+const VERDICTS: &[&str] = &["DROPPED", "FORWARDED"];
+
 fn some_filter() -> impl Strategy<Value = FlowFilter> {
     let texts = |all: &'static [&'static str]| {
         proptest::collection::vec(proptest::sample::select(all).prop_map(str::to_owned), 0..3)
     };
-    const IPS: &[&str] = &["10.0.0.1", "10.0.0.0/31", "fd00::1", "FD00::2", "fd00::/126", "0.0.0.0/0"];
-    const PORTS: &[&str] = &["79", "80", "81"];
-    const PROTOCOLS: &[&str] = &["tcp", "udp", "icmp", "icmpv6", "dns", "sctp"];
-    const REASONS: &[&str] = &["R1", "R2", "R*", "UNKNOWN_ONE"];
-    const VERDICTS: &[&str] = &["DROPPED", "FORWARDED"];
     let interface = proptest::collection::vec(
         prop_oneof![
             (1u32..4).prop_map(|index| InterfaceFilter { index, name: String::new() }),
@@ -226,13 +227,13 @@ fn some_filter() -> impl Strategy<Value = FlowFilter> {
         )| FlowFilter {
             source_ip,
             destination_ip,
+            verdict,
+            interface,
+            protocol,
             source_port,
             destination_port,
-            protocol,
             reason,
-            verdict,
             netns,
-            interface,
             ..FlowFilter::default()
         },
     )

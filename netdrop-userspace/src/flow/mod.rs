@@ -18,7 +18,9 @@ pub use endpoint::{Endpoint, EndpointInfo, Identity, ServiceName, Workload};
 pub use extension::{Value, apply_extension, extension};
 pub use lost::{LostEvents, LostSource};
 pub use nearest::{event_type, nearest};
-pub use packet::{Arp, Ethernet, Fragment, IcmpMessage, Inner, Ip, L4, Packet, ParseProblem, TcpFlags, Vlan};
+pub use packet::{
+    Arp, Ethernet, Fragment, IcmpMessage, Inner, Ip, L4, Packet, ParseProblem, TcpFlags, Vlan, write_mac,
+};
 pub use reason::{DropReason, DropSite};
 pub use status::{NodeState, NodeStatus};
 pub(crate) use summary::{arp_text, inner_text};

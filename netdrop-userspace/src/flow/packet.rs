@@ -201,3 +201,15 @@ pub enum ParseProblem {
     /// More extension headers or tags than are followed.
     TooDeep,
 }
+
+/// Appends a MAC address as Hubble writes it: `02:00:00:00:00:01`.
+pub fn write_mac(mac: [u8; 6], out: &mut String) {
+    use std::fmt::Write as _;
+    for (i, byte) in mac.iter().enumerate() {
+        if i > 0 {
+            out.push(':');
+        }
+        // Writing to a String does not fail.
+        let _ = write!(out, "{byte:02x}");
+    }
+}

@@ -206,7 +206,7 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut aya::programs::
 
 fn check_ring_size(size: u32) -> Result<(), LoadError> {
     let page = u32::try_from(rustix::param::page_size()).unwrap_or(4096);
-    if !size.is_power_of_two() || size % page != 0 {
+    if !size.is_power_of_two() || !size.is_multiple_of(page) {
         return Err(LoadError::RingSize { size, why: "the kernel wants a power of two and whole pages" });
     }
     if size < MIN_RING {

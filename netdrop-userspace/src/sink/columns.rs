@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use super::escape::push as push_escaped;
 use super::{Painter, PrintOptions};
 use crate::flow::{
-    Endpoint, Flow, Identity, LostEvents, ServiceName, TrafficDirection, Verdict, hubble, write_summary,
+    Endpoint, Flow, Identity, LostEvents, ServiceName, TrafficDirection, Verdict, hubble, write_mac,
+    write_summary,
 };
 
 /// An end's names and address, as one side of a flow.
@@ -20,19 +21,19 @@ struct Side<'a> {
     names: &'a [std::sync::Arc<str>],
 }
 
-pub(super) fn source(flow: &Flow, options: &PrintOptions, out: &mut String) {
+pub(super) fn source(flow: &Flow, options: PrintOptions, out: &mut String) {
     host(flow, options, true, out);
 }
 
-pub(super) fn destination(flow: &Flow, options: &PrintOptions, out: &mut String) {
+pub(super) fn destination(flow: &Flow, options: PrintOptions, out: &mut String) {
     host(flow, options, false, out);
 }
 
-fn host(flow: &Flow, options: &PrintOptions, is_source: bool, out: &mut String) {
+fn host(flow: &Flow, options: PrintOptions, is_source: bool, out: &mut String) {
     let painter = Painter(options.color);
     let Some(ip) = flow.packet.ip else {
         if let Some(eth) = flow.packet.ethernet {
-            painter.host(out, |out| mac(if is_source { eth.source } else { eth.destination }, out));
+            painter.host(out, |out| write_mac(if is_source { eth.source } else { eth.destination }, out));
         }
         return;
     };
@@ -58,7 +59,7 @@ fn host(flow: &Flow, options: &PrintOptions, is_source: bool, out: &mut String) 
 }
 
 impl Side<'_> {
-    fn write(&self, options: &PrintOptions, painter: Painter, out: &mut String) {
+    fn write(&self, options: PrintOptions, painter: Painter, out: &mut String) {
         let port = self.port.filter(|p| *p != 0);
         if options.numeric || !self.name(out) {
             match (self.address, port) {
@@ -167,19 +168,14 @@ pub(super) fn summary(flow: &Flow, out: &mut String) {
     }
 }
 
-pub(super) fn mac(m: [u8; 6], out: &mut String) {
-    let [a, b, c, d, e, f] = m;
-    put(out, format_args!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"));
-}
-
 /// `CPU(3) - 42`, as dict and table say it.
-pub(super) fn lost(lost: &LostEvents, options: &PrintOptions, out: &mut String) {
+pub(super) fn lost(lost: &LostEvents, options: PrintOptions, out: &mut String) {
     put(out, format_args!("CPU({}) - {}", lost.cpu.unwrap_or(0), lost.count));
     span(lost, options, out);
 }
 
 /// ` (first: T, last: T)`, where both are known.
-pub(super) fn span(lost: &LostEvents, options: &PrintOptions, out: &mut String) {
+pub(super) fn span(lost: &LostEvents, options: PrintOptions, out: &mut String) {
     if let (Some(first), Some(last)) = (lost.first, lost.last) {
         out.push_str(" (first: ");
         options.time_format.write(first, out);

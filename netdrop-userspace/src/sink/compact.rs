@@ -4,7 +4,7 @@ use super::columns::{self, put};
 use super::{Painter, PrintOptions, escape};
 use crate::flow::{Flow, LostEvents, NodeState, NodeStatus, Observation};
 
-pub(super) fn write(observation: &Observation, options: &PrintOptions, out: &mut String) {
+pub(super) fn write(observation: &Observation, options: PrintOptions, out: &mut String) {
     match observation {
         Observation::Flow(f) => flow(f, options, out),
         Observation::Lost(l) => lost(l, options, out),
@@ -12,13 +12,13 @@ pub(super) fn write(observation: &Observation, options: &PrintOptions, out: &mut
     }
 }
 
-fn node(name: Option<&str>, options: &PrintOptions, out: &mut String) {
+fn node(name: Option<&str>, options: PrintOptions, out: &mut String) {
     if options.print_node_name {
         put(out, format_args!(" [{}]", escape(name.unwrap_or(""))));
     }
 }
 
-fn flow(flow: &Flow, options: &PrintOptions, out: &mut String) {
+fn flow(flow: &Flow, options: PrintOptions, out: &mut String) {
     let painter = Painter(options.color);
     options.time_format.write(flow.time, out);
     node(flow.node_name.as_deref(), options, out);
@@ -54,7 +54,7 @@ fn flow(flow: &Flow, options: &PrintOptions, out: &mut String) {
     out.push_str(")\n");
 }
 
-fn lost(lost: &LostEvents, options: &PrintOptions, out: &mut String) {
+fn lost(lost: &LostEvents, options: PrintOptions, out: &mut String) {
     options.time_format.write(lost.time, out);
     put(
         out,
@@ -64,7 +64,7 @@ fn lost(lost: &LostEvents, options: &PrintOptions, out: &mut String) {
     out.push('\n');
 }
 
-fn status(status: &NodeStatus, options: &PrintOptions, out: &mut String) {
+fn status(status: &NodeStatus, options: PrintOptions, out: &mut String) {
     options.time_format.write(status.time, out);
     put(out, format_args!(" [{}]: ", escape(status.reporter.as_deref().unwrap_or(""))));
     let count = status.nodes.len();
@@ -73,10 +73,10 @@ fn status(status: &NodeStatus, options: &PrintOptions, out: &mut String) {
         NodeState::Unavailable => put(out, format_args!("{count} nodes are unavailable: ")),
         NodeState::Gone => put(out, format_args!("{count} nodes removed from cluster: ")),
         NodeState::Error => {
-            put(out, format_args!("Error \"{}\" on {count} nodes: ", escape(&status.message)))
+            put(out, format_args!("Error \"{}\" on {count} nodes: ", escape(&status.message)));
         }
         NodeState::Unknown => {
-            put(out, format_args!("unknown node status event \"{}\": ", escape(&status.message)))
+            put(out, format_args!("unknown node status event \"{}\": ", escape(&status.message)));
         }
     }
     columns::nodes(&status.nodes, out);

@@ -7,7 +7,7 @@ use crate::flow::Observation;
 const SEPARATOR: &str = "------------\n";
 
 /// `records`: how many were written before.
-pub(super) fn write(observation: &Observation, options: &PrintOptions, records: u64, out: &mut String) {
+pub(super) fn write(observation: &Observation, options: PrintOptions, records: u64, out: &mut String) {
     if records != 0 {
         out.push_str(SEPARATOR);
     }
@@ -49,7 +49,7 @@ pub(super) fn write(observation: &Observation, options: &PrintOptions, records: 
     out.push('\n');
 }
 
-fn node(name: Option<&str>, options: &PrintOptions, out: &mut String) {
+fn node(name: Option<&str>, options: PrintOptions, out: &mut String) {
     if options.print_node_name {
         put(out, format_args!("\n       NODE: {}", escape(name.unwrap_or(""))));
     }

@@ -9,7 +9,7 @@ use super::columns::{self, put};
 use super::time;
 use crate::flow::{
     Endpoint, Flow, L4, LostEvents, NodeStatus, Observation, Packet, ServiceName, TcpFlags, TrafficDirection,
-    Value, Verdict, extension, hubble, write_summary,
+    Value, Verdict, extension, hubble, write_mac, write_summary,
 };
 
 /// Appends one line.
@@ -194,7 +194,7 @@ fn packet(p: &Packet, o: &mut Object<'_>) {
             for (key, mac) in [("source", eth.source), ("destination", eth.destination)] {
                 o.key(key);
                 o.out.push('"');
-                columns::mac(mac, o.out);
+                write_mac(mac, o.out);
                 o.out.push('"');
             }
         });

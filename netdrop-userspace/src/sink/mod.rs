@@ -113,8 +113,8 @@ impl<W: io::Write, E: io::Write> Sink for Printer<W, E> {
                 return table.write(observation);
             }
             (Format::Json, _) => write_json(observation, &mut self.line),
-            (Format::Dict, _) => dict::write(observation, &self.options, self.records, &mut self.line),
-            _ => compact::write(observation, &self.options, &mut self.line),
+            (Format::Dict, _) => dict::write(observation, self.options, self.records, &mut self.line),
+            _ => compact::write(observation, self.options, &mut self.line),
         }
         match (observation, &mut self.out) {
             (Observation::Status(_), _) | (_, Out::Table(_)) => self.err.write_all(self.line.as_bytes()),

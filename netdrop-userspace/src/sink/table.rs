@@ -38,7 +38,7 @@ impl<W: Write> Table<W> {
     }
 
     fn row(&mut self, observation: &Observation) {
-        let (options, out) = (&self.options, &mut self.line);
+        let (options, out) = (self.options, &mut self.line);
         match observation {
             Observation::Flow(flow) => {
                 options.time_format.write(flow.time, out);
@@ -71,7 +71,7 @@ impl<W: Write> Table<W> {
     }
 }
 
-fn node(name: Option<&str>, options: &PrintOptions, out: &mut String) {
+fn node(name: Option<&str>, options: PrintOptions, out: &mut String) {
     if options.print_node_name {
         put(out, format_args!("{}\t", escape(name.unwrap_or(""))));
     }

@@ -24,22 +24,22 @@ fn pod(namespace: &str, name: &str) -> Endpoint {
     Endpoint { id: 0, identity: Identity::UNKNOWN, info: Some(Arc::new(info)) }
 }
 
-fn ip(source: &str, destination: &str) -> Option<Ip> {
-    Some(Ip {
+fn ip(source: &str, destination: &str) -> Ip {
+    Ip {
         source: source.parse().unwrap(),
         destination: destination.parse().unwrap(),
         protocol: 6,
         ttl: 63,
         total_length: 60,
         fragment: None,
-    })
+    }
 }
 
 fn tcp_drop() -> Flow {
     let mut f = Flow::new(at("2025-01-02T03:04:05.678901234Z"), Verdict::Dropped);
     f.uuid = Some(uuid::Uuid::from_u128(0x0123_4567_89ab_4def_8123_4567_89ab_cdef));
     f.packet.ethernet = Some(Ethernet { source: [2, 0, 0, 0, 0, 1], destination: [2, 0, 0, 0, 0, 2] });
-    f.packet.ip = ip("10.244.1.60", "10.244.1.5");
+    f.packet.ip = Some(ip("10.244.1.60", "10.244.1.5"));
     f.packet.l4 = Some(L4::Tcp { source_port: 44916, destination_port: 80, flags: TcpFlags(2) });
     f.source = pod("default", "xwing");
     f.destination = pod("default", "deathstar");
@@ -55,7 +55,7 @@ fn tcp_drop() -> Flow {
 
 fn icmp6_drop() -> Flow {
     let mut f = Flow::new(at("2025-08-21T12:12:13.517Z"), Verdict::Dropped);
-    f.packet.ip = ip("fe80::1", "ff02::2");
+    f.packet.ip = Some(ip("fe80::1", "ff02::2"));
     f.packet.l4 = Some(L4::Icmpv6(IcmpMessage { kind: 133, code: 0 }));
     f.drop_reason_desc = 132;
     f.event_type = EventType { kind: 1, sub_type: 132 };
@@ -64,7 +64,7 @@ fn icmp6_drop() -> Flow {
 
 fn v6_reply() -> Flow {
     let mut f = Flow::new(at("2025-01-02T03:04:08Z"), Verdict::Forwarded);
-    f.packet.ip = ip("2001:db8::1", "2001:db8::2");
+    f.packet.ip = Some(ip("2001:db8::1", "2001:db8::2"));
     f.packet.l4 = Some(L4::Tcp { source_port: 1234, destination_port: 443, flags: TcpFlags(0x12) });
     f.source.identity = Identity(16_777_217);
     f.destination.identity = Identity::HOST;

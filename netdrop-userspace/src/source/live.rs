@@ -149,13 +149,13 @@ impl Source for LiveSource {
         while batch.len() == before {
             tokio::select! {
                 biased;
-                records = self.reader.next() => match records {
-                    Some(records) => self.assemble(records, batch),
-                    None => {
+                records = self.reader.next() => {
+                    let Some(records) = records else {
                         self.look_for_loss(batch)?;
                         return Ok(batch.len() > before);
-                    }
-                },
+                    };
+                    self.assemble(records, batch);
+                }
                 _ = self.tick.tick() => {
                     self.look_for_loss(batch)?;
                     if let Some(advice) = self.assembler.take_advice() {

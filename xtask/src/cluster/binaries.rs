@@ -4,8 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use sha2::{Digest as _, Sha256};
 
+use crate::image::sha256;
 use crate::shell::{command, quiet, root, say};
 
 /// Where they lie: kept between clusters.
@@ -39,7 +39,7 @@ fn module(name: &str, versioned: &str, time: &str, packages: &[&str]) -> anyhow:
     let source = root().join("xtask/cluster-tools").join(name);
     let text = fs::read_to_string(source.join("go.mod"))
         .with_context(|| format!("cannot read the go.mod of {name}"))?;
-    let digest: String = Sha256::digest(&text).iter().map(|b| format!("{b:02x}")).collect();
+    let digest = sha256(text.as_bytes());
     let (folder, stamp) = (folder(), folder().join(format!(".built-{name}")));
     fs::create_dir_all(&folder)?;
     let version = text

@@ -14,7 +14,7 @@ use super::file;
 use crate::flow::{Endpoint, EndpointInfo, Identity, ServiceName};
 
 /// A deleted pod stays known for this long: its last packets are still dying.
-const REMEMBER: Duration = Duration::from_secs(60);
+const REMEMBER: Duration = Duration::from_mins(1);
 /// How often the forgotten are swept out, at most.
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -228,15 +228,14 @@ impl Names {
         let mut index = self.write();
         for address in addresses {
             let tenants = index.pods.entry(*address).or_default();
-            match tenants.iter_mut().find(|t| t.key == *key && t.until.is_none()) {
-                Some(tenant) => tenant.info = Arc::clone(info),
-                None => {
-                    // The address has one tenant at a time: whoever is still there has left unnoticed.
-                    for tenant in tenants.iter_mut().filter(|t| t.until.is_none()) {
-                        tenant.until = Some(since.max(tenant.since));
-                    }
-                    tenants.push(Tenant { key: Arc::clone(key), info: Arc::clone(info), since, until: None });
+            if let Some(tenant) = tenants.iter_mut().find(|t| t.key == *key && t.until.is_none()) {
+                tenant.info = Arc::clone(info);
+            } else {
+                // The address has one tenant at a time: whoever is still there has left unnoticed.
+                for tenant in tenants.iter_mut().filter(|t| t.until.is_none()) {
+                    tenant.until = Some(since.max(tenant.since));
                 }
+                tenants.push(Tenant { key: Arc::clone(key), info: Arc::clone(info), since, until: None });
             }
         }
         index.sweep(now);
