@@ -28,6 +28,7 @@ pub struct Feed<W> {
     rate: f64,
     tokens: f64,
     filled: Instant,
+    ticked: Instant,
     tally: FeedTally,
     unsaid: u64,
     first_unsaid: Option<Timestamp>,
@@ -45,6 +46,7 @@ impl<W: Write> Feed<W> {
             rate,
             tokens: rate * BURST_SECONDS,
             filled: Instant::now(),
+            ticked: Instant::now(),
             tally: FeedTally::default(),
             unsaid: 0,
             first_unsaid: None,
@@ -82,8 +84,22 @@ impl<W: Write> Feed<W> {
         self.filled = now;
     }
 
+    /// Counts flows that never came here.
+    pub fn withhold(&mut self, count: u64) {
+        if self.rate > 0.0 {
+            self.tally.withheld += count;
+            self.unsaid += count;
+        }
+    }
+
+    /// [`Feed::tick`], if the last one is that long ago.
+    pub fn tick_if_due(&mut self, period: std::time::Duration) -> io::Result<()> {
+        if self.ticked.elapsed() < period { Ok(()) } else { self.tick() }
+    }
+
     /// Says what was withheld since the last time.
     pub fn tick(&mut self) -> io::Result<()> {
+        self.ticked = Instant::now();
         if self.unsaid == 0 {
             return Ok(());
         }

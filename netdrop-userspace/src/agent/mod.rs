@@ -1,6 +1,7 @@
 //! The agent: one source, an in-memory history, a server for many clients and a log feed.
 
 mod feed;
+mod feeder;
 mod history;
 mod server;
 mod service;
@@ -14,18 +15,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
 use crate::filter::Compiled;
 use crate::flow::Observation;
 use crate::source::Source;
+use feeder::Feeder;
 
 pub use feed::{Feed, FeedTally};
 pub use history::{Batch, History, Reader};
 pub use socket::DEFAULT_SOCKET;
-
-/// How often the feed says what it withheld.
-const FEED_TICK: Duration = Duration::from_secs(1);
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -47,29 +45,30 @@ pub struct AgentTally {
     pub seen: u64,
     /// Flows that the agent's own filter turned away.
     pub hidden: u64,
-    /// Lines of the feed.
-    pub feed: FeedTally,
+    /// Lines of the feed; `None`: nobody took its last ones.
+    pub feed: Option<FeedTally>,
 }
 
 /// Runs until `stop` comes true. The source ending by itself is an error: an agent that sees nothing must not look healthy.
 pub async fn run<S: Source>(
     source: &mut S,
     config: AgentConfig,
-    feed_to: impl Write,
+    feed_to: impl Write + Send + 'static,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<AgentTally> {
     let history = Arc::new(History::new(config.capacity));
     let (stopping, stopped) = watch::channel(false);
     let server =
         tokio::spawn(server::serve(socket::bind(&config.socket_path)?, Arc::clone(&history), stopped));
-    let mut feed = Feed::new(feed_to, config.log_rate);
+    let mut feed = Feeder::start(feed_to, config.log_rate).context("cannot start the log feed")?;
     let mut tally = AgentTally::default();
     let result = pump(source, &config.filter, &history, &mut feed, &mut tally, stop).await;
     stopping.send_replace(true);
     let served = server.await.context("the server task failed");
     socket::remove(&config.socket_path);
-    tally.feed = feed.finish()?;
+    let fed = feed.finish().await;
     result?;
+    tally.feed = fed.context("cannot write the log feed")?;
     served??;
     Ok(tally)
 }
@@ -78,19 +77,16 @@ async fn pump<S: Source>(
     source: &mut S,
     filter: &Compiled,
     history: &History,
-    feed: &mut Feed<impl Write>,
+    feed: &mut Feeder,
     tally: &mut AgentTally,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let mut stop = pin!(stop);
-    let mut tick = interval(FEED_TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::new();
     loop {
         tokio::select! {
             biased;
             () = &mut stop => break,
-            _ = tick.tick() => feed.tick()?,
             more = source.next(&mut batch) => {
                 anyhow::ensure!(more?, "capture has ended by itself");
                 keep(&mut batch, filter, history, feed, tally)?;
@@ -114,7 +110,7 @@ fn keep(
     batch: &mut Vec<Observation>,
     filter: &Compiled,
     history: &History,
-    feed: &mut Feed<impl Write>,
+    feed: &mut Feeder,
     tally: &mut AgentTally,
 ) -> anyhow::Result<()> {
     batch.retain(|o| match o {
@@ -128,11 +124,9 @@ fn keep(
         }
         _ => true,
     });
-    for observation in batch.iter() {
-        feed.write(observation)?;
-    }
-    feed.flush()?;
-    history.push(batch.drain(..).map(Arc::new));
+    let shared: Vec<Arc<Observation>> = batch.drain(..).map(Arc::new).collect();
+    feed.push(&shared).context("cannot write the log feed")?;
+    history.push(shared);
     Ok(())
 }
 

@@ -35,8 +35,8 @@ pub async fn agent(args: AgentArgs, stop: impl Future<Output = ()>) -> anyhow::R
         kept = tally.seen,
         elsewhere = live.elsewhere,
         lost = live.lost(),
-        logged = tally.feed.shown,
-        withheld = tally.feed.withheld,
+        logged = tally.feed.map(|f| f.shown),
+        withheld = tally.feed.map(|f| f.withheld),
         "stopped"
     );
     Ok(())

@@ -169,5 +169,9 @@ fn closing(source: &LiveSource, tally: &Tally) -> anyhow::Result<String> {
     let live = source.tally()?;
     let (dropped, lost) = (live.dropped(), live.lost());
     let hidden = dropped.saturating_sub(tally.shown + lost);
-    Ok(format!("netdrop: {dropped} drops: {} shown, {hidden} hidden by the filter, {lost} lost", tally.shown))
+    let drops = if dropped == 1 { "drop" } else { "drops" };
+    Ok(format!(
+        "netdrop: {dropped} {drops}: {} shown, {hidden} hidden by the filter, {lost} lost",
+        tally.shown
+    ))
 }
