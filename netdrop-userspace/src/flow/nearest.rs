@@ -15,7 +15,6 @@ const SAME: &[(&str, &str, &str)] = &[
     ("IP_OUTNOROUTES", "FIB_LOOKUP_FAILED", "no route for a sent packet"),
     ("IPV6_BAD_EXTHDR", "INVALID_IPV6_EXTENSION_HEADER", "an extension header can't be parsed"),
     ("VXLAN_VNI_NOT_FOUND", "INVALID_VNI", "a VNI that this host does not have"),
-    ("IP_INHDR", "INVALID_PACKET_DROPPED", "the IP header contradicts itself"),
     ("HDR_TRUNC", "INVALID_PACKET_DROPPED", "the packet is shorter than its headers"),
 ];
 
