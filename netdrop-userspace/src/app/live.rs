@@ -61,7 +61,7 @@ pub(super) async fn start(capture: Capture<'_>) -> anyhow::Result<Started> {
         .filter(|_| capture.own_node_only)
         .map(|node| NodeScope::new(own_netns(), node, names.clone()));
     let config = LiveConfig {
-        probe: ProbeConfig { ring_size: capture.ring_size, prefilter },
+        probe: ProbeConfig { ring_size: capture.ring_size, prefilter, bpf_log: bpf_log() },
         names: names.clone(),
         node_name: capture.node_name,
         scope,
@@ -69,6 +69,15 @@ pub(super) async fn start(capture: Capture<'_>) -> anyhow::Result<Started> {
     };
     let source = LiveSource::start(&kernel, config)?;
     Ok(Started { source, filter, kernel, names, kube })
+}
+
+/// `NETDROP_BPF_LOG=1` lets the BPF programs' log statements speak, on stderr.
+fn bpf_log() -> bool {
+    let on = std::env::var_os("NETDROP_BPF_LOG").is_some_and(|v| v == "1");
+    if on {
+        super::log_to_stderr();
+    }
+    on
 }
 
 /// A reason as this kernel calls it. One that it does not have would show nothing, for ever: an error with the nearest name.

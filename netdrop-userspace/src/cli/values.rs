@@ -18,23 +18,6 @@ const EVENT_TYPES: [(&str, i32); 9] = [
     ("agent", 130),
 ];
 
-const TRACE_POINTS: [&str; 14] = [
-    "to-endpoint",
-    "to-proxy",
-    "to-host",
-    "to-stack",
-    "to-overlay",
-    "from-endpoint",
-    "from-proxy",
-    "from-host",
-    "from-stack",
-    "from-overlay",
-    "from-network",
-    "to-network",
-    "from-crypto",
-    "to-crypto",
-];
-
 pub(super) fn verdict(text: &str) -> Result<String, String> {
     Verdict::ALL
         .iter()
@@ -67,7 +50,7 @@ pub(super) fn event_type(text: &str) -> Result<EventTypeFilter, String> {
     let Some(sub) = sub else {
         return Ok(EventTypeFilter { kind, match_sub_type: false, sub_type: 0 });
     };
-    let point = (0..).zip(TRACE_POINTS).find(|(_, name)| kind == 4 && *name == sub).map(|(i, _)| i);
+    let point = (0..).zip(hubble::TRACE_POINTS).find(|(_, name)| kind == 4 && *name == sub).map(|(i, _)| i);
     let sub_type = match point {
         Some(point) => point,
         None => sub.parse::<u32>().ok().and_then(|n| i32::try_from(n).ok()).ok_or_else(|| {

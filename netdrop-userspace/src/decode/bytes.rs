@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "one unaligned read of header structs made of bytes, behind a length check")]
 
+use bytes::Buf as _;
 use network_types::arp::ArpHdr;
 use network_types::eth::EthHdr;
 use network_types::icmp::{Icmpv4Hdr, Icmpv6Hdr};
@@ -35,7 +36,7 @@ pub(super) fn header<T: Header>(bytes: &[u8]) -> Option<(T, &[u8])> {
     Some((unsafe { head.as_ptr().cast::<T>().read_unaligned() }, rest))
 }
 
-/// A big-endian number at the start of `bytes`.
+/// The big-endian number at an offset of `bytes`.
 pub(super) fn be16(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
+    bytes.get(at..)?.try_get_u16().ok()
 }

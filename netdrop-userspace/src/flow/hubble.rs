@@ -110,6 +110,24 @@ const TYPE_TEXT_ONLY: &[(u8, &str)] = &[
     (206, "No device"),
 ];
 
+/// Names of trace observation points, by the client's number.
+pub const TRACE_POINTS: [&str; 14] = [
+    "to-endpoint",
+    "to-proxy",
+    "to-host",
+    "to-stack",
+    "to-overlay",
+    "from-endpoint",
+    "from-proxy",
+    "from-host",
+    "from-stack",
+    "from-overlay",
+    "from-network",
+    "to-network",
+    "from-crypto",
+    "to-crypto",
+];
+
 /// Name of a `flow.DropReason` number.
 pub fn drop_reason_name(number: i32) -> Option<&'static str> {
     DROP_REASONS.iter().find(|r| r.0 == number).map(|r| r.1)

@@ -7,13 +7,14 @@ use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _};
 use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
+use aya_log::EbpfLogger;
 use ipnet::IpNet;
 use netdrop_common::filter::{self, PREFIX_BITS_BEFORE_ADDRESS, PrefixKey};
 use netdrop_common::{knobs, symbol};
 use thiserror::Error;
 
-use super::Totals;
 use super::counters::{self, Slot};
+use super::{Totals, log};
 use crate::kernel::KernelInfo;
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netdrop-ebpf"));
@@ -66,11 +67,13 @@ pub struct ProbeConfig {
     pub ring_size: u32,
     /// What the kernel may turn away.
     pub prefilter: Prefilter,
+    /// Let the programs' log statements speak; for bring-up, it doubles their cost.
+    pub bpf_log: bool,
 }
 
 impl Default for ProbeConfig {
     fn default() -> Self {
-        Self { ring_size: 8 * 1024 * 1024, prefilter: Prefilter::default() }
+        Self { ring_size: 8 * 1024 * 1024, prefilter: Prefilter::default(), bpf_log: false }
     }
 }
 
@@ -82,6 +85,7 @@ pub struct ProbeSet {
     reader: Option<RingBuf<MapData>>,
     /// Runs the kernel had skipped when the hook was detached.
     missed_at_end: Option<u64>,
+    log: Option<EbpfLogger<log::ToTracing>>,
 }
 
 impl ProbeSet {
@@ -111,11 +115,14 @@ impl ProbeSet {
         }
         let quiet_us = u32::try_from(super::reader::QUIET.as_micros()).unwrap_or(u32::MAX);
         loader.override_global(knobs::QUIET_US, &quiet_us, true);
-        // Off: the verifier prunes every log statement away.
-        loader.override_global("AYA_LOG_LEVEL", &0u8, false);
+        let log_level = if config.bpf_log { log::DEBUG } else { log::OFF };
+        loader.override_global("AYA_LOG_LEVEL", &log_level, true);
         let mut ebpf = loader.load(OBJECT).map_err(LoadError::from_any)?;
         fill_filter(&mut ebpf, &config.prefilter, stages).map_err(LoadError::from_any)?;
         let mut set = Self::take_maps(ebpf)?;
+        if config.bpf_log {
+            set.log = Some(log::start(&mut set.ebpf).map_err(LoadError::from_any)?);
+        }
         set.start(&btf).map_err(LoadError::from_any)?;
         Ok(set)
     }
@@ -128,7 +135,7 @@ impl ProbeSet {
         let counters = PerCpuArray::try_from(take("COUNTERS")?).map_err(LoadError::from_any)?;
         let symbol_text = Array::try_from(take("SYMBOL_TEXT")?).map_err(LoadError::from_any)?;
         let reader = RingBuf::try_from(take("RECORDS")?).map_err(LoadError::from_any)?;
-        Ok(Self { ebpf, counters, symbol_text, reader: Some(reader), missed_at_end: None })
+        Ok(Self { ebpf, counters, symbol_text, reader: Some(reader), missed_at_end: None, log: None })
     }
 
     fn start(&mut self, btf: &Btf) -> anyhow::Result<()> {
@@ -143,6 +150,13 @@ impl ProbeSet {
     /// The ring buffer, for the one who reads it; `None` the second time.
     pub fn take_ring(&mut self) -> Option<RingBuf<MapData>> {
         self.reader.take()
+    }
+
+    /// Passes on what the programs logged.
+    pub fn flush_log(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
     }
 
     /// Exact totals so far.

@@ -2,6 +2,7 @@
 
 mod counters;
 mod load;
+mod log;
 mod reader;
 
 pub use counters::{ReasonCount, Totals};

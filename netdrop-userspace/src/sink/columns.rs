@@ -103,30 +103,13 @@ pub(super) fn identity(identity: Identity, painter: Painter, out: &mut String) {
     });
 }
 
-const TRACE_POINTS: [&str; 14] = [
-    "to-endpoint",
-    "to-proxy",
-    "to-host",
-    "to-stack",
-    "to-overlay",
-    "from-endpoint",
-    "from-proxy",
-    "from-host",
-    "from-stack",
-    "from-overlay",
-    "from-network",
-    "to-network",
-    "from-crypto",
-    "to-crypto",
-];
-
 /// The TYPE column. The client cuts the sub type to eight bits.
 pub(super) fn kind(flow: &Flow, out: &mut String) {
     let event = flow.event_type;
     let number = event.sub_type.to_le_bytes()[0];
     let text = match event.kind {
         1 => hubble::drop_type_text(number),
-        4 => TRACE_POINTS.get(usize::from(number)).copied(),
+        4 => hubble::TRACE_POINTS.get(usize::from(number)).copied(),
         5 => {
             put(out, format_args!("policy-verdict:none {}", direction(flow.direction)));
             return;

@@ -157,6 +157,7 @@ impl Source for LiveSource {
                     self.assemble(records, batch);
                 }
                 _ = self.tick.tick() => {
+                    self.probe.flush_log();
                     self.look_for_loss(batch)?;
                     if let Some(advice) = self.assembler.take_advice() {
                         tracing::warn!("{advice}");
