@@ -183,7 +183,7 @@ pub fn test(filter: &[&str]) -> anyhow::Result<()> {
         let xtask = std::env::current_exe()?;
         let threads = ["--test-threads", "1"];
         let mut tests =
-            cargo(&["test", "--quiet", "--package", "netdrop-tests", "--", "cluster::", "--include-ignored"]);
+            cargo(&["test", "--quiet", "--package", "netdrop-tests", "--test", "suite", "--", "cluster::"]);
         run(tests
             .args(filter)
             .args(threads)
