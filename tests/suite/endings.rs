@@ -42,6 +42,24 @@ fn interrupt_ends_with_a_tally_and_zero() {
     assert_eq!((tally.shown, tally.lost), (u64::from(COUNT), 0), "{}", ended.talk);
 }
 
+/// What comes after the end that was asked for was not hidden by a filter, and the sum says so.
+#[test]
+fn what_comes_after_the_end_is_told_apart() {
+    let netns = Netns::anonymous("count").expect("a namespace");
+    let args = ["-o", "compact", "--count", "3", "--netns", &netns.inode().to_string()].map(str::to_owned);
+    let observer = Observer::start(&binary(), args).expect("netdrop captures");
+    send(&netns, COUNT);
+    let ended = observer.wait().expect("--count ends it");
+    assert_eq!(ended.rest.len(), 3, "{:?}", ended.rest);
+    let tally = Tally::of(&ended.talk);
+    let after =
+        ended.talk.trim_end().rsplit(", ").next().and_then(|last| last.strip_suffix(" after the end"));
+    // The hook may be off before all of them are sent; those that it saw add up.
+    let after: u64 = after.map_or(0, |n| n.parse().expect("a number"));
+    assert_eq!(tally.drops, tally.shown + tally.hidden + tally.lost + after, "{}", ended.talk);
+    assert_eq!((tally.shown, tally.lost), (3, 0), "{}", ended.talk);
+}
+
 #[test]
 fn compact() {
     for line in printed(&["-o", "compact"], COUNT.into()).rest {

@@ -157,21 +157,26 @@ fn describe(filter: &Compiled) -> &'static str {
 fn silent(source: &LiveSource, tally: &Tally) {
     if let Ok(live) = source.tally() {
         let seen = live.dropped();
-        let hidden = seen.saturating_sub(tally.shown + live.lost());
+        let hidden = live.filtered() + tally.hidden;
         say(format_args!(
             "netdrop: nothing to show for 10 s; {seen} drops seen, {hidden} hidden by the filter"
         ));
     }
 }
 
-/// The identity: shown + hidden + lost = all drops while capturing.
+/// The identity: shown + hidden + lost + after the end = all drops while capturing. What is left over came after the end
+/// that was asked for, or after nobody read any more.
 fn closing(source: &LiveSource, tally: &Tally) -> anyhow::Result<String> {
     let live = source.tally()?;
     let (dropped, lost) = (live.dropped(), live.lost());
-    let hidden = dropped.saturating_sub(tally.shown + lost);
+    let hidden = live.filtered() + tally.hidden;
+    let after = match dropped.saturating_sub(tally.shown + hidden + lost) {
+        0 => String::new(),
+        n => format!(", {n} after the end"),
+    };
     let drops = if dropped == 1 { "drop" } else { "drops" };
     Ok(format!(
-        "netdrop: {dropped} {drops}: {} shown, {hidden} hidden by the filter, {lost} lost",
+        "netdrop: {dropped} {drops}: {} shown, {hidden} hidden by the filter, {lost} lost{after}",
         tally.shown
     ))
 }

@@ -1,7 +1,7 @@
 //! Loading and attaching.
 
 use std::fs;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
@@ -173,7 +173,7 @@ impl ProbeSet {
             return Ok(0);
         };
         let hook: &BtfTracePoint = hook.try_into()?;
-        let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", hook.fd()?.as_fd_raw()))?;
+        let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", hook.fd()?.as_fd().as_raw_fd()))?;
         Ok(text
             .lines()
             .find_map(|l| l.strip_prefix("recursion_misses:"))
@@ -200,17 +200,6 @@ impl ProbeSet {
         let text = self.symbol_text.get(&0, 0)?;
         let end = text.iter().position(|b| *b == 0).unwrap_or(text.len());
         Ok(String::from_utf8_lossy(&text[..end]).into_owned())
-    }
-}
-
-/// `as_raw_fd` through whichever wrapper aya hands out.
-trait FdNumber {
-    fn as_fd_raw(&self) -> i32;
-}
-
-impl<T: std::os::fd::AsFd> FdNumber for T {
-    fn as_fd_raw(&self) -> i32 {
-        self.as_fd().as_raw_fd()
     }
 }
 

@@ -50,6 +50,11 @@ impl LiveTally {
         sum.seen - sum.skipped + self.totals.missed
     }
 
+    /// Drops that the prefilter turned away in the kernel.
+    pub fn filtered(&self) -> u64 {
+        self.totals.sum().filtered
+    }
+
     /// Drops that should have been recorded and were not.
     pub fn lost(&self) -> u64 {
         self.totals.lost() + self.undecodable
