@@ -40,7 +40,9 @@ impl Reasons {
                 reasons.add_subsystem_enum(btf, t);
             }
         }
-        reasons.by_name = reasons.known.iter().map(|(code, r)| (Box::from(&*r.name), *code)).collect();
+        // As `code` looks for them: a name of small letters must be found, too.
+        let keys = reasons.known.iter().map(|(code, r)| (bare_name(&r.name).into(), *code));
+        reasons.by_name = keys.collect();
         reasons
     }
 
