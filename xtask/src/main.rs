@@ -2,6 +2,7 @@
 
 mod cluster;
 mod demo;
+mod fuzz;
 mod image;
 mod shell;
 mod test;
@@ -24,6 +25,8 @@ enum Task {
     Demo(demo::DemoArgs),
     /// Runs all tests: units, real drops in namespaces, a real cluster
     Test(test::TestArgs),
+    /// Feeds hostile bytes to all that reads bytes, steered by coverage
+    Fuzz(fuzz::FuzzArgs),
     /// Installs what the build needs
     Tools,
     /// Writes an OCI archive of netdrop as one static binary
@@ -40,6 +43,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             demo::run(args)
         }
         Task::Test(args) => test::test(&args),
+        Task::Fuzz(args) => fuzz::fuzz(&args),
         Task::Tools => tools::build().and_then(|()| tools::tests()),
         Task::Image(args) => image::image(&args),
         Task::Cluster(args) => cluster::cluster(args),
@@ -47,8 +51,13 @@ fn run(task: Task) -> anyhow::Result<()> {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse().task) {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = if fuzz::wraps() {
+        fuzz::wrapped(std::env::args_os().skip(1))
+    } else {
+        run(Cli::parse().task).map(|()| ExitCode::SUCCESS)
+    };
+    match done {
+        Ok(code) => code,
         Err(e) => {
             shell::say("!!", format_args!("{e:#}"));
             ExitCode::FAILURE

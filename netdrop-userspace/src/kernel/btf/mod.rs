@@ -6,6 +6,8 @@
 //! The bytes stay as they were read; names are borrowed from them. One pass finds where each type starts and indexes names by
 //! hash. Bytes are not trusted: every access is checked, every walk is bounded.
 
+#[cfg(test)]
+mod corpus;
 mod raw;
 #[cfg(test)]
 mod tests;
