@@ -15,4 +15,5 @@ mod perf;
 mod retransmission;
 mod routing;
 mod sockets;
+mod storm;
 mod testbed;

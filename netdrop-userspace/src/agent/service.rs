@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 use super::history::{History, Reader};
 use crate::convert::{filter_from_wire, filters_from_extension, time_from_wire, to_wire};
 use crate::filter::{Compiled, Filters};
-use crate::flow::Observation;
+use crate::flow::{LostEvents, Observation};
 use crate::proto::observer::observer_server::Observer;
 use crate::proto::observer::{
     GetAgentEventsRequest, GetAgentEventsResponse, GetDebugEventsRequest, GetDebugEventsResponse,
@@ -126,6 +126,11 @@ async fn stream(
                     return;
                 }
                 if !query.filter.matches(flow) {
+                    if let Some(rest) = LostEvents::of_rest(flow)
+                        && to.send(Ok(to_wire(&Observation::Lost(rest)))).await.is_err()
+                    {
+                        return;
+                    }
                     continue;
                 }
                 match &mut left {

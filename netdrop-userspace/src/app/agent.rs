@@ -17,7 +17,8 @@ pub async fn agent(args: AgentArgs, stop: impl Future<Output = ()>) -> anyhow::R
         kubeconfig: args.kubeconfig,
         in_cluster,
         node_name: args.node_name.filter(|n| !n.is_empty()).map(Arc::from),
-        ring_size: args.ring_size,
+        memory: args.capture.memory(),
+        events_per_flow: args.capture.events_per_flow(),
         own_node_only: true,
     };
     let Started { mut source, kernel, kube: _watchers, .. } = start(capture).await?;

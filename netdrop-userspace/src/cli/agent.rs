@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::capture::CaptureArgs;
 use crate::agent::DEFAULT_SOCKET;
 
 /// What was typed after `netdrop agent`.
@@ -27,7 +28,7 @@ pub struct AgentArgs {
     /// Names from this file: ADDRESS[/LEN] NAMESPACE/NAME [labels], a line each
     #[arg(long, value_name = "FILE")]
     pub names: Option<PathBuf>,
-    /// Buffer between kernel and agent, a power of two
-    #[arg(long, value_name = "BYTES", default_value_t = 8 * 1024 * 1024)]
-    pub ring_size: u32,
+    /// What capture may cost
+    #[command(flatten)]
+    pub capture: CaptureArgs,
 }

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod explain;
+mod capture;
 mod filters;
 mod flags;
 pub mod observe;

@@ -1,5 +1,6 @@
 //! Live capture in this process.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use super::Source;
 use super::assemble::Assembler;
 use crate::enrich::{Names, NodeScope, Placement};
-use crate::flow::{LostEvents, LostSource, NodeStatus, Observation};
+use crate::flow::{Flow, LostEvents, LostSource, NodeStatus, Observation};
 use crate::kernel::KernelInfo;
 use crate::probe::{Batch, ProbeConfig, ProbeSet, Reader, Totals};
 
@@ -66,6 +67,7 @@ pub struct LiveSource {
     probe: ProbeSet,
     reader: Reader,
     assembler: Assembler,
+    have_reason: bool,
     scope: Option<NodeScope>,
     elsewhere: u64,
     reported_lost: u64,
@@ -78,14 +80,15 @@ impl LiveSource {
     /// Loads, attaches and starts to read. Must be called within a tokio runtime.
     pub fn start(kernel: &KernelInfo, config: LiveConfig) -> anyhow::Result<Self> {
         let mut probe = ProbeSet::attach(kernel, &config.probe)?;
-        let ring = probe.take_ring().context("the ring buffer was taken already")?;
-        let reader = Reader::spawn(ring).context("cannot start to read the ring buffer")?;
+        let (ring, flows) = probe.take_buffers().context("the buffers were taken already")?;
+        let reader = Reader::spawn(ring, flows).context("cannot start to read the ring buffer")?;
         let mut tick = interval_at(Instant::now() + LOSS_TICK, LOSS_TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             probe,
             reader,
             assembler: Assembler::new(Arc::clone(&kernel.reasons), config.names, config.node_name),
+            have_reason: kernel.have_reason,
             scope: config.scope,
             elsewhere: 0,
             reported_lost: 0,
@@ -104,18 +107,38 @@ impl LiveSource {
         })
     }
 
-    fn assemble(&mut self, records: Batch, batch: &mut Vec<Observation>) {
-        for event in &records {
-            let flow = self.assembler.flow(event, &mut self.probe);
-            let elsewhere =
-                self.scope.as_mut().is_some_and(|s| s.place(&flow, event.local_addr()) == Placement::Other);
-            if elsewhere {
-                self.elsewhere += 1;
-            } else {
-                batch.push(Observation::Flow(flow));
+    fn assemble(&mut self, read: Batch, batch: &mut Vec<Observation>) {
+        match read {
+            Batch::Records(records) => {
+                for event in &records {
+                    let flow = self.assembler.flow(event, &mut self.probe);
+                    self.place(flow, event.local_addr(), batch);
+                }
+                self.reader.recycle(records);
+            }
+            Batch::Flows(counts) => {
+                for count in &counts {
+                    let flow = self.assembler.flow_count(count, &mut self.probe);
+                    self.place(flow, count.event.local_addr(), batch);
+                }
+            }
+            Batch::Rest(rests) => {
+                for rest in &rests {
+                    let flow = self.assembler.rest(rest, self.have_reason);
+                    self.place(flow, None, batch);
+                }
             }
         }
-        self.reader.recycle(records);
+    }
+
+    /// Leaves out what is known to be another node's.
+    fn place(&mut self, flow: Flow, local: Option<Ipv4Addr>, batch: &mut Vec<Observation>) {
+        let elsewhere = self.scope.as_mut().is_some_and(|s| s.place(&flow, local) == Placement::Other);
+        if elsewhere {
+            self.elsewhere += flow.tally.count;
+        } else {
+            batch.push(Observation::Flow(flow));
+        }
     }
 
     /// Loss since the last look, as an item of the stream.
