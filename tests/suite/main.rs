@@ -1,6 +1,7 @@
 //! Tests of real drops, by the real binary, in namespaces of their own.
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
+mod alone;
 mod cluster;
 mod company;
 mod endings;

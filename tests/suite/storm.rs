@@ -16,16 +16,16 @@ use crate::flags::Tally;
 use crate::harness::{LIMIT, Seen, binary, json_args};
 
 const PORT: u16 = 4280;
-const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+pub const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// A namespace whose firewall drops, and counts, all that comes to [`PORT`].
-struct Storm {
-    netns: Netns,
+pub struct Storm {
+    pub netns: Netns,
     rule: NftDrop,
 }
 
 /// What netdrop told of the storm, and what the kernel's own counter says.
-struct Told {
+pub struct Told {
     /// Packets by sender.
     flows: BTreeMap<(IpAddr, Option<u32>), u64>,
     /// Packets of flows that were not kept apart.
@@ -34,37 +34,37 @@ struct Told {
     records: u64,
     /// Packets that are said to be lost.
     lost: u64,
-    tally: Tally,
-    talk: String,
-    dropped: u64,
+    pub tally: Tally,
+    pub talk: String,
+    pub dropped: u64,
 }
 
 impl Storm {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let netns = Netns::anonymous("storm").expect("a namespace");
         let rule = NftDrop::add(&netns, "storm", Chain::Input, &format!("udp dport {PORT}"))
             .expect("nft takes the rule");
         Self { netns, rule }
     }
 
-    fn dropped(&self) -> u64 {
+    pub fn dropped(&self) -> u64 {
         self.rule.packets(&self.netns).expect("a counter")
     }
 
-    fn watch(&self, flags: &[&str]) -> Observer {
+    pub fn watch(&self, flags: &[&str]) -> Observer {
         let mut args = json_args(&[&self.netns]);
         args.extend(flags.iter().map(ToString::to_string));
         Observer::start(&binary(), args).expect("netdrop captures")
     }
 
     /// Sends packets of `flows` flows, one after the other, `count` in all.
-    fn send(&self, flows: u32, count: u32) {
+    pub fn send(&self, flows: u32, count: u32) {
         let packets = (0..count).map(|n| packet(n % flows));
         self.netns.run(|| traffic::packets(packets)).expect("traffic");
     }
 
     /// Ends netdrop and adds up what it told of these packets.
-    fn end(&self, observer: Observer) -> Told {
+    pub fn end(&self, observer: Observer) -> Told {
         let ended = observer.interrupt().expect("netdrop ends when interrupted");
         assert!(ended.status.success(), "netdrop ended with {}:\n{}", ended.status, ended.talk);
         let tally = Tally::of(&ended.talk);
@@ -112,20 +112,22 @@ impl Told {
         *self.flows.entry((from, seen.l4("source_port"))).or_default() += count;
     }
 
-    fn named(&self) -> u64 {
+    pub fn named(&self) -> u64 {
         self.flows.values().sum()
     }
 
     /// Nothing is missing: neither of these packets, nor of all that netdrop saw.
-    fn check(&self) {
-        assert_eq!(self.named() + self.rest + self.lost, self.dropped, "{}", self.talk);
+    pub fn check(&self) {
+        // Of what the kernel skipped nobody knows whose it was.
+        let told = self.named() + self.rest;
+        assert!(told <= self.dropped && self.dropped <= told + self.lost, "{told}, {}", self.dropped);
         let Tally { drops, shown, aggregated, hidden, lost } = self.tally;
         assert_eq!(drops, shown + aggregated + hidden + lost, "{}", self.talk);
     }
 }
 
 /// UDP to [`PORT`] from one of many addresses and ports.
-fn packet(flow: u32) -> Vec<u8> {
+pub fn packet(flow: u32) -> Vec<u8> {
     let [_, _, high, low] = (flow / 50_000).to_be_bytes();
     let port = u16::try_from(1024 + flow % 50_000).expect("a port");
     let from = SocketAddr::new(Ipv4Addr::new(127, 1, high, low).into(), port);
@@ -213,7 +215,7 @@ fn a_filter_hides_no_rest() {
     let told = storm.end(observer);
     told.check();
     assert_eq!(told.rest, 0);
-    assert!(told.lost > 0, "{}", told.talk);
+    assert!(told.lost >= told.dropped - told.named() && told.named() < told.dropped, "{}", told.talk);
 }
 
 /// The flow map is changed and read while programs on all CPUs add to it.
@@ -272,64 +274,4 @@ fn starting_and_ending_in_a_storm() {
         }
         over.store(true, Ordering::Relaxed);
     });
-}
-
-/// A drop may interrupt the program at work on another, on the same CPU; the kernel then skips it, and counts that. Here packets
-/// that another CPU hands over interrupt what this one drops on their way out.
-///
-/// A softirq runs on top of any task, and some kernels hide what happens on top of some (a hypervisor's init): such a try is no
-/// proof of anything, so one of a few must come out to the last packet.
-#[test]
-fn drops_in_the_middle_of_another_are_counted() {
-    let mut tries = Vec::new();
-    let exact = (0..12).any(|_| {
-        let try_ = Interrupted::new();
-        tries.push(try_);
-        try_.lost > 0 && try_.ours + try_.lost == try_.all
-    });
-    assert!(exact, "{tries:?}");
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Interrupted {
-    all: u64,
-    ours: u64,
-    lost: u64,
-}
-
-impl Interrupted {
-    fn new() -> Self {
-        let storm = Storm::new();
-        let out =
-            NftDrop::add(&storm.netns, "out", Chain::Output, "udp dport 4281").expect("nft takes the rule");
-        // Any CPU may process what was sent on the loopback, also the one that is busy sending.
-        let script = "mount -t sysfs sysfs /sys && echo 3 >/sys/class/net/lo/queues/rx-0/rps_cpus";
-        storm.netns.command("unshare", &["--mount", "sh", "-c", script]).expect("a setting");
-        let observer = storm.watch(&["--events-per-flow=1"]);
-        let to = SocketAddr::new(HERE.into(), 4281);
-        let data = craft::udp(SocketAddr::new(HERE.into(), 1), to, b"out");
-        let out_packet = Ipv4::new(HERE, HERE, protocol::UDP).packet(&data);
-        let end = Instant::now() + Duration::from_millis(800);
-        let flood = |packet: &(dyn Fn(u32) -> Vec<u8> + Sync)| {
-            let send = || {
-                while Instant::now() < end {
-                    traffic::packets((0..200).map(packet))?;
-                }
-                Ok(())
-            };
-            storm.netns.run(send).expect("traffic");
-        };
-        thread::scope(|s| {
-            s.spawn(|| flood(&|_| out_packet.clone()));
-            s.spawn(|| flood(&packet));
-        });
-        let dropped_out = out.packets(&storm.netns).expect("a counter");
-        let told = storm.end(observer);
-        let Tally { drops, shown, aggregated, hidden, lost } = told.tally;
-        assert_eq!(drops, shown + aggregated + hidden + lost, "{}", told.talk);
-        let (ours, all) = (shown + aggregated, told.dropped + dropped_out);
-        // What was skipped has no reason and no namespace, so it may be somebody else's.
-        assert!(ours <= all, "{ours} of {all}: {}", told.talk);
-        Self { all, ours, lost }
-    }
 }

@@ -1,6 +1,7 @@
 //! `netdrop agent`: capture, names, history, server and log feed.
 
 use std::io::{self, BufWriter};
+use std::pin::pin;
 use std::sync::Arc;
 
 use super::live::{Capture, Started, start};
@@ -22,6 +23,11 @@ pub async fn agent(args: AgentArgs, stop: impl Future<Output = ()>) -> anyhow::R
         own_node_only: true,
     };
     let Started { mut source, kernel, kube: _watchers, .. } = start(capture).await?;
+    // From here on a SIGTERM ends with a sum, not at once.
+    let mut stop = pin!(stop);
+    if futures::poll!(stop.as_mut()).is_ready() {
+        return Ok(());
+    }
     tracing::info!(kernel = %kernel.release, socket = %args.socket_path.display(), "capturing at tp_btf/kfree_skb");
     let config = AgentConfig {
         socket_path: args.socket_path,

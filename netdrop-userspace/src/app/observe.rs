@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
+use std::pin::pin;
 
 use anyhow::Context as _;
 
@@ -138,6 +139,11 @@ async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow:
         own_node_only: false,
     };
     let Started { mut source, filter, kernel, names, kube: _watchers } = start(capture).await?;
+    // From here on an interrupt ends with a sum, not at once.
+    let mut stop = pin!(stop);
+    if futures::poll!(stop.as_mut()).is_ready() {
+        return Ok(());
+    }
     say(format_args!(
         "netdrop: capturing at tp_btf/kfree_skb, kernel {}; names: {}; filter: {}",
         kernel.release,
