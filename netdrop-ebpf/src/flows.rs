@@ -22,8 +22,7 @@ const LOOK_EVERY: u32 = 8;
 pub fn pressed(state: &mut CpuState) -> bool {
     if state.until_look == 0 {
         state.until_look = LOOK_EVERY;
-        state.pressed =
-            u32::from(RECORDS.query(u64::from(BPF_RB_AVAIL_DATA)) >= u64::from(PRESSURE.load()));
+        state.pressed = u32::from(RECORDS.query(u64::from(BPF_RB_AVAIL_DATA)) >= u64::from(PRESSURE.load()));
     }
     state.until_look -= 1;
     state.pressed != 0

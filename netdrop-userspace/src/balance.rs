@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::io::Write as _;
+use std::sync::Arc;
 
 use netdrop_common::counter::{Counters, reason_of, slot};
 use tabwriter::{Alignment, TabWriter};
 
-use crate::kernel::Reasons;
 use crate::ledger::{Ledger, Sums};
-use crate::source::live::LiveTally;
+use crate::source::LiveTally;
 
 /// One line of it, in packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,17 +28,17 @@ pub struct Row {
 }
 
 /// Counts of the kernel side and of this side, put together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
     total: Row,
-    /// By raw reason; `None`: reasons too large for a slot of their own.
-    rows: Vec<(Option<u32>, Row)>,
+    elsewhere: u64,
+    rows: Vec<(Arc<str>, Row)>,
 }
 
 impl Balance {
     /// Of a capture.
     pub fn new(live: &LiveTally, flows: &Ledger) -> Self {
-        let mut rows: Vec<(Option<u32>, Row)> = live
+        let mut rows: Vec<(Arc<str>, Row)> = live
             .totals
             .by_reason
             .iter()
@@ -48,7 +48,8 @@ impl Balance {
                 for (_, s) in flows.rows().iter().filter(|(code, _)| own(code)) {
                     sums += *s;
                 }
-                (r.reason, Row::new(&r.counters, &sums, 0))
+                let name = r.reason.map_or_else(|| "others".into(), |code| live.reasons.name(code).name);
+                (name, Row::new(&r.counters, &sums, 0))
             })
             .filter(|(_, row)| row.drops > 0)
             .collect();
@@ -57,7 +58,12 @@ impl Balance {
         let mut total = Row::new(&live.totals.sum(), &flows.total(), live.undecodable);
         total.drops += unknown;
         total.lost += unknown;
-        Self { total, rows }
+        Self { total, elsewhere: live.elsewhere, rows }
+    }
+
+    /// Of rows that are known.
+    pub fn of_rows(total: Row, rows: Vec<(Arc<str>, Row)>) -> Self {
+        Self { total, elsewhere: 0, rows }
     }
 
     /// Over all reasons.
@@ -65,28 +71,32 @@ impl Balance {
         self.total
     }
 
-    /// By raw reason, the most frequent first. Drops that the kernel could not tell netdrop of have no reason and are only in the total.
-    pub fn rows(&self) -> &[(Option<u32>, Row)] {
+    /// By reason, the most frequent first. Drops that the kernel could not tell netdrop of have no reason and are only in the
+    /// total; the last row may stand for reasons that have no counter of their own.
+    pub fn rows(&self) -> &[(Arc<str>, Row)] {
         &self.rows
     }
 
-    /// A table, where there is more than one reason.
-    pub fn by_reason(&self, reasons: &Reasons) -> Option<String> {
-        if self.rows.len() < 2 {
-            return None;
-        }
-        let mut table = TabWriter::new(Vec::new()).padding(2).alignment(Alignment::Right);
-        let _ = writeln!(table, "DROPS\tSHOWN\tAGGREGATED\tHIDDEN\tLOST\t REASON");
-        for (reason, row) in &self.rows {
-            let name = match reason {
-                Some(code) => reasons.name(*code).name,
-                None => "others".into(),
-            };
-            let Row { drops, shown, aggregated, hidden, lost, .. } = row;
-            let _ = writeln!(table, "{drops}\t{shown}\t{aggregated}\t{hidden}\t{lost}\t {name}");
-        }
-        String::from_utf8(table.into_inner().ok()?).ok()
+    /// Drops that belong to other nodes of this kernel.
+    pub fn elsewhere(&self) -> u64 {
+        self.elsewhere
     }
+
+    /// A table, where there is more than one reason.
+    pub fn by_reason(&self) -> Option<String> {
+        (self.rows.len() > 1).then(|| table(self.rows.iter().map(|(name, row)| (&**name, *row)))).flatten()
+    }
+}
+
+/// Rows as a table.
+pub fn table<'a>(rows: impl Iterator<Item = (&'a str, Row)>) -> Option<String> {
+    let mut table = TabWriter::new(Vec::new()).padding(2).alignment(Alignment::Right);
+    let _ = writeln!(table, "DROPS\tSHOWN\tAGGREGATED\tHIDDEN\tLOST\t REASON");
+    for (name, row) in rows {
+        let Row { drops, shown, aggregated, hidden, lost, .. } = row;
+        let _ = writeln!(table, "{drops}\t{shown}\t{aggregated}\t{hidden}\t{lost}\t {name}");
+    }
+    String::from_utf8(table.into_inner().ok()?).ok()
 }
 
 impl Row {
@@ -114,7 +124,10 @@ impl fmt::Display for Balance {
             f,
             "{drops} {noun}: {shown} shown, {aggregated} aggregated, {hidden} hidden by the filter, {lost} lost"
         )?;
-        match other {
+        if self.elsewhere > 0 {
+            write!(f, ", {} of other nodes", self.elsewhere)?;
+        }
+        match other.saturating_sub(self.elsewhere) {
             0 => Ok(()),
             n => write!(f, ", {n} after the end"),
         }

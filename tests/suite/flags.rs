@@ -43,7 +43,12 @@ fn filtered(flags: &[&str], fits: impl Fn(&Seen) -> bool) {
     let tally = Tally::of(&ended.talk);
     assert_eq!(tally.shown, seen.len() as u64, "{}", ended.talk);
     assert!(tally.hidden >= u64::from(4 * COUNT), "{}", ended.talk);
-    assert_eq!((tally.drops, tally.lost), (tally.shown + tally.aggregated + tally.hidden, 0), "{}", ended.talk);
+    assert_eq!(
+        (tally.drops, tally.lost),
+        (tally.shown + tally.aggregated + tally.hidden, 0),
+        "{}",
+        ended.talk
+    );
 }
 
 /// The last line of stderr: `netdrop: 5 drops: 3 shown, 0 aggregated, 2 hidden by the filter, 0 lost`.

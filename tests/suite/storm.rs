@@ -105,7 +105,8 @@ impl Told {
             assert_eq!(count, 1, "{seen:?}");
             self.records += 1;
         } else {
-            let told = [seen.fact("first"), seen.fact("last")].map(|t| t.as_str().unwrap_or_default().to_owned());
+            let told =
+                [seen.fact("first"), seen.fact("last")].map(|t| t.as_str().unwrap_or_default().to_owned());
             assert!(!told[0].is_empty() && told[0] <= told[1], "{seen:?}");
             assert!(seen.summary().ends_with(&format!("x{count}")) || count == 1, "{seen:?}");
         }

@@ -60,9 +60,7 @@ fn hand_on(event: &Event, count: &mut Counters, state: &mut CpuState) {
     let mut known = false;
     if pressed || flows::limited() {
         // SAFETY: the pointers in `facts` are typed.
-        known = unsafe {
-            flowkey::fill(&mut key, &event.facts, event.reason.unwrap_or(0), event.location)
-        };
+        known = unsafe { flowkey::fill(&mut key, &event.facts, event.reason.unwrap_or(0), event.location) };
         own_record = if known { flows::take_token(&key, event.now, pressed) } else { !pressed };
     }
     if own_record && record(event, count, state) {

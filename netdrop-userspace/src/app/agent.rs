@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::live::{Capture, Started, start};
 use crate::agent::{self, AgentConfig};
+use crate::balance::{Balance, Row};
 use crate::cli::agent::AgentArgs;
 use crate::filter::{Compiled, Filters};
 
@@ -32,16 +33,19 @@ pub async fn agent(args: AgentArgs, stop: impl Future<Output = ()>) -> anyhow::R
     let config = AgentConfig {
         socket_path: args.socket_path,
         capacity: usize::try_from(args.event_buffer_capacity).unwrap_or(usize::MAX),
+        metrics_address: args.metrics_address,
         log_rate: args.log_rate,
         filter: Compiled::default(),
     };
     let tally = agent::run(&mut source, config, BufWriter::new(io::stdout()), stop).await?;
     let live = source.tally()?;
+    let Row { drops, shown, aggregated, lost, .. } = Balance::new(&live, &tally.flows).total();
     tracing::info!(
-        drops = live.dropped(),
-        kept = tally.seen,
+        drops,
+        shown,
+        aggregated,
+        lost,
         elsewhere = live.elsewhere,
-        lost = live.lost(),
         logged = tally.feed.map(|f| f.shown),
         withheld = tally.feed.map(|f| f.withheld),
         "stopped"

@@ -9,11 +9,11 @@ use anyhow::Context as _;
 use super::live::{Capture, Started, start};
 use super::say;
 use crate::agent::DEFAULT_SOCKET;
+use crate::balance::Balance;
 use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
 use crate::convert::{filter_to_wire, filters_to_extension, time_to_wire};
 use crate::enrich::{Names, NamesSource};
 use crate::filter::Compiled;
-use crate::balance::Balance;
 use crate::observe::{Ending, Run, Tally};
 use crate::proto::observer::GetFlowsRequest;
 use crate::sink::Printer;
@@ -155,7 +155,7 @@ async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow:
     let run = Run::new(&filter, &mut sink, ending);
     let tally = run.until_end(&mut source, stop, silent).await?;
     let balance = Balance::new(&source.tally().context("cannot read the counters")?, &tally.flows);
-    if let Some(table) = balance.by_reason(&kernel.reasons) {
+    if let Some(table) = balance.by_reason() {
         say(format_args!("{}", table.trim_end()));
     }
     say(format_args!("netdrop: {balance}"));

@@ -1,5 +1,6 @@
 //! `netdrop agent`: flags.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -28,6 +29,9 @@ pub struct AgentArgs {
     /// Names from this file: ADDRESS[/LEN] NAMESPACE/NAME [labels], a line each
     #[arg(long, value_name = "FILE")]
     pub names: Option<PathBuf>,
+    /// Serve metrics for Prometheus here, at /metrics, as 127.0.0.1:9965
+    #[arg(long, value_name = "ADDRESS:PORT", env = "NETDROP_METRICS_ADDRESS")]
+    pub metrics_address: Option<SocketAddr>,
     /// What capture may cost
     #[command(flatten)]
     pub capture: CaptureArgs,

@@ -1,8 +1,8 @@
 //! The command line: what was typed, validated into configs. No logic beyond that.
 
 pub mod agent;
-pub mod explain;
 mod capture;
+pub mod explain;
 mod filters;
 mod flags;
 pub mod observe;

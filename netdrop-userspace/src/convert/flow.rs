@@ -10,8 +10,8 @@ use prost_types::{Any, Struct};
 
 use super::{STRUCT_URL, packet, time_from_wire, time_to_wire};
 use crate::flow::{
-    Endpoint, EndpointInfo, EventType, Flow, Identity, Interface, ServiceName, TallyKind, TrafficDirection, Value,
-    Verdict, Workload, apply_extension, extension, summary,
+    Endpoint, EndpointInfo, EventType, Flow, Identity, Interface, ServiceName, TallyKind, TrafficDirection,
+    Value, Verdict, Workload, apply_extension, extension, summary,
 };
 use crate::proto::flow as wire;
 

@@ -81,7 +81,11 @@ impl Default for MemoryPlan {
     fn default() -> Self {
         let ring_size = 8 * 1024 * 1024;
         let flows = 16_384;
-        MemoryAsked::default().plan().unwrap_or(Self { ring_size, flows, total: total(ring_size.into(), flows.into()) })
+        MemoryAsked::default().plan().unwrap_or(Self {
+            ring_size,
+            flows,
+            total: total(ring_size.into(), flows.into()),
+        })
     }
 }
 
@@ -109,13 +113,21 @@ impl MemoryAsked {
             (_, None) => MIN_FLOWS,
             (_, Some(budget)) => {
                 let need = total(ring_size.into(), MIN_FLOWS.into());
-                return Err(PlanError::Budget { budget, what: "the ring buffer and the smallest maps", need });
+                return Err(PlanError::Budget {
+                    budget,
+                    what: "the ring buffer and the smallest maps",
+                    need,
+                });
             }
         };
         let total = total(ring_size.into(), flows.into());
         match self.budget {
             Some(budget) if total > budget && (self.flows.is_some() || self.ring_size.is_some()) => {
-                Err(PlanError::Budget { budget, what: "the ring buffer and the flow maps asked for", need: total })
+                Err(PlanError::Budget {
+                    budget,
+                    what: "the ring buffer and the flow maps asked for",
+                    need: total,
+                })
             }
             _ => Ok(MemoryPlan { ring_size, flows, total }),
         }
@@ -149,7 +161,8 @@ fn flow_bytes() -> u64 {
 /// Kernel memory of all maps, about.
 fn total(ring: u64, flows: u64) -> u64 {
     let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
-    let rests = u64::from(REST_MAX) * (size_of::<RestKey>() as u64 + size_of::<RestEntry>() as u64 + HASH_OVERHEAD);
+    let rests =
+        u64::from(REST_MAX) * (size_of::<RestKey>() as u64 + size_of::<RestEntry>() as u64 + HASH_OVERHEAD);
     let counters = cpus * (u64::from(SLOTS) * size_of::<Counters>() as u64 + size_of::<FlowEntry>() as u64);
     let buckets = u64::from(BUCKETS) * size_of::<Bucket>() as u64;
     ring + flows * flow_bytes() + rests + counters + buckets
@@ -190,7 +203,11 @@ fn cgroup_limit(root: &Path) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn asked(budget: Option<u64>, ring_size: Option<u64>, flows: Option<u64>) -> Result<MemoryPlan, PlanError> {
+    fn asked(
+        budget: Option<u64>,
+        ring_size: Option<u64>,
+        flows: Option<u64>,
+    ) -> Result<MemoryPlan, PlanError> {
         MemoryAsked { budget, ring_size, flows }.plan_within(48 * MIB)
     }
 

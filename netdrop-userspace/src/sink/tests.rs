@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::*;
 use crate::flow::{
     DropReason, Endpoint, EndpointInfo, Ethernet, EventType, Flow, IcmpMessage, Identity, Interface, Ip, L4,
-    LostEvents, LostSource, NodeStatus, Packet, Process, ServiceName, Tally, TallyKind, TcpFlags, TrafficDirection,
-    Verdict, Workload,
+    LostEvents, LostSource, NodeStatus, Packet, Process, ServiceName, Tally, TallyKind, TcpFlags,
+    TrafficDirection, Verdict, Workload,
 };
 
 fn at(text: &str) -> Timestamp {

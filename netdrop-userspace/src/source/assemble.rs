@@ -11,7 +11,8 @@ use crate::clock::Clock;
 use crate::decode::{self, DropEvent, FlowCount, RestCount};
 use crate::enrich::Names;
 use crate::flow::{
-    DropReason, Flow, Interface, Process, Tally, TallyKind, TrafficDirection, Verdict, event_type, hubble, nearest,
+    DropReason, Flow, Interface, Process, Tally, TallyKind, TrafficDirection, Verdict, event_type, hubble,
+    nearest,
 };
 use crate::kernel::{Reasons, Sites};
 use crate::probe::ProbeSet;

@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use super::Source;
 use super::assemble::Assembler;
+use super::{LiveTally, Source};
 use crate::enrich::{Names, NodeScope, Placement};
 use crate::flow::{Flow, LostEvents, LostSource, NodeStatus, Observation};
 use crate::kernel::KernelInfo;
-use crate::probe::{Batch, ProbeConfig, ProbeSet, Reader, Totals};
+use crate::probe::{Batch, ProbeConfig, ProbeSet, Reader};
 
 /// How often loss is looked for.
 const LOSS_TICK: Duration = Duration::from_secs(1);
@@ -31,35 +31,6 @@ pub struct LiveConfig {
     pub scope: Option<NodeScope>,
     /// News of where names come from.
     pub news: Option<mpsc::Receiver<NodeStatus>>,
-}
-
-/// What was counted, at the end.
-#[derive(Clone, Debug, Default)]
-pub struct LiveTally {
-    /// The hook's own counters.
-    pub totals: Totals,
-    /// Drops that belong to another node of this kernel.
-    pub elsewhere: u64,
-    /// Records that could not be decoded.
-    pub undecodable: u64,
-}
-
-impl LiveTally {
-    /// Network packets that were dropped while the hook was attached.
-    pub fn dropped(&self) -> u64 {
-        let sum = self.totals.sum();
-        sum.seen - sum.skipped + self.totals.missed
-    }
-
-    /// Drops that the prefilter turned away in the kernel.
-    pub fn filtered(&self) -> u64 {
-        self.totals.sum().filtered
-    }
-
-    /// Drops that should have been recorded and were not.
-    pub fn lost(&self) -> u64 {
-        self.totals.lost() + self.undecodable
-    }
 }
 
 /// The capture.
@@ -101,6 +72,7 @@ impl LiveSource {
     /// Exact counts so far.
     pub fn tally(&self) -> anyhow::Result<LiveTally> {
         Ok(LiveTally {
+            reasons: Arc::clone(&self.assembler.reasons),
             totals: self.probe.totals()?,
             elsewhere: self.elsewhere,
             undecodable: self.reader.undecodable(),
@@ -195,6 +167,10 @@ impl Source for LiveSource {
             }
         }
         Ok(true)
+    }
+
+    fn tally(&self) -> anyhow::Result<Option<LiveTally>> {
+        LiveSource::tally(self).map(Some)
     }
 
     fn stop(&mut self) -> anyhow::Result<bool> {
