@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 use netdrop::convert;
-use netdrop::decode::{self, DropEvent};
+use netdrop::decode::{self, DropEvent, FlowCount};
 use netdrop::flow::{
-    Flow, Interface, L4, Netns, Observation, Packet, Process, Tally, Verdict, event_type, nearest,
+    Flow, Interface, L4, Netns, Observation, Packet, Process, Tally, TallyKind, Verdict, event_type, nearest,
 };
 use netdrop::kernel::{Reasons, site_from_text};
 use netdrop::sink::{Format, PrintOptions, Printer, Sink as _};
 use netdrop_common::event::{HEAD_MAX, flag};
+use netdrop_common::flow::FlowEntry;
 
 /// Parses, builds a flow and prints it in one way; which, the lowest bits of the time say, as to print is what takes longest.
 pub(crate) fn check(event: &DropEvent) {
@@ -83,7 +84,7 @@ fn flow(event: &DropEvent, packet: Packet) -> Flow {
     let time = Timestamp::from_nanosecond(event.time_ns().into()).unwrap_or(Timestamp::UNIX_EPOCH);
     let mut flow = Flow::new(time, Verdict::Dropped);
     flow.monotonic_ns = Some(event.time_ns());
-    flow.tally = Tally { count: 1, bytes: u64::from(record.skb_len), first: time, last: time };
+    flow.tally = tally(event, time);
     flow.reason = event.reason().map(|code| reasons.name(code));
     flow.drop_reason_desc = flow.reason.as_ref().map_or(0, |r| nearest(&r.name));
     flow.event_type = event_type(flow.drop_reason_desc);
@@ -103,6 +104,31 @@ fn flow(event: &DropEvent, packet: Packet) -> Flow {
         owner: event.has(flag::OWNER),
     });
     flow
+}
+
+/// One packet, or many of a flow, as the third lowest bit of the time says.
+fn tally(event: &DropEvent, time: Timestamp) -> Tally {
+    let record = event.record();
+    let one = Tally {
+        kind: TallyKind::Packet,
+        count: 1,
+        bytes: u64::from(record.skb_len),
+        first: time,
+        last: time,
+    };
+    let entry = FlowEntry {
+        count: record.cgroup_id,
+        bytes: record.location,
+        last_ns: record.location,
+        record: *record,
+    };
+    match FlowCount::from_entry(&entry) {
+        Ok(of) if event.time_ns() & 4 != 0 => {
+            assert!(of.count > 0 && of.last_ns >= event.time_ns(), "{of:?}");
+            Tally { kind: TallyKind::Flow, count: of.count, bytes: of.bytes, first: time, last: time }
+        }
+        _ => one,
+    }
 }
 
 fn name(bytes: &[u8]) -> String {
