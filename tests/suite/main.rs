@@ -10,6 +10,7 @@ mod flags;
 mod frames;
 mod harness;
 mod headers;
+mod hostile;
 mod matrix;
 mod overlay;
 mod perf;
