@@ -1,8 +1,10 @@
 //! Where the drops happen: a client, a server, and a rule on the server that drops and counts.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use anyhow::Result;
+use netdrop_tests::expect;
 use netdrop_tests::link::{Batch, mac};
 use netdrop_tests::netns::Netns;
 use netdrop_tests::rules::{Chain, NftDrop};
@@ -11,6 +13,8 @@ use crate::flood::{self, PORT, Plan, Sent};
 
 /// One network, so large that every source address of the flood is in it: the server takes each for its neighbour's.
 const PREFIX: u8 = 10;
+/// How long after the last packet was sent the rule may still count.
+const ARRIVAL: Duration = Duration::from_millis(500);
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 2);
 
@@ -55,7 +59,14 @@ impl Bed {
     pub fn flood(&self, plan: Plan) -> Result<(Sent, u64)> {
         let before = self.dropped()?;
         let sent = self.client.run(|| flood::run(plan, SERVER))?;
-        Ok((sent, self.dropped()? - before))
+        let mut dropped = 0;
+        // The last ones may still be on their way; one that died elsewhere never comes.
+        let arrived = || {
+            dropped = self.dropped()? - before;
+            Ok(dropped >= sent.packets)
+        };
+        drop(expect::until("all drops", ARRIVAL, arrived));
+        Ok((sent, dropped))
     }
 
     /// Runs a closure that sends by itself, on a thread in the client's namespace; it is given the server's address.

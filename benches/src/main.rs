@@ -17,7 +17,7 @@ mod tracer;
 
 use std::fmt;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -44,6 +44,8 @@ enum Part {
     },
     /// netdrop without its printers, until a signal
     Count,
+    /// A flood alone, to look at by other means
+    Flood(FloodArgs),
 }
 
 #[derive(clap::Args)]
@@ -58,11 +60,28 @@ struct RunArgs {
     netdrop: Option<PathBuf>,
 }
 
+#[derive(clap::Args)]
+struct FloodArgs {
+    /// What to send
+    #[arg(long, value_enum, default_value = "udp")]
+    kind: flood::Kind,
+    /// Different 5-tuples
+    #[arg(long, default_value_t = 1)]
+    flows: u32,
+    /// Packets
+    #[arg(long, default_value_t = 1_000_000)]
+    count: u64,
+    /// Packets in a second; without it, as many as one CPU can
+    #[arg(long)]
+    rate: Option<u32>,
+}
+
 fn main() -> ExitCode {
     let result = match Cli::parse().part {
         Part::Run(args) => run(args),
         Part::Floor { mode } => floor::run(mode),
         Part::Count => count::run(),
+        Part::Flood(args) => flood(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -81,10 +100,25 @@ fn run(args: RunArgs) -> Result<()> {
         netdrop: args.netdrop.unwrap_or_else(|| own.with_file_name("netdrop")),
         own,
         quick: args.quick,
-        dir: tempfile::tempdir().context("can't make a folder for files of some seconds")?,
+        dir: folder()?,
     };
     let report = figures::measure(&bench, &args.only)?;
     io::stdout().write_all(report::tables(&report).as_bytes())?;
+    Ok(())
+}
+
+/// For files of some seconds: in memory if there is such a place, since the disk is not what is measured.
+fn folder() -> Result<tempfile::TempDir> {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.context("can't make a folder for files of some seconds")
+}
+
+fn flood(args: &FloodArgs) -> Result<()> {
+    let plan = flood::Plan { kind: args.kind, flows: args.flows, count: args.count, rate: args.rate };
+    let (sent, dropped) = Bed::new()?.flood(plan)?;
+    let (rate, each) = (sample::Number(sent.rate()), sample::Number(sent.cpu_ns_per_packet()));
+    writeln!(io::stdout(), "{} sent, {dropped} dropped, {rate} a second, {each} CPU ns each", sent.packets)?;
     Ok(())
 }
 

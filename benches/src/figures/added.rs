@@ -5,127 +5,129 @@ use anyhow::Result;
 use aya::sys::{Stats, enable_stats};
 
 use super::Bench;
+use super::once::{Once, float};
 use crate::flood::{Kind, Plan};
-use crate::proc::{self, BpfTime};
+use crate::proc;
 use crate::report::{Figure, Goal, Grid, Report, Row};
 use crate::sample::Sample;
 use crate::say;
 use crate::talk::number_before;
 use crate::tracer::{Spec, Tracer};
 
-/// Flat out, one flow.
-const PLAN: Plan = Plan { kind: Kind::Udp, flows: 1, count: 500_000, rate: None };
+/// How often each is measured; the slow ones [`SLOW`] times.
+const ROUNDS: usize = 7;
+const SLOW: usize = 3;
 /// What the others are compared with.
 const FLOOR: &str = "floor: a record, no wakeup";
 const NETDROP: &str = "netdrop: read, decoded, counted";
 
-/// One tracer, once.
-#[derive(Clone, Copy, Debug)]
-struct Once {
-    rate: f64,
-    cpu_ns: f64,
-    bpf_ns: Option<f64>,
-    tracer_s: Option<f64>,
-    lost: Option<f64>,
-    memory: Option<f64>,
+/// One tracer, to be compared.
+struct Candidate {
+    spec: Spec,
+    rounds: usize,
+    /// Packets in each flood.
+    count: u64,
+}
+
+/// What was measured of it, round by round.
+#[derive(Clone, Debug, Default)]
+struct Measured {
+    rate: Vec<f64>,
+    cpu_ns: Vec<f64>,
+    /// Empty where the tracer has no BPF program.
+    bpf_ns: Vec<f64>,
+    tracer_s: Vec<f64>,
+    lost: Vec<f64>,
+    memory: Vec<f64>,
 }
 
 /// The figures.
 pub fn measure(bench: &Bench) -> Result<Report> {
-    let specs = specs(bench);
-    let mut runs: Vec<Vec<Once>> = vec![Vec::new(); specs.len() + 1];
-    for n in 0..bench.repetitions(7) {
-        say(format_args!("    round {}", n + 1));
-        runs[0].push(without(bench)?);
-        for (spec, runs) in specs.iter().zip(&mut runs[1..]) {
-            runs.push(with(bench, spec)?);
+    let candidates = candidates(bench);
+    let mut none = Measured::default();
+    let mut measured = vec![Measured::default(); candidates.len()];
+    for round in 0..bench.repetitions(ROUNDS) {
+        say(format_args!("    round {}", round + 1));
+        let (sent, _) = bench.bed.flood(plan(300_000))?;
+        none.rate.push(sent.rate());
+        none.cpu_ns.push(sent.cpu_ns_per_packet());
+        for (candidate, measured) in candidates.iter().zip(&mut measured) {
+            if round < candidate.rounds {
+                measured.add(bench, candidate)?;
+            }
         }
     }
-    let mut names = vec!["none"];
-    names.extend(specs.iter().map(|spec| spec.name));
-    Ok(report(&names, &runs))
+    let names: Vec<&str> = candidates.iter().map(|c| c.spec.name).collect();
+    Ok(report(&none, &names, &measured))
 }
 
-fn specs(bench: &Bench) -> Vec<Spec> {
+fn candidates(bench: &Bench) -> Vec<Candidate> {
+    let usual = |spec| Candidate { spec, rounds: ROUNDS, count: 300_000 };
+    let slow = |spec, count| Candidate { spec, rounds: SLOW, count };
     vec![
-        bench.part("floor: an empty program", &["floor", "empty"]),
-        bench.part(FLOOR, &["floor", "record"]),
-        bench.part("floor: a record, a wakeup for each", &["floor", "wakeup"]),
-        bench.part(NETDROP, &["count"]),
-        bench.observe("netdrop observe", &[]),
-        bench.observe("netdrop observe -o json", &["-o", "json"]),
-        bench.observe("netdrop observe --netns (of another)", &["--netns", "1"]),
+        usual(bench.part("floor: an empty program", &["floor", "empty"])),
+        usual(bench.part(FLOOR, &["floor", "record"])),
+        usual(bench.part(NETDROP, &["count"])),
+        usual(bench.observe("netdrop observe --netns OTHER", &["--netns", "1"])),
+        slow(bench.observe("netdrop observe", &[]), 300_000),
+        slow(bench.observe("netdrop observe -o json", &["-o", "json"]), 300_000),
+        slow(bench.part("floor: a record, a wakeup each", &["floor", "wakeup"]), 50_000),
     ]
 }
 
-fn without(bench: &Bench) -> Result<Once> {
-    let (sent, _) = bench.bed.flood(PLAN)?;
-    let cpu_ns = sent.cpu_ns_per_packet();
-    Ok(Once { rate: sent.rate(), cpu_ns, bpf_ns: None, tracer_s: None, lost: None, memory: None })
+/// Flat out, one flow.
+fn plan(count: u64) -> Plan {
+    Plan { kind: Kind::Udp, flows: 1, count, rate: None }
 }
 
-/// Two floods: one for the CPU time, and one with the kernel's statistics on, which cost some time themselves.
-fn with(bench: &Bench, spec: &Spec) -> Result<Once> {
-    let tracer = Tracer::start(spec)?;
-    let before = tracer.cpu_ns()?;
-    let (sent, dropped) = bench.bed.flood(PLAN)?;
-    tracer.settle()?;
-    let tracer_ns = tracer.cpu_ns()? - before;
-    let memory = proc::memory(tracer.id())?.peak;
-    let (bpf, dropped_more) = timed(bench, &tracer)?;
-    let talk = tracer.stop()?;
-    let lost = number_before(&talk, "lost").map(|lost| 100.0 * f(lost) / f(dropped + dropped_more));
-    Ok(Once {
-        rate: sent.rate(),
-        cpu_ns: sent.cpu_ns_per_packet(),
-        bpf_ns: bpf.per_run(),
-        tracer_s: Some(f(tracer_ns) / 1e9 * 1e5 / f(dropped)),
-        lost,
-        memory: Some(f(memory) / 1024.0),
-    })
+impl Measured {
+    /// Two floods: one for the CPU time, and one with the kernel's statistics on, which cost some time themselves.
+    fn add(&mut self, bench: &Bench, candidate: &Candidate) -> Result<()> {
+        let tracer = Tracer::start(&candidate.spec)?;
+        let once = Once::flood(bench, &tracer, plan(candidate.count))?;
+        self.rate.push(once.sent.rate());
+        self.cpu_ns.push(once.sent.cpu_ns_per_packet());
+        self.tracer_s.push(once.tracer_s());
+        self.memory.push(float(once.memory.peak) * 1024.0 / 1e6);
+        // On while this lives; every program of the machine pays alike.
+        let statistics = enable_stats(Stats::RunTime)?;
+        let before = proc::bpf_time(tracer.id())?;
+        let (_, dropped) = bench.bed.flood(plan(candidate.count))?;
+        let took = proc::bpf_time(tracer.id())?.since(before);
+        drop(statistics);
+        self.bpf_ns.extend(took.per_run());
+        tracer.settle()?;
+        let talk = tracer.stop()?;
+        let lost =
+            number_before(&talk, "lost").map(|lost| 100.0 * float(lost) / float(once.dropped + dropped));
+        self.lost.extend(lost);
+        Ok(())
+    }
 }
 
-fn timed(bench: &Bench, tracer: &Tracer) -> Result<(BpfTime, u64)> {
-    // On while this lives; every program of the machine pays alike.
-    let statistics = enable_stats(Stats::RunTime)?;
-    let before = proc::bpf_time(tracer.id())?;
-    let (_, dropped) = bench.bed.flood(PLAN)?;
-    let after = proc::bpf_time(tracer.id())?;
-    drop(statistics);
-    tracer.settle()?;
-    Ok((after.since(before), dropped))
+/// Round by round, since two of one round had the same machine.
+fn ratio(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a / b).collect()
 }
 
-fn f(n: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let f = n as f64;
-    f
+fn added(with: &Measured, none: &Measured) -> Vec<f64> {
+    with.cpu_ns.iter().zip(&none.cpu_ns).map(|(with, without)| with - without).collect()
 }
 
-fn report(names: &[&str], runs: &[Vec<Once>]) -> Report {
-    let floor = names.iter().position(|name| *name == FLOOR).unwrap_or(0);
-    let added = |tracer: usize| -> Vec<f64> {
-        runs[tracer].iter().zip(&runs[0]).map(|(with, without)| with.cpu_ns - without.cpu_ns).collect()
+fn report(none: &Measured, names: &[&str], measured: &[Measured]) -> Report {
+    let of = |name| names.iter().position(|n| *n == name).and_then(|n| measured.get(n)).unwrap_or(none);
+    let floor = of(FLOOR);
+    let row = |name: &str, m: &Measured| {
+        let added = added(m, none);
+        let times = ratio(&added, &self::added(floor, none));
+        let bpf_times = ratio(&m.bpf_ns, &floor.bpf_ns);
+        let cells =
+            [&m.rate, &m.cpu_ns, &added, &times, &m.bpf_ns, &bpf_times, &m.lost, &m.tracer_s, &m.memory];
+        Row { name: name.to_owned(), cells: cells.map(|values| values.iter().copied().collect()).to_vec() }
     };
-    let floor_added = added(floor);
-    let bpf_ratio = |tracer: usize| -> Sample {
-        let pairs = runs[tracer].iter().zip(&runs[floor]);
-        pairs.filter_map(|(a, b)| Some(a.bpf_ns? / b.bpf_ns?)).collect()
-    };
-    let rows = names.iter().enumerate().map(|(tracer, name)| {
-        let own = |get: fn(&Once) -> Option<f64>| -> Sample { runs[tracer].iter().filter_map(get).collect() };
-        let mut cells = vec![own(|r| Some(r.rate)), own(|r| Some(r.cpu_ns))];
-        if tracer == 0 {
-            cells.resize(cells.len() + 2, Sample::default());
-        } else {
-            let added = added(tracer);
-            let ratio = added.iter().zip(&floor_added).map(|(a, b)| a / b).collect();
-            cells.extend([added.into_iter().collect(), ratio]);
-        }
-        cells.extend([own(|r| r.bpf_ns), bpf_ratio(tracer)]);
-        cells.extend([own(|r| r.lost), own(|r| r.tracer_s), own(|r| r.memory)]);
-        Row { name: (*name).to_owned(), cells }
-    });
+    let mut first = row("none", none);
+    first.cells[2..].fill(Sample::default());
+    let others = names.iter().zip(measured).map(|(name, measured)| row(name, measured));
     let grid = Grid {
         key: "added",
         title: "What a tracer adds to each drop: one flow, flat out, one core of flood.".to_owned(),
@@ -138,13 +140,26 @@ fn report(names: &[&str], runs: &[Vec<Once>]) -> Report {
             ("bpf_x", "x floor"),
             ("lost", "lost, %"),
             ("tracer_s", "tracer's CPU s per 100,000"),
-            ("memory", "peak MiB"),
+            ("memory", "peak MB"),
         ],
-        rows: rows.collect(),
+        rows: std::iter::once(first).chain(others).collect(),
     };
-    let netdrop = names.iter().position(|name| *name == NETDROP).unwrap_or(0);
-    let what = "added to a drop by a full record, by the kernel's clock of BPF programs";
-    let figure =
-        Figure::new("added/x_floor", what, "x the floor's record", Goal::AtMost(1.3), bpf_ratio(netdrop));
-    Report { figures: vec![figure], grids: vec![grid] }
+    let full = of(NETDROP);
+    let figures = vec![
+        Figure::new(
+            "added/bpf_x",
+            "added to a drop by a full record, by the kernel's clock of BPF programs",
+            "x the floor's record",
+            Goal::AtMost(1.3),
+            ratio(&full.bpf_ns, &floor.bpf_ns).into_iter().collect(),
+        ),
+        Figure::new(
+            "added/cpu_x",
+            "the same by the CPU time of the flood's core",
+            "x the floor's record",
+            Goal::None,
+            ratio(&added(full, none), &added(floor, none)).into_iter().collect(),
+        ),
+    ];
+    Report { figures, grids: vec![grid] }
 }

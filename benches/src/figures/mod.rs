@@ -1,8 +1,15 @@
 //! What is measured, one file a group of figures.
 
 mod added;
+mod exact;
+mod fanout;
+mod idle;
+mod latency;
+mod memory;
+mod once;
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -37,6 +44,13 @@ impl Bench {
         Spec::new(name, &self.netdrop, &args)
     }
 
+    /// Arguments that have `observe` print a line for each drop, whatever the rate; a netdrop without them always does.
+    pub fn each_a_line(&self) -> &'static [&'static str] {
+        let help = Command::new(&self.netdrop).args(["observe", "--help"]).output();
+        let known = help.is_ok_and(|h| String::from_utf8_lossy(&h.stdout).contains("--events-per-flow"));
+        if known { &["--events-per-flow", "0"] } else { &[] }
+    }
+
     /// Another part of this program.
     pub fn part(&self, name: &'static str, args: &[&str]) -> Spec {
         Spec::new(name, &self.own, args)
@@ -46,7 +60,15 @@ impl Bench {
 type Measure = fn(&Bench) -> Result<Report>;
 
 /// The groups, by name, in the order they are measured.
-pub const GROUPS: &[(&str, Measure)] = &[("added", added::measure)];
+pub const GROUPS: &[(&str, Measure)] = &[
+    ("added", added::measure),
+    ("fanout", fanout::fan_out),
+    ("json", fanout::json),
+    ("exact", exact::measure),
+    ("memory", memory::measure),
+    ("latency", latency::measure),
+    ("idle", idle::measure),
+];
 
 /// Measures the groups whose name contains one of `wanted`, or all.
 pub fn measure(bench: &Bench, wanted: &[String]) -> Result<Report> {

@@ -16,7 +16,7 @@ use rustix::thread::{clock_nanosleep_absolute, set_current_timer_slack};
 use rustix::time::{ClockId, Timespec};
 
 use crate::cpu::{self, Ksoftirqd};
-pub use packet::{Kind, PORT, Packet};
+pub use packet::{Kind, PORT, Packet, source};
 pub use socket::Socket;
 
 /// Packets handed to the kernel with one call, flat out.

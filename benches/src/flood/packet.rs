@@ -18,7 +18,7 @@ const PORTS: u32 = 50_000;
 const SYN_PORT: u16 = 40_000;
 
 /// What is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
     /// UDP; a flow is a source port, and past 50,000 of them the next source address too.
     Udp,
