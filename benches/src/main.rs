@@ -25,6 +25,7 @@ use clap::{Parser, Subcommand};
 
 use bed::Bed;
 use figures::Bench;
+use report::Machine;
 
 #[derive(Parser)]
 #[command(name = "netdrop-bench", about = "Measures what netdrop costs")]
@@ -55,6 +56,9 @@ struct RunArgs {
     /// One repetition, for development
     #[arg(long)]
     quick: bool,
+    /// Write BENCHMARKS.md, its chart and the history in this workspace
+    #[arg(long, value_name = "ROOT", conflicts_with_all = ["quick", "only"])]
+    write: Option<PathBuf>,
     /// The netdrop to measure [default: the one beside this program]
     #[arg(long, value_name = "PATH")]
     netdrop: Option<PathBuf>,
@@ -102,9 +106,14 @@ fn run(args: RunArgs) -> Result<()> {
         quick: args.quick,
         dir: folder()?,
     };
+    let root = args.write.as_deref();
+    let machine = root.map(Machine::this);
     let report = figures::measure(&bench, &args.only)?;
     io::stdout().write_all(report::tables(&report).as_bytes())?;
-    Ok(())
+    match (root, &machine) {
+        (Some(root), Some(machine)) => report::write(root, machine, &report),
+        _ => Ok(()),
+    }
 }
 
 /// For files of some seconds: in memory if there is such a place, since the disk is not what is measured.

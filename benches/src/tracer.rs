@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::thread;
@@ -16,9 +17,9 @@ use crate::{child, cpu};
 /// How long it may take to attach.
 const ATTACH: Duration = Duration::from_secs(30);
 /// How long it may take to end, with all that it still has to write.
-const END: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_mins(1);
 /// How long it may be busy after a flood.
-const BUSY: Duration = Duration::from_secs(60);
+const BUSY: Duration = Duration::from_mins(1);
 /// Quiet is less CPU time than `QUIET_NS` in this time.
 const LOOK: Duration = Duration::from_millis(200);
 const QUIET_NS: u64 = 4_000_000;
@@ -54,6 +55,12 @@ impl Spec {
     pub fn new(name: &'static str, program: &Path, args: &[&str]) -> Self {
         let args = args.iter().map(ToString::to_string).collect();
         Self { name, program: program.to_owned(), args, out: Out::Null, ready: "capturing" }
+    }
+
+    /// The same, with one more argument.
+    pub fn with(mut self, arg: String) -> Self {
+        self.args.push(arg);
+        self
     }
 
     /// The same, with its output elsewhere.
@@ -157,7 +164,8 @@ impl Tracer {
             }
         }
         let status = self.child.wait().context("can't wait for a tracer")?;
-        if !status.success() {
+        // perf ends itself by the signal it was sent.
+        if !status.success() && status.signal() != Some(libc::SIGINT) {
             bail!("it ended with {status}:\n{}", self.talk);
         }
         Ok(std::mem::take(&mut self.talk))

@@ -4,8 +4,8 @@
 use anyhow::Result;
 use aya::sys::{Stats, enable_stats};
 
-use super::Bench;
 use super::once::{Once, float};
+use super::{Bench, peers};
 use crate::flood::{Kind, Plan};
 use crate::proc;
 use crate::report::{Figure, Goal, Grid, Report, Row};
@@ -27,6 +27,8 @@ struct Candidate {
     rounds: usize,
     /// Packets in each flood.
     count: u64,
+    /// Where it does not say what it lost: what comes after the number of drops that it had.
+    had: Option<&'static str>,
 }
 
 /// What was measured of it, round by round.
@@ -62,9 +64,9 @@ pub fn measure(bench: &Bench) -> Result<Report> {
 }
 
 fn candidates(bench: &Bench) -> Vec<Candidate> {
-    let usual = |spec| Candidate { spec, rounds: ROUNDS, count: 300_000 };
-    let slow = |spec, count| Candidate { spec, rounds: SLOW, count };
-    vec![
+    let usual = |spec| Candidate { spec, rounds: ROUNDS, count: 300_000, had: None };
+    let slow = |spec, count| Candidate { spec, rounds: SLOW, count, had: None };
+    let mut candidates = vec![
         usual(bench.part("floor: an empty program", &["floor", "empty"])),
         usual(bench.part(FLOOR, &["floor", "record"])),
         usual(bench.part(NETDROP, &["count"])),
@@ -72,7 +74,22 @@ fn candidates(bench: &Bench) -> Vec<Candidate> {
         slow(bench.observe("netdrop observe", &[]), 300_000),
         slow(bench.observe("netdrop observe -o json", &["-o", "json"]), 300_000),
         slow(bench.part("floor: a record, a wakeup each", &["floor", "wakeup"]), 50_000),
-    ]
+    ];
+    let peers = [(peers::perf(bench), Some("samples")), (peers::bpftrace(), None)];
+    let usable = peers.into_iter().filter_map(|(spec, had)| Some((spec.filter(starts)?, had)));
+    candidates.extend(usable.map(|(spec, had)| Candidate { had, ..slow(spec, 300_000) }));
+    candidates
+}
+
+/// Whether a peer works here; if not, why it is left out.
+fn starts(peer: &Spec) -> bool {
+    match Tracer::start(peer).and_then(Tracer::stop) {
+        Ok(_) => true,
+        Err(e) => {
+            say(format_args!("    without {}: {e:#}", peer.name));
+            false
+        }
+    }
 }
 
 /// Flat out, one flow.
@@ -98,9 +115,12 @@ impl Measured {
         self.bpf_ns.extend(took.per_run());
         tracer.settle()?;
         let talk = tracer.stop()?;
-        let lost =
-            number_before(&talk, "lost").map(|lost| 100.0 * float(lost) / float(once.dropped + dropped));
-        self.lost.extend(lost);
+        let all = once.dropped + dropped;
+        let lost = match candidate.had {
+            Some(word) => number_before(&talk, word).map(|had| all.saturating_sub(had)),
+            None => number_before(&talk, "lost"),
+        };
+        self.lost.extend(lost.map(|lost| 100.0 * float(lost) / float(all)));
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ mod idle;
 mod latency;
 mod memory;
 mod once;
+mod peers;
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -24,7 +24,7 @@ const BATCH: u32 = 64;
 /// At a given rate, no more calls than this in a second.
 const CALLS_PER_SECOND: u32 = 10_000;
 /// No flood goes on for longer, whatever was asked for.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// What to send.
 #[derive(Clone, Copy, Debug)]

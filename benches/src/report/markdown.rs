@@ -61,7 +61,9 @@ fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     };
     let mut out = line(&head.iter().map(ToString::to_string).collect::<Vec<_>>());
     out.push_str(&line(&widths.iter().map(|width| "-".repeat(*width)).collect::<Vec<_>>()));
-    rows.iter().for_each(|row| out.push_str(&line(row)));
+    for row in &rows {
+        out.push_str(&line(row));
+    }
     out
 }
 

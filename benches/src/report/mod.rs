@@ -1,12 +1,18 @@
 //! What was measured, and where it goes: a table, BENCHMARKS.md, a chart, a history.
 
+mod chart;
+mod history;
+mod machine;
 mod markdown;
+mod write;
 
 use std::fmt;
 
 use crate::sample::{Number, Sample, Summary};
 
+pub use machine::Machine;
 pub use markdown::tables;
+pub use write::write;
 
 /// What a figure should be.
 #[derive(Clone, Copy, Debug, PartialEq)]
