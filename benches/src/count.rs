@@ -4,6 +4,7 @@ use std::io;
 
 use anyhow::Result;
 use netdrop::app;
+use netdrop::balance::Balance;
 use netdrop::enrich::Names;
 use netdrop::filter::Compiled;
 use netdrop::flow::Observation;
@@ -36,7 +37,8 @@ pub fn run() -> Result<()> {
 async fn count() -> Result<()> {
     let kernel = KernelInfo::load()?;
     let config = LiveConfig {
-        probe: ProbeConfig::default(),
+        // No limit of records.
+        probe: ProbeConfig { events_per_flow: None, ..ProbeConfig::default() },
         names: Names::new(),
         node_name: None,
         scope: None,
@@ -48,12 +50,6 @@ async fn count() -> Result<()> {
     let mut sink = Nowhere;
     let run = Run::new(&filter, &mut sink, Ending::default());
     let tally = run.until_end(&mut source, app::stop_signal(), |_, _| {}).await?;
-    let live = source.tally()?;
-    say(format_args!(
-        "count: {} drops: {} shown, 0 hidden, {} lost",
-        live.dropped(),
-        tally.shown,
-        live.lost()
-    ));
+    say(format_args!("count: {}", Balance::new(&source.tally()?, &tally.flows)));
     Ok(())
 }

@@ -54,24 +54,40 @@ struct Extensions<'a> {
 
 #[derive(Debug, Deserialize)]
 struct Facts<'a> {
+    /// `rest`: of flows that found no room.
+    aggregated: Option<&'a str>,
     /// How many drops the line stands for; absent: one.
     count: Option<&'a str>,
 }
 
-/// Source of a flow of the flood, and how many drops the line stands for. `None`: no flow, or not to `port`.
-pub fn flow(line: &str, port: u16) -> Result<Option<(Ipv4Addr, u16, u64)>> {
+/// What a line tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Drops of a flow to the port that was asked for: address and port of its source, and how many.
+    Flow(Ipv4Addr, u16, u64),
+    /// Drops of flows that found no room, without their names.
+    Rest(u64),
+    /// Something else.
+    Other,
+}
+
+/// What a line of `-o json` tells of drops to `port`.
+pub fn told(line: &str, port: u16) -> Result<Told> {
     let line: Line<'_> =
         serde_json::from_str(line).with_context(|| format!("not a line of netdrop's: {line}"))?;
-    let Some(Flow { ip: Some(ip), l4: Some(L4::Ports { source_port, destination_port }), extensions }) =
-        line.flow
-    else {
-        return Ok(None);
+    let Some(flow) = line.flow else { return Ok(Told::Other) };
+    let facts = flow.extensions.map(|e| e.value);
+    let count = facts.as_ref().and_then(|f| f.count).and_then(|c| c.parse().ok()).unwrap_or(1);
+    if facts.is_some_and(|f| f.aggregated == Some("rest")) {
+        return Ok(Told::Rest(count));
+    }
+    let (Some(ip), Some(L4::Ports { source_port, destination_port })) = (flow.ip, flow.l4) else {
+        return Ok(Told::Other);
     };
-    let (Ok(source), Some(true)) = (ip.source.parse(), destination_port.map(|p| p == port)) else {
-        return Ok(None);
-    };
-    let count = extensions.and_then(|e| e.value.count).and_then(|c| c.parse().ok()).unwrap_or(1);
-    Ok(Some((source, source_port.unwrap_or(0), count)))
+    match (ip.source.parse(), destination_port) {
+        (Ok(address), Some(to)) if to == port => Ok(Told::Flow(address, source_port.unwrap_or(0), count)),
+        _ => Ok(Told::Other),
+    }
 }
 
 /// All flows of the flood in netdrop's output, and how many drops of each.
@@ -79,6 +95,8 @@ pub fn flow(line: &str, port: u16) -> Result<Option<(Ipv4Addr, u16, u64)>> {
 pub struct Flows {
     /// Lines about them.
     pub lines: u64,
+    /// Drops of flows without their names.
+    pub rest: u64,
     by_source: HashMap<(Ipv4Addr, u16), u64>,
 }
 
@@ -88,9 +106,13 @@ impl Flows {
         let mut flows = Self::default();
         let mut line = String::new();
         while lines.read_line(&mut line).context("can't read netdrop's output")? > 0 {
-            if let Some((address, source_port, count)) = flow(&line, port)? {
-                flows.lines += 1;
-                *flows.by_source.entry((address, source_port)).or_default() += count;
+            match told(&line, port)? {
+                Told::Flow(address, source_port, count) => {
+                    flows.lines += 1;
+                    *flows.by_source.entry((address, source_port)).or_default() += count;
+                }
+                Told::Rest(count) => flows.rest += count,
+                Told::Other => {}
             }
             line.clear();
         }
@@ -102,7 +124,7 @@ impl Flows {
         self.by_source.len()
     }
 
-    /// Drops of all.
+    /// Drops of all that are named.
     pub fn sum(&self) -> u64 {
         self.by_source.values().sum()
     }
@@ -131,10 +153,11 @@ mod tests {
         let one = r#"{"flow":{"IP":{"source":"10.65.0.0","ipVersion":"IPv4"},"l4":{"UDP":{"source_port":1024,"destination_port":9999}},"extensions":{"value":{"pid":1}}}}"#;
         let many = one.replace(r#""pid":1"#, r#""count":"20","pid":1"#);
         let other = one.replace("9999", "53");
+        let rest = r#"{"flow":{"extensions":{"value":{"aggregated":"rest","count":"5"}}}}"#;
         let lost = r#"{"lost_events":{"num_events_lost":"7"}}"#;
-        let text = [one, &many, &other, lost].join("\n");
+        let text = [one, &many, &other, rest, lost].join("\n");
         let flows = Flows::read(text.as_bytes(), 9999).unwrap();
-        assert_eq!((flows.len(), flows.lines, flows.sum()), (1, 2, 21));
+        assert_eq!((flows.len(), flows.lines, flows.sum(), flows.rest), (1, 2, 21, 5));
         assert_eq!(flows.of((Ipv4Addr::new(10, 65, 0, 0), 1024)), 21);
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of real drops, by the real binary, in namespaces of their own.
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
+mod alone;
 mod cluster;
 mod company;
 mod endings;
@@ -15,4 +16,5 @@ mod perf;
 mod retransmission;
 mod routing;
 mod sockets;
+mod storm;
 mod testbed;

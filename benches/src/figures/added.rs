@@ -66,13 +66,14 @@ pub fn measure(bench: &Bench) -> Result<Report> {
 fn candidates(bench: &Bench) -> Vec<Candidate> {
     let usual = |spec| Candidate { spec, rounds: ROUNDS, count: 300_000, had: None };
     let slow = |spec, count| Candidate { spec, rounds: SLOW, count, had: None };
+    let json: Vec<&str> = ["-o", "json"].iter().chain(bench.each_a_line()).copied().collect();
     let mut candidates = vec![
         usual(bench.part("floor: an empty program", &["floor", "empty"])),
         usual(bench.part(FLOOR, &["floor", "record"])),
         usual(bench.part(NETDROP, &["count"])),
         usual(bench.observe("netdrop observe --netns OTHER", &["--netns", "1"])),
         slow(bench.observe("netdrop observe", &[]), 300_000),
-        slow(bench.observe("netdrop observe -o json", &["-o", "json"]), 300_000),
+        slow(bench.observe("netdrop observe -o json, each a line", &json), 300_000),
         slow(bench.part("floor: a record, a wakeup each", &["floor", "wakeup"]), 50_000),
     ];
     let peers = [(peers::perf(bench), Some("samples")), (peers::bpftrace(), None)];

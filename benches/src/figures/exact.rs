@@ -36,13 +36,15 @@ pub fn measure(bench: &Bench) -> Result<Report> {
     let mut off = 0.0;
     for (name, kind, flows, each) in FLOODS {
         let outcome = outcome(bench, *kind, *flows, *each)?;
-        let (dropped, lost, sum) = (outcome.once.dropped, outcome.once.lost()?, outcome.told.sum());
+        let (dropped, lost) = (outcome.once.dropped, outcome.once.said("lost")?);
+        let sum = outcome.told.sum() + outcome.told.rest;
         // What is told as lost may be others' on this machine; what is told may never be more than was dropped.
         let missing = float(dropped.saturating_sub(sum + lost) + sum.saturating_sub(dropped));
         off += missing + float(outcome.unnamed);
         let cells = [
             float(dropped),
-            float(sum),
+            float(outcome.told.sum()),
+            float(outcome.told.rest),
             float(lost),
             missing,
             float(outcome.told.len() as u64),
@@ -63,6 +65,7 @@ pub fn measure(bench: &Bench) -> Result<Report> {
         columns: vec![
             ("dropped", "dropped"),
             ("told", "told"),
+            ("rest", "told without a name"),
             ("lost", "told as lost"),
             ("off", "off by"),
             ("flows", "flows"),

@@ -17,7 +17,7 @@ use crate::cpu;
 use crate::flood::{Kind, PORT, Packet, Socket, sleep_until, source};
 use crate::report::{Figure, Goal, Report};
 use crate::sample::Sample;
-use crate::talk;
+use crate::talk::{self, Told};
 use crate::tracer::{Out, Tracer};
 
 /// How long a line may take.
@@ -56,7 +56,7 @@ fn delays(bench: &Bench, gap: u64, count: u32) -> Result<Vec<f64>> {
     tracer.stop()?;
     let mut arrived = HashMap::new();
     for (time, line) in lines {
-        if let Some((address, port, _)) = talk::flow(&line, PORT)? {
+        if let Told::Flow(address, port, _) = talk::told(&line, PORT)? {
             arrived.entry((address, port)).or_insert(time);
         }
     }

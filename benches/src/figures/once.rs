@@ -41,10 +41,20 @@ impl Once {
         Ok(Self { sent, dropped, tracer_ns, memory: proc::memory(tracer.id())?, talk: String::new() })
     }
 
-    /// What the tracer says that it lost.
-    pub fn lost(&self) -> Result<u64> {
-        number_before(&self.talk, "lost")
-            .with_context(|| format!("it does not say what it lost:\n{}", self.talk))
+    /// The number that the tracer, at its end, told of a word: drops `shown`, `aggregated`, `lost`.
+    pub fn said(&self, word: &str) -> Result<u64> {
+        number_before(&self.talk, word)
+            .with_context(|| format!("it does not say how many were {word}:\n{}", self.talk))
+    }
+
+    /// Drops that did not become a record each.
+    pub fn not_recorded(&self) -> Result<u64> {
+        Ok(self.said("lost")? + self.said("aggregated")?)
+    }
+
+    /// CPU seconds of the tracer for 100,000 that it showed one by one.
+    pub fn shown_s(&self) -> Result<f64> {
+        Ok(float(self.tracer_ns) / 1e9 * 1e5 / float(self.said("shown")?))
     }
 
     /// CPU seconds of the tracer for 100,000 drops.
