@@ -1,5 +1,6 @@
 //! Orchestration of netdrop's build, demo and tests.
 
+mod bench;
 mod cluster;
 mod demo;
 mod image;
@@ -24,6 +25,8 @@ enum Task {
     Demo(demo::DemoArgs),
     /// Runs all tests: units, real drops in namespaces, a real cluster
     Test(test::TestArgs),
+    /// Measures what netdrop costs, beside the least that a tracer can do; under ten minutes once built
+    Bench(bench::BenchArgs),
     /// Installs what the build needs
     Tools,
     /// Writes an OCI archive of netdrop as one static binary
@@ -40,6 +43,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             demo::run(args)
         }
         Task::Test(args) => test::test(&args),
+        Task::Bench(args) => bench::bench(&args),
         Task::Tools => tools::build().and_then(|()| tools::tests()),
         Task::Image(args) => image::image(&args),
         Task::Cluster(args) => cluster::cluster(args),
