@@ -3,6 +3,7 @@
 mod bench;
 mod cluster;
 mod demo;
+mod fuzz;
 mod image;
 mod shell;
 mod test;
@@ -27,6 +28,8 @@ enum Task {
     Test(test::TestArgs),
     /// Measures what netdrop costs, beside the least that a tracer can do; under ten minutes once built
     Bench(bench::BenchArgs),
+    /// Feeds hostile bytes to all that reads bytes, steered by coverage
+    Fuzz(fuzz::FuzzArgs),
     /// Installs what the build needs
     Tools,
     /// Writes an OCI archive of netdrop as one static binary
@@ -44,6 +47,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         }
         Task::Test(args) => test::test(&args),
         Task::Bench(args) => bench::bench(&args),
+        Task::Fuzz(args) => fuzz::fuzz(&args),
         Task::Tools => tools::build().and_then(|()| tools::tests()),
         Task::Image(args) => image::image(&args),
         Task::Cluster(args) => cluster::cluster(args),
@@ -51,8 +55,13 @@ fn run(task: Task) -> anyhow::Result<()> {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse().task) {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = if fuzz::wraps() {
+        fuzz::wrapped(std::env::args_os().skip(1))
+    } else {
+        run(Cli::parse().task).map(|()| ExitCode::SUCCESS)
+    };
+    match done {
+        Ok(code) => code,
         Err(e) => {
             shell::say("!!", format_args!("{e:#}"));
             ExitCode::FAILURE
