@@ -48,8 +48,7 @@ impl Observer {
     }
 
     fn spawn(command: &mut Command) -> Result<Self> {
-        // SAFETY: a system call without pointers, which is allowed between fork and exec.
-        unsafe { command.pre_exec(die_with_parent) };
+        die_with_parent(command);
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -143,13 +142,17 @@ impl Observer {
     }
 }
 
-/// Asks for a SIGKILL when the thread that started this process is gone: also a killed test or demo leaves nothing behind.
-fn die_with_parent() -> io::Result<()> {
-    // SAFETY: a system call without pointers.
-    match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+/// Has a program killed when the thread that started it is gone: also a killed test or demo leaves nothing behind.
+pub fn die_with_parent(command: &mut Command) {
+    let ask = || {
+        // SAFETY: a system call without pointers.
+        match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: a system call without pointers, which is allowed between fork and exec.
+    unsafe { command.pre_exec(ask) };
 }
 
 impl Drop for Observer {

@@ -6,6 +6,7 @@ mod image;
 mod shell;
 mod test;
 mod tools;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,8 @@ enum Task {
     Demo(demo::DemoArgs),
     /// Runs all tests: units, real drops in namespaces, a real cluster
     Test(test::TestArgs),
+    /// Runs the tests of real drops on other kernels, in virtual machines
+    Vm(vm::VmArgs),
     /// Installs what the build needs
     Tools,
     /// Writes an OCI archive of netdrop as one static binary
@@ -40,6 +43,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             demo::run(args)
         }
         Task::Test(args) => test::test(&args),
+        Task::Vm(args) => vm::vm(&args),
         Task::Tools => tools::build().and_then(|()| tools::tests()),
         Task::Image(args) => image::image(&args),
         Task::Cluster(args) => cluster::cluster(args),

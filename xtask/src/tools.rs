@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
+use crate::image::STATIC;
 use crate::shell::{command, q, quiet, run, say, works};
 
 const BPF_LINKER: &str = "0.10.3";
@@ -16,6 +17,8 @@ const NETWORK: &[&str] = &["iproute2", "nftables", "iptables", "conntrack", "pro
 const TESTS: &[&str] = &["bpftool", "linux-perf"];
 /// Packages for the static image.
 const IMAGE: &[&str] = &["musl-tools"];
+/// Packages of the virtual machines: the emulator, and a guest's modules and shell.
+const VM: &[&str] = &["qemu-system-x86", "kmod", "busybox-static"];
 /// Packages of the cluster.
 const CLUSTER: &[&str] = &[
     "etcd-server",
@@ -49,7 +52,7 @@ pub fn tests() -> anyhow::Result<()> {
 /// To make an image.
 pub fn image() -> anyhow::Result<()> {
     packages(IMAGE)?;
-    let target = "x86_64-unknown-linux-musl";
+    let target = STATIC;
     if q("rustup", ["target", "list", "--installed"])?.lines().any(|l| l == target) {
         say("ok", format_args!("rust target {target}"));
         return Ok(());
@@ -57,7 +60,14 @@ pub fn image() -> anyhow::Result<()> {
     say("...", format_args!("rust target {target}"));
     q("rustup", ["target", "add", target])
         .map(drop)
-        .context("run: rustup target add x86_64-unknown-linux-musl")
+        .with_context(|| format!("run: rustup target add {target}"))
+}
+
+/// To test it on other kernels. Gives the packages whose programs a guest needs.
+pub fn vm() -> anyhow::Result<Vec<&'static str>> {
+    tests()?;
+    packages(VM)?;
+    Ok([NETWORK, TESTS, &VM[1..]].concat())
 }
 
 /// To run a cluster.
