@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::expect::{Line, Lines};
+use crate::expect::{self, Line, Lines};
 
 /// How long it may take to attach: kernel BTF is read and programs are verified, on a machine that does other things too.
 const ATTACH_LIMIT: Duration = Duration::from_secs(20);
@@ -42,7 +42,12 @@ pub struct Ended {
 impl Observer {
     /// Starts the program at `binary` with `observe` and these arguments, and waits until it captures.
     pub fn start<S: AsRef<OsStr>>(binary: &Path, args: impl IntoIterator<Item = S>) -> Result<Self> {
-        let mut observer = Self::spawn(Command::new(binary).arg("observe").args(args))?;
+        Self::run(Command::new(binary).arg("observe").args(args))
+    }
+
+    /// Starts a command that ends up as `netdrop observe`, and waits until that captures.
+    pub fn run(command: &mut Command) -> Result<Self> {
+        let mut observer = Self::spawn(command)?;
         observer.wait_until_capturing()?;
         Ok(observer)
     }
@@ -61,7 +66,7 @@ impl Observer {
     }
 
     fn wait_until_capturing(&mut self) -> Result<()> {
-        let deadline = Instant::now() + ATTACH_LIMIT;
+        let deadline = expect::deadline(ATTACH_LIMIT);
         loop {
             match self.stderr.next(deadline)? {
                 Line::Text(line) => {
@@ -125,7 +130,7 @@ impl Observer {
 
     /// Waits until it ends by itself.
     pub fn wait(mut self) -> Result<Ended> {
-        let deadline = Instant::now() + END_LIMIT;
+        let deadline = expect::deadline(END_LIMIT);
         let mut rest = Vec::new();
         loop {
             match self.stdout.next(deadline)? {

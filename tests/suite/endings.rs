@@ -25,7 +25,7 @@ fn printed(flags: &[&str], lines: usize) -> Ended {
     let args = flags.iter().copied().chain([own.as_str()]);
     let mut observer = Observer::start(&binary(), args).expect("netdrop captures");
     send(&netns, COUNT);
-    let deadline = std::time::Instant::now() + LIMIT;
+    let deadline = expect::deadline(LIMIT);
     let first: Vec<String> =
         (0..lines).map(|_| observer.line(deadline).expect("a line").expect("it comes in time")).collect();
     let mut ended = observer.interrupt().expect("netdrop ends when interrupted");

@@ -13,6 +13,7 @@ mod matrix;
 mod overlay;
 mod perf;
 mod retransmission;
+mod rights;
 mod routing;
 mod sockets;
 mod testbed;

@@ -17,8 +17,10 @@ const NETWORK: &[&str] = &["iproute2", "nftables", "iptables", "conntrack", "pro
 const TESTS: &[&str] = &["bpftool", "linux-perf"];
 /// Packages for the static image.
 const IMAGE: &[&str] = &["musl-tools"];
-/// Packages of the virtual machines: the emulator, and a guest's modules and shell.
-const VM: &[&str] = &["qemu-system-x86", "kmod", "busybox-static"];
+/// Packages of the virtual machines.
+const VM: &[&str] = &["qemu-system-x86", "kmod"];
+/// Packages whose programs a guest needs beyond those of the tests; every Debian has them.
+const GUEST: &[&str] = &["kmod", "dash", "coreutils", "mount"];
 /// Packages of the cluster.
 const CLUSTER: &[&str] = &[
     "etcd-server",
@@ -67,7 +69,7 @@ pub fn image() -> anyhow::Result<()> {
 pub fn vm() -> anyhow::Result<Vec<&'static str>> {
     tests()?;
     packages(VM)?;
-    Ok([NETWORK, TESTS, &VM[1..]].concat())
+    Ok([NETWORK, TESTS, GUEST].concat())
 }
 
 /// To run a cluster.

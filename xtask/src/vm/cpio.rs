@@ -47,11 +47,11 @@ impl<W: Write> Archive<W> {
         let name = u32::try_from(path.len() + 1).map_err(too_big)?;
         // inode, mode, uid, gid, links, time, size, device (2), device it stands for (2), length of the name, checksum
         let fields = [self.inode, mode, 0, 0, 1, 0, size, 0, 0, 0, 0, name, 0];
-        let mut header = String::from("070701");
+        let mut header = Vec::from(b"070701");
         for field in fields {
-            header.push_str(&format!("{field:08x}"));
+            write!(header, "{field:08x}")?;
         }
-        self.padded(&[header.as_bytes(), path.as_bytes(), b"\0"])?;
+        self.padded(&[&header, path.as_bytes(), b"\0"])?;
         self.padded(&[bytes])
     }
 

@@ -73,12 +73,11 @@ impl Tree {
         }
         let mut libraries = BTreeSet::new();
         for (place, file) in files {
-            match fs::read_link(&file) {
-                Ok(to) => self.add(&place, Node::Link(merged_target(&to))),
-                Err(_) => {
-                    libraries.extend(libraries_of(&file));
-                    self.copy(&place, &file);
-                }
+            if let Ok(to) = fs::read_link(&file) {
+                self.add(&place, Node::Link(merged_target(&to)));
+            } else {
+                libraries.extend(libraries_of(&file));
+                self.copy(&place, &file);
             }
         }
         for library in libraries {
@@ -119,7 +118,7 @@ impl Tree {
                 }
             }
         }
-        archive.finish()?.into_inner().map_err(|e| e.into_error())?.sync_data()?;
+        archive.finish()?.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_data()?;
         Ok(())
     }
 }

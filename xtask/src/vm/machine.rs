@@ -1,20 +1,20 @@
 //! A machine that boots a kernel, does its work and powers off, emulated by qemu.
 
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use netdrop_tests::expect::{Line, Lines};
+use anyhow::{Context as _, ensure};
+use netdrop_tests::expect::Lines;
 use netdrop_tests::observer::die_with_parent;
 
 use super::kernel::Kernel;
-use crate::shell::{run, say};
+use super::listen;
+use crate::shell::run;
 
 /// How long a machine may take from power on to power off.
-const LIMIT: Duration = Duration::from_secs(20 * 60);
+const LIMIT: Duration = Duration::from_mins(15);
 
 /// What to boot.
 pub(super) struct Machine<'a> {
@@ -24,8 +24,6 @@ pub(super) struct Machine<'a> {
     pub(super) initramfs: &'a Path,
     /// Where the kernel's console is written.
     pub(super) console: PathBuf,
-    /// Where the guest's report is written.
-    pub(super) report: PathBuf,
 }
 
 impl Machine<'_> {
@@ -44,47 +42,18 @@ impl Machine<'_> {
         run(self.command().args(["-serial", "mon:stdio"]))
     }
 
-    /// Boots it and gives what it reported.
-    pub(super) fn run(&self) -> anyhow::Result<String> {
+    /// Boots it and gives what it reported, which is kept in a file too.
+    pub(super) fn run(&self, keep: &Path) -> anyhow::Result<String> {
         let mut qemu = self.command();
         qemu.arg("-serial").arg(format!("file:{}", self.console.display())).args(["-serial", "stdio"]);
         qemu.stdin(Stdio::null()).stdout(Stdio::piped());
         die_with_parent(&mut qemu);
         let mut child = Running(qemu.spawn().context("can't run qemu-system-x86_64")?);
         let pipe = child.0.stdout.take().context("qemu has no stdout")?;
-        let reported = self.listen(Lines::new(pipe))?;
+        let heard = listen::to(Lines::new(pipe), &self.kernel.series, LIMIT, keep)?;
         let status = child.0.wait().context("can't wait for qemu")?;
-        if !status.success() {
-            bail!("qemu ended with {status}");
-        }
-        Ok(reported)
-    }
-
-    fn listen(&self, mut lines: Lines<std::process::ChildStdout>) -> anyhow::Result<String> {
-        let mut file =
-            File::create(&self.report).with_context(|| format!("can't make {}", self.report.display()))?;
-        let deadline = Instant::now() + LIMIT;
-        let mut reported = String::new();
-        loop {
-            match lines.next(deadline)? {
-                Line::Text(line) => {
-                    let line = line.trim_end_matches('\r');
-                    writeln!(file, "{line}")?;
-                    if line.starts_with("test ") && line.ends_with("FAILED") {
-                        say("!!", format_args!("{}: {line}", self.kernel.series));
-                    }
-                    reported.push_str(line);
-                    reported.push('\n');
-                }
-                Line::End => return Ok(reported),
-                Line::Late => bail!(
-                    "the machine is not done after {} minutes; {} and {} tell how far it came",
-                    LIMIT.as_secs() / 60,
-                    self.report.display(),
-                    self.console.display()
-                ),
-            }
-        }
+        ensure!(status.success(), "qemu ended with {status}");
+        Ok(heard)
     }
 
     /// The last that the kernel said.

@@ -1,13 +1,18 @@
 //! `cargo xtask vm`: the tests of real drops on Debian's kernels, each booted in a machine of its own, and on this machine's.
 
 mod cpio;
+mod guest;
+mod host;
 mod initramfs;
 mod kernel;
+mod listen;
 mod machine;
+mod readme;
 mod report;
+mod table;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -17,18 +22,11 @@ use clap::Args;
 use crate::image::{self, STATIC, target_folder};
 use crate::shell::{cargo, say};
 use crate::tools;
-use initramfs::Tree;
-use kernel::Kernel;
-use machine::Machine;
 use report::Report;
+use table::Table;
 
-/// Where the guest has the binaries under test.
-const NETDROP: &str = "usr/local/bin/netdrop";
-const SUITE: &str = "usr/local/bin/netdrop-suite";
-/// Modules that nothing asks for by itself, in time.
-const MODULES: &str = "br_netfilter nf_conntrack openvswitch";
-/// How much longer than usual the tests of an emulated machine wait.
-const PATIENCE: u32 = 10;
+/// This machine's own kernel, as `--kernel` names it.
+const HOST: &str = "host";
 
 /// What was typed after `cargo xtask vm`.
 #[derive(Args)]
@@ -39,40 +37,84 @@ pub struct VmArgs {
     /// Keep the guests' root file systems in target/vm
     #[arg(long)]
     keep: bool,
-    /// Boot to a shell instead (needs --kernel)
+    /// Boot to a shell instead
     #[arg(long, requires = "kernel")]
     shell: bool,
+    /// Write the table of kernels in README.md anew
+    #[arg(long, conflicts_with_all = ["kernel", "shell", "filter"])]
+    write_readme: bool,
     /// Only tests whose name contains this
+    #[arg(value_parser = test_name)]
     filter: Option<String>,
 }
 
-/// What the guests run.
+/// The guest's shell reads it.
+fn test_name(typed: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    if typed.chars().all(fits) { Ok(typed.to_owned()) } else { Err("not a part of a test's name".into()) }
+}
+
+/// What every kernel runs.
 struct Binaries {
     netdrop: PathBuf,
     suite: PathBuf,
+    /// Packages whose programs the suite runs.
     packages: Vec<&'static str>,
 }
 
-/// Runs them; an error if a test failed.
+/// Runs them; an error if a test failed, or if README.md says other than what came out.
 pub fn vm(args: &VmArgs) -> anyhow::Result<()> {
     let packages = tools::vm()?;
-    let kernels = kernel::find(args.kernel.as_deref())?;
+    let kernels = match args.kernel.as_deref() {
+        Some(HOST) => Vec::new(),
+        wanted => kernel::find(wanted)?,
+    };
     let binaries = Binaries { netdrop: image::netdrop()?, suite: suite()?, packages };
-    let mut failed = Vec::new();
+    if args.shell {
+        return kernels.iter().try_for_each(|kernel| guest::shell(kernel, &binaries));
+    }
+    let mut reports = Vec::new();
     for kernel in &kernels {
         let started = Instant::now();
-        let report = boot(kernel, &binaries, args)?;
-        let Some(report) = report else { continue };
-        let (passed, applicable) = (report.passed, report.applicable());
-        let seconds = started.elapsed().as_secs();
-        say(
-            if report.failed.is_empty() { "ok" } else { "!!" },
-            format_args!("{}: {passed} of {applicable} tests passed ({seconds} s)", report.release),
-        );
-        failed.extend(report.failed.iter().map(|test| format!("{}: {test}", kernel.series)));
+        reports.push(done(guest::run(kernel, &binaries, args)?, started, args)?);
     }
+    if args.kernel.as_deref().is_none_or(|kernel| kernel == HOST) {
+        let started = Instant::now();
+        reports.push(done(host::run(&binaries, args)?, started, args)?);
+    }
+    let table = Table::of(&reports);
+    say("", format_args!("\n{table}"));
+    let failed = reports.iter().flat_map(|r| r.failed.iter().map(|test| format!("{}: {test}", r.series())));
+    let failed: Vec<String> = failed.collect();
     ensure!(failed.is_empty(), "failed:\n  {}", failed.join("\n  "));
-    Ok(())
+    match (args.write_readme, args.filter.is_some()) {
+        (true, _) => readme::write(&table),
+        (false, true) => Ok(()),
+        (false, false) => readme::check(&table),
+    }
+}
+
+/// Says what came of a kernel and keeps it.
+fn done(report: Report, started: Instant, args: &VmArgs) -> anyhow::Result<Report> {
+    let mark = if report.failed.is_empty() { "ok" } else { "!!" };
+    let (suite, seconds) = (report.suite(), started.elapsed().as_secs());
+    say(mark, format_args!("{}: {suite} tests passed ({seconds} s)", report.release));
+    for why in &report.skipped {
+        say("", format_args!("not there: {why}"));
+    }
+    if args.filter.is_none() {
+        let path = folder(&report.series())?.join("result.json");
+        fs::write(&path, format!("{:#}\n", report.to_json()))
+            .with_context(|| format!("can't write {}", path.display()))?;
+    }
+    Ok(report)
+}
+
+/// Where a kernel's files lie.
+fn folder(series: &str) -> anyhow::Result<PathBuf> {
+    let folder = target_folder().join("vm").join(series);
+    fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
+    Ok(folder)
 }
 
 /// Builds the suite as one static binary and gives its path.
@@ -95,55 +137,4 @@ fn suite() -> anyhow::Result<PathBuf> {
         .filter_map(executable)
         .next_back()
         .context("cargo names no binary of the tests")
-}
-
-/// Boots a kernel and reads its report; none of a shell.
-fn boot(kernel: &Kernel, binaries: &Binaries, args: &VmArgs) -> anyhow::Result<Option<Report>> {
-    say("...", format_args!("kernel {} boots", kernel.release));
-    let folder = target_folder().join("vm").join(&kernel.series);
-    fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
-    let initramfs = folder.join("initramfs.cpio");
-    tree(kernel, binaries, args)?.write(&initramfs)?;
-    let machine = Machine {
-        kernel,
-        initramfs: &initramfs,
-        console: folder.join("console.txt"),
-        report: folder.join("report.txt"),
-    };
-    if args.shell {
-        machine.shell()?;
-        return Ok(None);
-    }
-    let reported = machine.run();
-    if !args.keep {
-        fs::remove_file(&initramfs).with_context(|| format!("can't remove {}", initramfs.display()))?;
-    }
-    let context = || format!("kernel {}, whose last words were:\n{}", kernel.release, machine.last_words());
-    let report = reported.and_then(|text| Report::read(&text)).with_context(context)?;
-    fs::write(folder.join("result.json"), format!("{:#}\n", report.to_json()))?;
-    Ok(Some(report))
-}
-
-fn tree(kernel: &Kernel, binaries: &Binaries, args: &VmArgs) -> anyhow::Result<Tree> {
-    let mut tree = Tree::new();
-    tree.packages(&binaries.packages)?;
-    tree.modules(&kernel.modules, &kernel.release)?;
-    tree.copy(NETDROP, &binaries.netdrop);
-    tree.copy(SUITE, &binaries.suite);
-    let protocols = Path::new("/etc/protocols");
-    if protocols.is_file() {
-        tree.copy("etc/protocols", protocols);
-    }
-    tree.text("init", include_str!("init.sh"));
-    tree.text("etc/netdrop-report", include_str!("report.sh"));
-    let shell = if args.shell { "1" } else { "" };
-    let filter = args.filter.as_deref().unwrap_or_default();
-    tree.text(
-        "etc/netdrop-vm",
-        format!(
-            "MODULES='{MODULES}'\nSHELL_ONLY={shell}\nexport NETDROP_BIN=/{NETDROP}\nSUITE=/{SUITE}\n\
-             FILTER='{filter}'\nexport NETDROP_TEST_PATIENCE={PATIENCE}\n"
-        ),
-    );
-    Ok(tree)
 }

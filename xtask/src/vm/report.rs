@@ -1,6 +1,6 @@
 //! What a kernel did with netdrop: read from the report that a machine prints, kept as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
@@ -14,8 +14,8 @@ pub(super) struct Report {
     pub(super) features: BTreeMap<String, (String, String)>,
     /// How many drop reasons a subsystem names.
     pub(super) reasons: BTreeMap<String, usize>,
-    /// Tests that passed, without those that were skipped.
-    pub(super) passed: usize,
+    /// Names of tests that passed, without those that were skipped.
+    pub(super) passed: BTreeSet<String>,
     /// Tests that do not apply, with the reason.
     pub(super) skipped: Vec<String>,
     /// Names of tests that failed.
@@ -40,20 +40,20 @@ impl Report {
             release,
             features: features(&status),
             reasons: by_subsystem(&reasons),
-            passed: 0,
+            passed: BTreeSet::new(),
             skipped: Vec::new(),
             failed: Vec::new(),
         };
-        report.suite(section("suite")?)?;
+        report.read_suite(section("suite")?)?;
         Ok(report)
     }
 
     /// Lines as `test matrix::x ... ok`; the sum at the end has to agree.
-    fn suite(&mut self, printed: &str) -> anyhow::Result<()> {
+    fn read_suite(&mut self, printed: &str) -> anyhow::Result<()> {
         for line in printed.lines() {
             if let Some((name, result)) = line.strip_prefix("test ").and_then(|l| l.split_once(" ... ")) {
                 match result {
-                    "ok" => self.passed += 1,
+                    "ok" => drop(self.passed.insert(name.to_owned())),
                     "FAILED" => self.failed.push(name.to_owned()),
                     _ => {}
                 }
@@ -61,23 +61,51 @@ impl Report {
                 self.skipped.push(skipped.to_owned());
             }
         }
-        let sum = format!(" {} passed; {} failed;", self.passed, self.failed.len());
+        let (passed, failed) = (self.passed.len(), self.failed.len());
+        let sum = format!(" {passed} passed; {failed} failed;");
         if !printed.lines().any(|line| line.starts_with("test result:") && line.contains(&sum)) {
-            bail!(
-                "the suite did not end: {} passed and {} failed until then",
-                self.passed,
-                self.failed.len()
-            );
+            bail!("the suite did not end: {passed} passed and {failed} failed until then");
         }
-        self.passed -= self.skipped.len().min(self.passed);
+        for why in &self.skipped {
+            let name = why.split(':').next().unwrap_or_default();
+            self.passed.retain(|test| test != name && !test.ends_with(&format!("::{name}")));
+        }
         self.failed.sort();
         self.skipped.sort();
         Ok(())
     }
 
-    /// Tests that apply to this kernel.
-    pub(super) fn applicable(&self) -> usize {
-        self.passed + self.failed.len()
+    /// As people name it: `6.1`.
+    pub(super) fn series(&self) -> String {
+        let mut numbers = self.release.split('.');
+        format!("{}.{}", numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default())
+    }
+
+    /// How many of the tests that apply to this kernel passed.
+    pub(super) fn suite(&self) -> String {
+        format!("{} of {}", self.passed.len(), self.passed.len() + self.failed.len())
+    }
+
+    /// Whether it has a feature.
+    pub(super) fn has(&self, feature: &str) -> bool {
+        self.features.get(feature).is_some_and(|(state, _)| state == "ok")
+    }
+
+    /// What `netdrop status` says of a feature.
+    pub(super) fn detail(&self, feature: &str) -> &str {
+        self.features.get(feature).map_or("", |(_, detail)| detail)
+    }
+
+    /// How many reasons a subsystem names.
+    pub(super) fn reasons_of(&self, subsystem: &str) -> usize {
+        self.reasons.get(subsystem).copied().unwrap_or(0)
+    }
+
+    /// The subsystems beside the core, with how many reasons they name.
+    pub(super) fn module_reasons(&self) -> String {
+        let modules = self.reasons.iter().filter(|(name, _)| *name != "CORE");
+        let modules: Vec<String> = modules.map(|(name, count)| format!("{name} {count}")).collect();
+        if modules.is_empty() { "none loaded".to_owned() } else { modules.join(", ") }
     }
 
     /// As it is kept.
@@ -137,7 +165,8 @@ mod tests {
         assert_eq!(report.release, "6.1.0-56-cloud-amd64");
         assert_eq!(report.features["TCX"], ("missing".to_owned(), "not in BTF".to_owned()));
         assert_eq!(report.reasons, [("CORE".to_owned(), 1)].into());
-        assert_eq!((report.passed, report.applicable()), (1, 2));
+        assert_eq!((report.suite(), report.series()), ("1 of 2".to_owned(), "6.1".to_owned()));
+        assert!(report.passed.contains("a::b") && !report.has("TCX"));
         assert_eq!(report.failed, ["a::c"]);
         assert_eq!(report.skipped, ["d: this kernel has no moon"]);
     }

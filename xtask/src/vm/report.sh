@@ -1,12 +1,13 @@
-# What a kernel does with netdrop, a section each: in the guest, and on this machine for its own kernel.
+# What a kernel does with netdrop, a section each: in a guest, and on this machine for its own kernel.
 section() { echo "== $*"; }
 
 section release
 uname -r
+section suite
+"$SUITE" --show-output --skip cluster:: $FILTER
 section status
+for module in $LATE_MODULES; do modprobe "$module"; done
 $NETDROP_BIN status --local --output json
 section reasons
 $NETDROP_BIN reasons --output json
-section suite
-"$SUITE" --show-output --skip cluster:: $FILTER
 section end
