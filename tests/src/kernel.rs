@@ -57,6 +57,15 @@ impl Kernel {
     }
 }
 
+/// The text format of a tracepoint. tracefs may not be mounted: it is, for a moment, in a mount namespace of its own.
+pub fn tracepoint(group: &str, name: &str) -> Result<String> {
+    let script = format!(
+        "test -e /sys/kernel/tracing/events || mount -t tracefs tracefs /sys/kernel/tracing; \
+         cat /sys/kernel/tracing/events/{group}/{name}/format"
+    );
+    command::run("unshare", &["--mount", "sh", "-c", &script])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,4 +16,5 @@ mod retransmission;
 mod rights;
 mod routing;
 mod sockets;
+mod status;
 mod testbed;

@@ -20,7 +20,7 @@ const IMAGE: &[&str] = &["musl-tools"];
 /// Packages of the virtual machines.
 const VM: &[&str] = &["qemu-system-x86", "kmod"];
 /// Packages whose programs a guest needs beyond those of the tests; every Debian has them.
-const GUEST: &[&str] = &["kmod", "dash", "coreutils", "mount"];
+const GUEST: &[&str] = &["kmod", "dash", "coreutils", "grep", "sed", "mount"];
 /// Packages of the cluster.
 const CLUSTER: &[&str] = &[
     "etcd-server",

@@ -12,6 +12,7 @@ mod report;
 mod table;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Instant;
@@ -83,7 +84,7 @@ pub fn vm(args: &VmArgs) -> anyhow::Result<()> {
         reports.push(done(host::run(&binaries, args)?, started, args)?);
     }
     let table = Table::of(&reports);
-    say("", format_args!("\n{table}"));
+    writeln!(std::io::stdout(), "\n{table}")?;
     let failed = reports.iter().flat_map(|r| r.failed.iter().map(|test| format!("{}: {test}", r.series())));
     let failed: Vec<String> = failed.collect();
     ensure!(failed.is_empty(), "failed:\n  {}", failed.join("\n  "));

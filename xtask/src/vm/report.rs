@@ -83,7 +83,11 @@ impl Report {
 
     /// How many of the tests that apply to this kernel passed.
     pub(super) fn suite(&self) -> String {
-        format!("{} of {}", self.passed.len(), self.passed.len() + self.failed.len())
+        let suite = format!("{} of {}", self.passed.len(), self.passed.len() + self.failed.len());
+        match self.skipped.len() {
+            0 => suite,
+            skipped => format!("{suite}, {skipped} do not apply"),
+        }
     }
 
     /// Whether it has a feature.
@@ -105,7 +109,7 @@ impl Report {
     pub(super) fn module_reasons(&self) -> String {
         let modules = self.reasons.iter().filter(|(name, _)| *name != "CORE");
         let modules: Vec<String> = modules.map(|(name, count)| format!("{name} {count}")).collect();
-        if modules.is_empty() { "none loaded".to_owned() } else { modules.join(", ") }
+        if modules.is_empty() { "none".to_owned() } else { modules.join(", ") }
     }
 
     /// As it is kept.
@@ -165,7 +169,10 @@ mod tests {
         assert_eq!(report.release, "6.1.0-56-cloud-amd64");
         assert_eq!(report.features["TCX"], ("missing".to_owned(), "not in BTF".to_owned()));
         assert_eq!(report.reasons, [("CORE".to_owned(), 1)].into());
-        assert_eq!((report.suite(), report.series()), ("1 of 2".to_owned(), "6.1".to_owned()));
+        assert_eq!(
+            (report.suite(), report.series()),
+            ("1 of 2, 1 do not apply".to_owned(), "6.1".to_owned())
+        );
         assert!(report.passed.contains("a::b") && !report.has("TCX"));
         assert_eq!(report.failed, ["a::c"]);
         assert_eq!(report.skipped, ["d: this kernel has no moon"]);

@@ -23,7 +23,7 @@ impl Table {
         Self(vec![
             row("Linux", "since", &Report::series),
             row("tested", "", &|r| format!("`{}`", r.release)),
-            row("drops, with place, headers and namespace", "5.8", &|r| yes(r.has("tp_btf"))),
+            row("drops, with place, headers and namespace", "5.15", &|r| yes(r.has("tp_btf"))),
             row("places by name with BPF and PERFMON alone", "5.13", &|r| yes(r.passed.contains(SYMBOLS))),
             row("reasons of the core, by name", "5.17", &|r| r.reasons_of("CORE").to_string()),
             row("reasons of modules, by name", "6.4", &Report::module_reasons),
