@@ -13,7 +13,7 @@ use crate::shell::{command, q};
 /// Folders of which a package's files come along.
 const PROGRAMS: &[&str] = &["usr/bin/", "usr/sbin/", "usr/lib/x86_64-linux-gnu/xtables/"];
 /// Folders of which all modules come along; what they need comes too.
-const MODULES: &[&str] = &["kernel/net/"];
+const MODULES: &[&str] = &["kernel/net/", "kernel/lib/", "kernel/crypto/"];
 /// Drivers of devices that are made of nothing.
 const DRIVERS: &[&str] =
     &["bareudp", "dummy", "geneve", "ifb", "ipvlan", "macvlan", "tun", "veth", "vrf", "vxlan", "wireguard"];
@@ -86,7 +86,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Modules of the network and what they need, found by `modprobe` as on any machine.
+    /// Modules of the network and what they may ask for, found by `modprobe` as on any machine.
     pub(super) fn modules(&mut self, from: &Path, release: &str) -> anyhow::Result<()> {
         let index = from.join("modules.dep");
         let needs = fs::read_to_string(&index).with_context(|| format!("can't read {}", index.display()))?;

@@ -86,6 +86,7 @@ fn unpacked(series: &str, release: &str) -> anyhow::Result<Kernel> {
     } else {
         say("...", format_args!("kernel {release}, from Debian, unpacked in {}", home.display()));
         fetch(release, &home)?;
+        forget_older(release)?;
     }
     Ok(Kernel {
         series: series.to_owned(),
@@ -93,6 +94,22 @@ fn unpacked(series: &str, release: &str) -> anyhow::Result<Kernel> {
         image: home.join("boot").join(format!("vmlinuz-{release}")),
         modules: modules(&home).join(release),
     })
+}
+
+/// Removes what the cache has of a series beside its newest kernel.
+fn forget_older(release: &str) -> anyhow::Result<()> {
+    for entry in fs::read_dir(cache()?)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(FLAVOUR)
+            && version(&name) < version(release)
+            && version(&name)[..2] == version(release)[..2]
+        {
+            say("...", format_args!("kernel {name} goes: there is a newer one"));
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Where kernels are kept.
