@@ -1,11 +1,10 @@
 //! Per-CPU counters, one [`Counters`] per drop reason slot.
 //!
-//! For every slot, exactly: `seen = skipped + filtered + matched` and `matched = submitted + ring_full`.
-//! `read_fault` counts failed reads; a record with a fault is still submitted, the field marked absent.
+//! For every slot, exactly: `seen = skipped + filtered + recorded + aggregated + rest + lost`.
+//! `read_fault` counts failed reads; a record with a fault is still handed on, the field marked absent.
 
 /// What happened to the drops of one reason on one CPU.
 #[repr(C)]
-#[expect(clippy::pub_underscore_fields, reason = "padding is part of the ABI and both sides write it")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Times the hook ran.
@@ -14,18 +13,19 @@ pub struct Counters {
     pub skipped: u64,
     /// Turned away by the prefilter.
     pub filtered: u64,
-    /// Passed the prefilter.
-    pub matched: u64,
-    /// Handed to the ring buffer.
-    pub submitted: u64,
-    /// Lost: the ring buffer was full.
-    pub ring_full: u64,
+    /// Handed to the ring buffer, a record each.
+    pub recorded: u64,
+    /// Added to the entry of their flow.
+    pub aggregated: u64,
+    /// Added to the rest of their reason and namespace: the flow map was full.
+    pub rest: u64,
+    /// Counted here and nowhere else: ring buffer, flow map and rest were full.
+    pub lost: u64,
     /// Reads that failed.
     pub read_fault: u64,
-    /// Keeps a slot at one cache line.
-    pub _pad: u64,
 }
 
+// A cache line.
 const _: () = assert!(size_of::<Counters>() == 64);
 
 /// Reasons of the core (subsystem 0) that have a slot of their own.

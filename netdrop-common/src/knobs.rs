@@ -14,3 +14,7 @@ pub const WATERMARK: &str = "WATERMARK";
 pub const QUIET_US: &str = "QUIET_US";
 /// Bits of [`crate::filter`] that say which prefilter stages are on.
 pub const FILTER_STAGES: &str = "FILTER_STAGES";
+/// Records a second that a flow may have, as the ns between two; 0: no limit.
+pub const FLOW_INTERVAL_NS: &str = "FLOW_INTERVAL_NS";
+/// Bytes waiting in the ring buffer above which drops are aggregated.
+pub const PRESSURE: &str = "PRESSURE";

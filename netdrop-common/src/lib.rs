@@ -7,6 +7,7 @@ pub mod counter;
 pub mod event;
 pub mod fields;
 pub mod filter;
+pub mod flow;
 pub mod hook;
 pub mod knobs;
 pub mod symbol;

@@ -77,30 +77,38 @@ pub unsafe fn facts(skb: Ptr) -> Option<Facts> {
     }
 }
 
-/// Writes the record; gives its time and whether a read failed.
+/// One run of the hook.
+pub struct Event {
+    /// Of the packet.
+    pub facts: Facts,
+    /// Raw reason, where the kernel gives one.
+    pub reason: Option<u32>,
+    /// Instruction address that freed the packet.
+    pub location: u64,
+    /// Address of the hook's arguments.
+    pub ctx: u64,
+    /// `CLOCK_MONOTONIC`, ns.
+    pub now: u64,
+}
+
+/// Writes the record; whether a read failed.
 ///
 /// # Safety
-/// `record` must have room for a record; the pointers in `facts` are typed.
+/// `record` must have room for a record; the pointers in `event` are typed.
 #[inline(always)]
-pub unsafe fn fill(
-    record: *mut DropRecord,
-    facts: &Facts,
-    reason: Option<u32>,
-    location: u64,
-    ctx: u64,
-) -> (u64, bool) {
+pub unsafe fn fill(record: *mut DropRecord, event: &Event) -> bool {
+    let facts = &event.facts;
     // SAFETY: the verifier has proven `record` to be room for a record.
     unsafe {
         let r = &mut *record;
-        let now = generated::bpf_ktime_get_ns();
         let mut flags = 0;
         r.version = ABI_VERSION;
         r.hook = hook::KFREE_SKB;
         r.len = size_of::<DropRecord>() as u16;
-        r.time_ns = now;
-        r.location = location;
-        r.reason = reason.unwrap_or(0);
-        if reason.is_some() {
+        r.time_ns = event.now;
+        r.location = event.location;
+        r.reason = event.reason.unwrap_or(0);
+        if event.reason.is_some() {
             flags |= flag::REASON;
         }
         r.netns = facts.netns.unwrap_or(0);
@@ -124,11 +132,11 @@ pub unsafe fn fill(
         r.cpu = generated::bpf_get_smp_processor_id();
         r._pad = [0; 6];
         flags |= socket(r, facts);
-        flags |= task(r, ctx, !facts.sk.is_null());
+        flags |= task(r, event.ctx, !facts.sk.is_null());
         flags |= gso(r, facts);
         flags |= bytes(r, facts);
         r.flags = flags;
-        (now, flags & flag::READ_FAULT != 0)
+        flags & flag::READ_FAULT != 0
     }
 }
 

@@ -30,4 +30,6 @@ knobs! {
     WATERMARK = 1_048_576,
     QUIET_US = 5_000,
     FILTER_STAGES = 0,
+    FLOW_INTERVAL_NS = 0,
+    PRESSURE = 4_194_304,
 }

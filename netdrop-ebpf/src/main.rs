@@ -1,8 +1,14 @@
 //! The BPF side of netdrop: hooks that record dropped packets, and nothing that decides a packet's fate.
 //!
-//! Path of a drop: `probes` (arguments) -> `capture::facts` -> `prefilter` -> `capture::fill` -> ring buffer.
+//! Path of a drop: `probes` (arguments) -> `capture::facts` -> `prefilter` -> `flows` (own record or not) -> `capture::fill` ->
+//! ring buffer, or an entry of its flow.
 #![no_std]
 #![no_main]
+#![feature(core_intrinsics)]
+#![expect(
+    internal_features,
+    reason = "BPF has an atomic add without compare-and-swap, for which the core library has no stable name"
+)]
 #![expect(unsafe_code, reason = "BPF code is reads of kernel memory, which the verifier checks")]
 #![expect(
     clippy::inline_always,
@@ -10,6 +16,8 @@
 )]
 
 mod capture;
+mod flowkey;
+mod flows;
 mod globals;
 mod maps;
 mod netns;

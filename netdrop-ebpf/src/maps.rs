@@ -1,9 +1,11 @@
 //! All maps.
 
-use aya_ebpf::macros::map;
+use aya_ebpf::btf_maps::{ArrayOfMaps, HashMap as BtfHashMap};
+use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf};
 use netdrop_common::counter::{Counters, SLOTS};
 use netdrop_common::filter::{MAX_ENTRIES, PrefixKey};
+use netdrop_common::flow::{BUCKETS, Bucket, CpuState, FlowEntry, FlowKey, REST_MAX, RestEntry, RestKey};
 use netdrop_common::symbol::TEXT_MAX;
 
 /// Records on their way to user space; the loader sets the size.
@@ -14,9 +16,28 @@ pub static RECORDS: RingBuf = RingBuf::with_byte_size(8 * 1024 * 1024, 0);
 #[map]
 pub static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(SLOTS, 0);
 
-/// When each CPU last woke the reader, ns.
+/// What each CPU keeps between two drops.
 #[map]
-pub static LAST_WAKE: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+pub static CPU_STATE: PerCpuArray<CpuState> = PerCpuArray::with_max_entries(1, 0);
+
+/// Token buckets by hash of the flow.
+#[map]
+pub static FLOW_BUCKETS: Array<Bucket> = Array::with_max_entries(BUCKETS, 0);
+
+/// The flow map that drops are added to now. User space puts another in its place, which waits for all programs that still
+/// use the first, and only then reads that: so nothing is added to an entry that was read already.
+///
+/// User space makes the inner maps, in the size it was asked for; preallocated, since a program here must not wait for memory.
+#[btf_map]
+pub static ACTIVE_FLOWS: ArrayOfMaps<BtfHashMap<FlowKey, FlowEntry, 1>, 1> = ArrayOfMaps::new();
+
+/// Where the first record of a new flow is written before it goes to the map: it is too large for the stack.
+#[map]
+pub static FLOW_SCRATCH: PerCpuArray<FlowEntry> = PerCpuArray::with_max_entries(1, 0);
+
+/// Drops of flows that found no room.
+#[map]
+pub static RESTS: HashMap<RestKey, RestEntry> = HashMap::with_max_entries(REST_MAX, 0);
 
 /// What the symbol resolver wrote.
 #[map]

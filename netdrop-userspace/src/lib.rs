@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod app;
+pub mod balance;
 pub mod cli;
 pub mod clock;
 pub mod convert;
@@ -13,6 +14,7 @@ pub mod explain;
 pub mod filter;
 pub mod flow;
 pub mod kernel;
+pub mod ledger;
 pub mod observe;
 pub mod probe;
 pub mod proto;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use crate::filter::Compiled;
-use crate::flow::Observation;
+use crate::flow::{LostEvents, Observation};
+use crate::ledger::{Fate, Ledger};
 use crate::sink::Sink;
 use crate::source::Source;
 
@@ -26,17 +27,13 @@ pub struct Ending {
     pub duration: Option<Duration>,
 }
 
-/// What became of the observations of one run. Counts are packets: an observation may stand for many.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What became of the observations of one run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Printed.
-    pub shown: u64,
-    /// Turned away by the filter here.
-    pub hidden: u64,
+    /// Packets that came here.
+    pub flows: Ledger,
     /// Reported as lost by the source.
     pub lost: u64,
-    /// Came after the end that was asked for.
-    pub after_end: u64,
 }
 
 /// How the loop went on after one observation.
@@ -52,13 +49,14 @@ pub struct Run<'a, K> {
     sink: &'a mut K,
     ending: Ending,
     tally: Tally,
-    flows: u64,
+    /// Observations of flows.
+    shown: u64,
 }
 
 impl<'a, K: Sink> Run<'a, K> {
     /// Nothing has been shown yet.
     pub fn new(filter: &'a Compiled, sink: &'a mut K, ending: Ending) -> Self {
-        Self { filter, sink, ending, tally: Tally::default(), flows: 0 }
+        Self { filter, sink, ending, tally: Tally::default(), shown: 0 }
     }
 
     /// Until the source ends, `stop` comes true, the ending is reached or nobody reads any more. `on_silence` is called
@@ -86,14 +84,14 @@ impl<'a, K: Sink> Run<'a, K> {
                     if !more? {
                         break false;
                     }
-                    let before = self.tally.shown;
+                    let before = self.shown;
                     match self.take(&mut batch)? {
                         Step::Go => {}
                         // The rest of the stream is after the end; only its count matters.
                         Step::Enough => break true,
                         Step::ReaderGone => return Ok(self.tally),
                     }
-                    if self.tally.shown != before {
+                    if self.shown != before {
                         silent_at = Instant::now() + SILENCE;
                     }
                 }
@@ -127,7 +125,7 @@ impl<'a, K: Sink> Run<'a, K> {
             if ended_quietly(written)? {
                 return Ok(Step::ReaderGone);
             }
-            if self.ending.count.is_some_and(|most| self.flows >= most) {
+            if self.ending.count.is_some_and(|most| self.shown >= most) {
                 step = Step::Enough;
             }
         }
@@ -139,18 +137,26 @@ impl<'a, K: Sink> Run<'a, K> {
 
     fn one(&mut self, observation: &Observation) -> io::Result<()> {
         match observation {
-            Observation::Flow(flow) if !self.filter.matches(flow) => {
-                self.tally.hidden += flow.tally.count;
-                Ok(())
-            }
-            Observation::Flow(flow) if self.ending.count.is_some_and(|most| self.flows >= most) => {
-                self.tally.after_end += flow.tally.count;
-                Ok(())
-            }
             Observation::Flow(flow) => {
-                self.tally.shown += flow.tally.count;
-                self.flows += 1;
-                self.sink.write(observation)
+                let fate = if !self.filter.matches(flow) {
+                    Fate::Hidden
+                } else if self.ending.count.is_some_and(|most| self.shown >= most) {
+                    Fate::AfterEnd
+                } else {
+                    Fate::Shown
+                };
+                self.tally.flows.enter(flow, fate);
+                match fate {
+                    Fate::Shown => {
+                        self.shown += 1;
+                        self.sink.write(observation)
+                    }
+                    Fate::Hidden => match LostEvents::of_rest(flow) {
+                        Some(lost) => self.sink.write(&Observation::Lost(lost)),
+                        None => Ok(()),
+                    },
+                    Fate::AfterEnd => Ok(()),
+                }
             }
             Observation::Lost(lost) => {
                 self.tally.lost += lost.count;

@@ -43,13 +43,20 @@ fn filtered(flags: &[&str], fits: impl Fn(&Seen) -> bool) {
     let tally = Tally::of(&ended.talk);
     assert_eq!(tally.shown, seen.len() as u64, "{}", ended.talk);
     assert!(tally.hidden >= u64::from(4 * COUNT), "{}", ended.talk);
-    assert_eq!((tally.drops, tally.lost), (tally.shown + tally.hidden, 0), "{}", ended.talk);
+    assert_eq!(
+        (tally.drops, tally.lost),
+        (tally.shown + tally.aggregated + tally.hidden, 0),
+        "{}",
+        ended.talk
+    );
 }
 
-/// The last line of stderr: `netdrop: 5 drops: 3 shown, 2 hidden by the filter, 0 lost`.
+/// The last line of stderr: `netdrop: 5 drops: 3 shown, 0 aggregated, 2 hidden by the filter, 0 lost`.
+#[derive(Clone, Copy, Debug)]
 pub struct Tally {
     pub drops: u64,
     pub shown: u64,
+    pub aggregated: u64,
     pub hidden: u64,
     pub lost: u64,
 }
@@ -67,6 +74,7 @@ impl Tally {
         Self {
             drops: before("drops"),
             shown: before("shown"),
+            aggregated: before("aggregated"),
             hidden: before("hidden"),
             lost: before("lost"),
         }

@@ -101,6 +101,11 @@ impl Seen {
         self.l4("destination_port").and_then(|port| u16::try_from(port).ok())
     }
 
+    /// How many packets it stands for.
+    pub fn count(&self) -> u64 {
+        self.fact("count").as_str().map_or(1, |n| n.parse().expect("a number"))
+    }
+
     /// The free text.
     pub fn summary(&self) -> &str {
         self.0["Summary"].as_str().unwrap_or_default()

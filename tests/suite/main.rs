@@ -1,6 +1,7 @@
 //! Tests of real drops, by the real binary, in namespaces of their own.
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
+mod alone;
 mod cluster;
 mod company;
 mod endings;
@@ -17,4 +18,5 @@ mod rights;
 mod routing;
 mod sockets;
 mod status;
+mod storm;
 mod testbed;

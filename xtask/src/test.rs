@@ -32,7 +32,12 @@ pub fn test(args: &TestArgs) -> anyhow::Result<()> {
     let units = ["--package", "netdrop-common", "--package", "netdrop-userspace", "--package", "xtask"];
     run(cargo(&["test", "--quiet"]).args(units).arg("--").args(&filter))?;
     say("...", "real drops, in namespaces");
-    run(cargo(&["test", "--quiet", "--package", "netdrop-tests", "--", "--skip", "cluster::"]).args(&filter))?;
+    let drops = ["test", "--quiet", "--package", "netdrop-tests", "--"];
+    run(cargo(&drops).args(["--skip", "cluster::", "--skip", "alone::"]).args(&filter))?;
+    if filter.is_empty() || filter.iter().any(|f| f.contains("alone::")) {
+        say("...", "real drops that disturb all others");
+        run(cargo(&drops).args(["--test-threads=1", "alone::"]))?;
+    }
     if args.no_cluster {
         return Ok(());
     }

@@ -3,16 +3,19 @@
 #![expect(clippy::needless_pass_by_value, reason = "aya's entry point hands its context over by value")]
 
 use aya_ebpf::EbpfContext as _;
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use aya_log_ebpf::debug;
-use netdrop_common::counter;
+use netdrop_common::counter::{self, Counters};
 use netdrop_common::event::DropRecord;
+use netdrop_common::flow::{CpuState, FlowKey};
 
-use crate::globals::HAVE_REASON;
-use crate::maps::{COUNTERS, RECORDS};
-use crate::read::Ptr;
-use crate::{capture, prefilter, wakeup};
+use crate::capture::{self, Event};
+use crate::globals::{HAVE_REASON, SKB_LEN};
+use crate::maps::{COUNTERS, CPU_STATE, RECORDS};
+use crate::read::{self, Ptr};
+use crate::{flowkey, flows, prefilter, wakeup};
 
 /// kernel-proto: btf_trace_kfree_skb(skb: sk_buff, location, reason: skb_drop_reason, rx_sk: sock)
 ///
@@ -21,12 +24,14 @@ use crate::{capture, prefilter, wakeup};
 pub fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
     let skb: Ptr = ctx.arg(0);
     let reason = (HAVE_REASON.load() == 1).then(|| ctx.arg::<u32>(2));
-    let Some(count) = COUNTERS.get_ptr_mut(counter::slot(reason.unwrap_or(0))) else {
+    let (Some(count), Some(state)) =
+        (COUNTERS.get_ptr_mut(counter::slot(reason.unwrap_or(0))), CPU_STATE.get_ptr_mut(0))
+    else {
         return 0;
     };
-    // SAFETY: the slot of this CPU; the kernel does not run a program of this hook inside another on one CPU, but counts it
+    // SAFETY: the slots of this CPU; the kernel does not run a program of this hook inside another on one CPU, but counts it
     // in recursion_misses.
-    let count = unsafe { &mut *count };
+    let (count, state) = unsafe { (&mut *count, &mut *state) };
     count.seen += 1;
     // SAFETY: the tracepoint's first argument is a trusted sk_buff.
     let Some(facts) = (unsafe { capture::facts(skb) }) else {
@@ -38,18 +43,63 @@ pub fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
         count.filtered += 1;
         return 0;
     }
-    count.matched += 1;
-    let Some(mut entry) = RECORDS.reserve::<DropRecord>(0) else {
-        count.ring_full += 1;
-        return 0;
-    };
-    let location: u64 = ctx.arg(1);
-    // SAFETY: `entry` is room for one record; the pointers in `facts` are typed.
-    let (now, fault) =
-        unsafe { capture::fill(entry.as_mut_ptr(), &facts, reason, location, ctx.as_ptr() as u64) };
-    entry.submit(wakeup::flags(now));
-    count.submitted += 1;
-    count.read_fault += u64::from(fault);
-    debug!(&ctx, "drop at {:x}", location);
+    // SAFETY: a helper without preconditions.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let event = Event { facts, reason, location: ctx.arg(1), ctx: ctx.as_ptr() as u64, now };
+    hand_on(&event, count, state);
+    debug!(&ctx, "drop at {:x}", event.location);
     0
+}
+
+/// A record; else the flow's entry; else the rest of its reason; else only the count.
+#[inline(always)]
+fn hand_on(event: &Event, count: &mut Counters, state: &mut CpuState) {
+    let pressed = flows::pressed(state);
+    let mut key = flowkey::NONE;
+    let mut own_record = true;
+    let mut known = false;
+    if pressed || flows::limited() {
+        // SAFETY: the pointers in `facts` are typed.
+        known = unsafe { flowkey::fill(&mut key, &event.facts, event.reason.unwrap_or(0), event.location) };
+        own_record = if known { flows::take_token(&key, event.now, pressed) } else { !pressed };
+    }
+    if own_record && record(event, count, state) {
+        count.recorded += 1;
+        return;
+    }
+    aggregate(event, known.then_some(&key), count);
+}
+
+#[inline(always)]
+fn record(event: &Event, count: &mut Counters, state: &mut CpuState) -> bool {
+    let Some(mut entry) = RECORDS.reserve::<DropRecord>(0) else {
+        return false;
+    };
+    // SAFETY: `entry` is room for one record; the pointers in `facts` are typed.
+    count.read_fault += u64::from(unsafe { capture::fill(entry.as_mut_ptr(), event) });
+    entry.submit(wakeup::flags(event.now, state));
+    true
+}
+
+#[inline(always)]
+fn aggregate(event: &Event, key: Option<&FlowKey>, count: &mut Counters) {
+    // SAFETY: typed pointer.
+    let bytes = u64::from(unsafe { read::typed::<u32>(event.facts.skb, SKB_LEN.load()) });
+    if let Some(key) = key {
+        let mut fault = false;
+        let added = flows::add(key, bytes, event.now, |entry| {
+            // SAFETY: `entry` has room for a record; the pointers in `facts` are typed.
+            fault = unsafe { capture::fill(&raw mut entry.record, event) };
+        });
+        count.read_fault += u64::from(fault);
+        if added {
+            count.aggregated += 1;
+            return;
+        }
+    }
+    if flows::add_to_rest(event.reason.unwrap_or(0), event.facts.netns.unwrap_or(0), bytes, event.now) {
+        count.rest += 1;
+    } else {
+        count.lost += 1;
+    }
 }

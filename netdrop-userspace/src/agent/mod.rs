@@ -3,11 +3,13 @@
 mod feed;
 mod feeder;
 mod history;
+mod metrics;
 mod server;
 mod service;
 mod socket;
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,14 +18,19 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::sync::watch;
 
+use crate::balance::Balance;
 use crate::filter::Compiled;
-use crate::flow::Observation;
+use crate::flow::{LostEvents, Observation};
+use crate::ledger::{Fate, Ledger};
 use crate::source::Source;
 use feeder::Feeder;
 
 pub use feed::{Feed, FeedTally};
 pub use history::{Batch, History, Reader};
 pub use socket::DEFAULT_SOCKET;
+
+/// How often the sums are drawn for status and metrics.
+const BALANCE_TICK: Duration = Duration::from_secs(1);
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -32,6 +39,8 @@ pub struct AgentConfig {
     pub socket_path: PathBuf,
     /// Observations in the history.
     pub capacity: usize,
+    /// Where to serve metrics; `None`: nowhere.
+    pub metrics_address: Option<SocketAddr>,
     /// Lines a second on stdout; 0: no feed.
     pub log_rate: u32,
     /// What is kept and shown at all.
@@ -39,12 +48,10 @@ pub struct AgentConfig {
 }
 
 /// What became of the observations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AgentTally {
-    /// Flows kept in the history.
-    pub seen: u64,
-    /// Flows that the agent's own filter turned away.
-    pub hidden: u64,
+    /// Packets: shown is what was kept in the history.
+    pub flows: Ledger,
     /// Lines of the feed; `None`: nobody took its last ones.
     pub feed: Option<FeedTally>,
 }
@@ -58,13 +65,23 @@ pub async fn run<S: Source>(
 ) -> anyhow::Result<AgentTally> {
     let history = Arc::new(History::new(config.capacity));
     let (stopping, stopped) = watch::channel(false);
-    let server =
-        tokio::spawn(server::serve(socket::bind(&config.socket_path)?, Arc::clone(&history), stopped));
+    let (balance, balances) = watch::channel(Balance::default());
+    let metrics = match config.metrics_address {
+        Some(address) => Some(metrics::serve(address, balances.clone(), stopped.clone()).await?),
+        None => None,
+    };
+    let socket = socket::bind(&config.socket_path)?;
+    let server = tokio::spawn(server::serve(socket, Arc::clone(&history), balances, stopped));
     let mut feed = Feeder::start(feed_to, config.log_rate).context("cannot start the log feed")?;
     let mut tally = AgentTally::default();
-    let result = pump(source, &config.filter, &history, &mut feed, &mut tally, stop).await;
+    let mut keeper =
+        Keeper { filter: &config.filter, history: &history, feed: &mut feed, tally: &mut tally.flows };
+    let result = keeper.pump(source, &balance, stop).await;
     stopping.send_replace(true);
     let served = server.await.context("the server task failed");
+    if let Some(metrics) = metrics {
+        metrics.await.context("the metrics task failed")??;
+    }
     socket::remove(&config.socket_path);
     let fed = feed.finish().await;
     result?;
@@ -73,61 +90,75 @@ pub async fn run<S: Source>(
     Ok(tally)
 }
 
-async fn pump<S: Source>(
-    source: &mut S,
-    filter: &Compiled,
-    history: &History,
-    feed: &mut Feeder,
-    tally: &mut AgentTally,
-    stop: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
-    let mut stop = pin!(stop);
-    let mut batch = Vec::new();
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut stop => break,
-            more = source.next(&mut batch) => {
-                anyhow::ensure!(more?, "capture has ended by itself");
-                keep(&mut batch, filter, history, feed, tally)?;
-            }
-        }
-    }
-    if source.stop()? {
-        // What was under way is still told, within the second that a clean stop may take.
-        let deadline = tokio::time::Instant::now() + Duration::from_millis(500);
-        while let Ok(more) = tokio::time::timeout_at(deadline, source.next(&mut batch)).await {
-            if !more? {
-                break;
-            }
-            keep(&mut batch, filter, history, feed, tally)?;
-        }
-    }
-    Ok(())
+/// What takes observations from the source.
+struct Keeper<'a> {
+    filter: &'a Compiled,
+    history: &'a History,
+    feed: &'a mut Feeder,
+    tally: &'a mut Ledger,
 }
 
-fn keep(
-    batch: &mut Vec<Observation>,
-    filter: &Compiled,
-    history: &History,
-    feed: &mut Feeder,
-    tally: &mut AgentTally,
-) -> anyhow::Result<()> {
-    batch.retain(|o| match o {
-        Observation::Flow(f) if !filter.matches(f) => {
-            tally.hidden += f.tally.count;
-            false
+impl Keeper<'_> {
+    async fn pump<S: Source>(
+        &mut self,
+        source: &mut S,
+        balance: &watch::Sender<Balance>,
+        stop: impl Future<Output = ()>,
+    ) -> anyhow::Result<()> {
+        let mut stop = pin!(stop);
+        let mut batch = Vec::new();
+        let mut tick = tokio::time::interval(BALANCE_TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                _ = tick.tick() => self.draw_balance(source, balance)?,
+                more = source.next(&mut batch) => {
+                    anyhow::ensure!(more?, "capture has ended by itself");
+                    self.keep(&mut batch)?;
+                }
+            }
         }
-        Observation::Flow(f) => {
-            tally.seen += f.tally.count;
-            true
+        if source.stop()? {
+            // What was under way is still told, within the second that a clean stop may take.
+            let deadline = tokio::time::Instant::now() + Duration::from_millis(500);
+            while let Ok(more) = tokio::time::timeout_at(deadline, source.next(&mut batch)).await {
+                if !more? {
+                    break;
+                }
+                self.keep(&mut batch)?;
+            }
         }
-        _ => true,
-    });
-    let shared: Vec<Arc<Observation>> = batch.drain(..).map(Arc::new).collect();
-    feed.push(&shared).context("cannot write the log feed")?;
-    history.push(shared);
-    Ok(())
+        self.draw_balance(source, balance)
+    }
+
+    fn draw_balance<S: Source>(&self, source: &S, balance: &watch::Sender<Balance>) -> anyhow::Result<()> {
+        if let Some(live) = source.tally()? {
+            balance.send_replace(Balance::new(&live, self.tally));
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, batch: &mut Vec<Observation>) -> anyhow::Result<()> {
+        let shared: Vec<Arc<Observation>> =
+            batch.drain(..).filter_map(|o| self.kept(o)).map(Arc::new).collect();
+        self.feed.push(&shared).context("cannot write the log feed")?;
+        self.history.push(shared);
+        Ok(())
+    }
+
+    fn kept(&mut self, observation: Observation) -> Option<Observation> {
+        let Observation::Flow(flow) = &observation else {
+            return Some(observation);
+        };
+        if self.filter.matches(flow) {
+            self.tally.enter(flow, Fate::Shown);
+            return Some(observation);
+        }
+        self.tally.enter(flow, Fate::Hidden);
+        LostEvents::of_rest(flow).map(Observation::Lost)
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use tonic::transport::Server;
 
 use super::history::History;
 use super::service::ObserverService;
+use crate::balance::Balance;
 use crate::proto::observer::observer_server::ObserverServer;
 
 /// Name under which Hubble's clients ask for the server's health.
@@ -26,13 +27,14 @@ const MAX_STREAMS: u32 = 128;
 pub(super) async fn serve(
     listener: UnixListener,
     history: Arc<History>,
+    balance: watch::Receiver<Balance>,
     stopped: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
     for name in ["", HEALTH_NAME] {
         health.set_service_status(name, tonic_health::ServingStatus::Serving).await;
     }
-    let observer = ObserverService::new(history, stopped.clone());
+    let observer = ObserverService::new(history, balance, stopped.clone());
     let mut end = stopped;
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))

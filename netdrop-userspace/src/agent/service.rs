@@ -9,14 +9,15 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::history::{History, Reader};
+use crate::balance::{Balance, Row};
 use crate::convert::{filter_from_wire, filters_from_extension, time_from_wire, to_wire};
 use crate::filter::{Compiled, Filters};
-use crate::flow::Observation;
+use crate::flow::{LostEvents, Observation};
 use crate::proto::observer::observer_server::Observer;
 use crate::proto::observer::{
-    GetAgentEventsRequest, GetAgentEventsResponse, GetDebugEventsRequest, GetDebugEventsResponse,
-    GetFlowsRequest, GetFlowsResponse, GetNamespacesRequest, GetNamespacesResponse, GetNodesRequest,
-    GetNodesResponse, Namespace, ServerStatusRequest, ServerStatusResponse,
+    DropBalance, GetAgentEventsRequest, GetAgentEventsResponse, GetDebugEventsRequest,
+    GetDebugEventsResponse, GetFlowsRequest, GetFlowsResponse, GetNamespacesRequest, GetNamespacesResponse,
+    GetNodesRequest, GetNodesResponse, Namespace, ServerStatusRequest, ServerStatusResponse,
 };
 
 /// Responses under way to one client; then it is the client that must read, and the history that runs on.
@@ -25,12 +26,32 @@ const IN_FLIGHT: usize = 64;
 /// Serves one history.
 pub(super) struct ObserverService {
     history: Arc<History>,
+    balance: watch::Receiver<Balance>,
     stopped: watch::Receiver<bool>,
 }
 
 impl ObserverService {
-    pub(super) fn new(history: Arc<History>, stopped: watch::Receiver<bool>) -> Self {
-        Self { history, stopped }
+    pub(super) fn new(
+        history: Arc<History>,
+        balance: watch::Receiver<Balance>,
+        stopped: watch::Receiver<bool>,
+    ) -> Self {
+        Self { history, balance, stopped }
+    }
+
+    /// The sums by reason; the first, without a name, over all.
+    fn drops(&self) -> Vec<DropBalance> {
+        let balance = self.balance.borrow();
+        let wire = |reason: &str, row: &Row| DropBalance {
+            reason: reason.to_owned(),
+            drops: row.drops,
+            shown: row.shown,
+            aggregated: row.aggregated,
+            hidden: row.hidden,
+            lost: row.lost,
+        };
+        let total = wire("", &balance.total());
+        std::iter::once(total).chain(balance.rows().iter().map(|(name, row)| wire(name, row))).collect()
     }
 }
 
@@ -126,6 +147,11 @@ async fn stream(
                     return;
                 }
                 if !query.filter.matches(flow) {
+                    if let Some(rest) = LostEvents::of_rest(flow)
+                        && to.send(Ok(to_wire(&Observation::Lost(rest)))).await.is_err()
+                    {
+                        return;
+                    }
                     continue;
                 }
                 match &mut left {
@@ -169,6 +195,7 @@ impl Observer for ObserverService {
             uptime_ns: u64::try_from(status.uptime.as_nanos()).unwrap_or(u64::MAX),
             version: concat!("netdrop v", env!("CARGO_PKG_VERSION")).to_owned(),
             flows_rate: status.rate,
+            drops: self.drops(),
             ..ServerStatusResponse::default()
         }))
     }

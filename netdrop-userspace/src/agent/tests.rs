@@ -40,8 +40,13 @@ impl Agent {
         let socket = folder.path().join("run/a.sock");
         let (push, pushed) = mpsc::channel(8);
         let (stop, stopped) = oneshot::channel();
-        let config =
-            AgentConfig { socket_path: socket.clone(), capacity, log_rate: 0, filter: Compiled::default() };
+        let config = AgentConfig {
+            socket_path: socket.clone(),
+            capacity,
+            metrics_address: None,
+            log_rate: 0,
+            filter: Compiled::default(),
+        };
         let ended = tokio::spawn(async move {
             run(&mut Pushed(pushed), config, std::io::sink(), async { drop(stopped.await) }).await
         });
@@ -111,7 +116,7 @@ async fn history_is_selected_as_hubble_does() {
     let capped = GetFlowsRequest { since: Some(at(4)), number: 2, ..GetFlowsRequest::default() };
     assert_eq!(seconds(&ask(capped).await), [4, 5]);
     drop(agent.stop);
-    assert_eq!(agent.ended.await.unwrap().unwrap().seen, 10);
+    assert_eq!(agent.ended.await.unwrap().unwrap().flows.total().shown, 10);
     assert!(!agent.socket.exists(), "the socket is removed at the end");
 }
 

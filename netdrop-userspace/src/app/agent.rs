@@ -1,10 +1,12 @@
 //! `netdrop agent`: capture, names, history, server and log feed.
 
 use std::io::{self, BufWriter};
+use std::pin::pin;
 use std::sync::Arc;
 
 use super::live::{Capture, Started, start};
 use crate::agent::{self, AgentConfig};
+use crate::balance::{Balance, Row};
 use crate::cli::agent::AgentArgs;
 use crate::filter::{Compiled, Filters};
 
@@ -17,24 +19,33 @@ pub async fn agent(args: AgentArgs, stop: impl Future<Output = ()>) -> anyhow::R
         kubeconfig: args.kubeconfig,
         in_cluster,
         node_name: args.node_name.filter(|n| !n.is_empty()).map(Arc::from),
-        ring_size: args.ring_size,
+        memory: args.capture.memory(),
+        events_per_flow: args.capture.events_per_flow(),
         own_node_only: true,
     };
     let Started { mut source, kernel, kube: _watchers, .. } = start(capture).await?;
+    // From here on a SIGTERM ends with a sum, not at once.
+    let mut stop = pin!(stop);
+    if futures::poll!(stop.as_mut()).is_ready() {
+        return Ok(());
+    }
     tracing::info!(kernel = %kernel.release, socket = %args.socket_path.display(), "capturing at tp_btf/kfree_skb");
     let config = AgentConfig {
         socket_path: args.socket_path,
         capacity: usize::try_from(args.event_buffer_capacity).unwrap_or(usize::MAX),
+        metrics_address: args.metrics_address,
         log_rate: args.log_rate,
         filter: Compiled::default(),
     };
     let tally = agent::run(&mut source, config, BufWriter::new(io::stdout()), stop).await?;
     let live = source.tally()?;
+    let Row { drops, shown, aggregated, lost, .. } = Balance::new(&live, &tally.flows).total();
     tracing::info!(
-        drops = live.dropped(),
-        kept = tally.seen,
+        drops,
+        shown,
+        aggregated,
+        lost,
         elsewhere = live.elsewhere,
-        lost = live.lost(),
         logged = tally.feed.map(|f| f.shown),
         withheld = tally.feed.map(|f| f.withheld),
         "stopped"

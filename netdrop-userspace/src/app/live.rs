@@ -1,5 +1,6 @@
 //! Live capture, as `observe` and `agent` start it.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::enrich::kube::{self, KubeConfig, KubeHandle};
 use crate::enrich::{Names, NodeScope};
 use crate::filter::{Compiled, Filters};
 use crate::kernel::{KernelInfo, Reasons};
-use crate::probe::ProbeConfig;
+use crate::probe::{MemoryAsked, ProbeConfig};
 use crate::source::live::{LiveConfig, LiveSource, own_netns};
 
 /// What capture needs to know.
@@ -20,7 +21,9 @@ pub(super) struct Capture<'a> {
     /// Use the pod's service account.
     pub(super) in_cluster: bool,
     pub(super) node_name: Option<Arc<str>>,
-    pub(super) ring_size: u32,
+    pub(super) memory: MemoryAsked,
+    /// Records a second that one flow may have.
+    pub(super) events_per_flow: Option<NonZeroU32>,
     /// Leave out what is known to be another node's.
     pub(super) own_node_only: bool,
 }
@@ -61,7 +64,12 @@ pub(super) async fn start(capture: Capture<'_>) -> anyhow::Result<Started> {
         .filter(|_| capture.own_node_only)
         .map(|node| NodeScope::new(own_netns(), node, names.clone()));
     let config = LiveConfig {
-        probe: ProbeConfig { ring_size: capture.ring_size, prefilter, bpf_log: bpf_log() },
+        probe: ProbeConfig {
+            memory: capture.memory.plan()?,
+            events_per_flow: capture.events_per_flow,
+            prefilter,
+            bpf_log: bpf_log(),
+        },
         names: names.clone(),
         node_name: capture.node_name,
         scope,

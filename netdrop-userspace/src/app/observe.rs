@@ -2,12 +2,14 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
+use std::pin::pin;
 
 use anyhow::Context as _;
 
 use super::live::{Capture, Started, start};
 use super::say;
 use crate::agent::DEFAULT_SOCKET;
+use crate::balance::Balance;
 use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
 use crate::convert::{filter_to_wire, filters_to_extension, time_to_wire};
 use crate::enrich::{Names, NamesSource};
@@ -54,16 +56,25 @@ async fn remote(config: &ObserveConfig, server: &str, stop: impl Future<Output =
     let run = Run::new(&filter, &mut sink, ending);
     let tally = run.until_end(&mut source, stop, |_, tally| silent_remote(tally)).await?;
     if config.selection.follow {
+        let sums = tally.flows.total();
         say(format_args!(
-            "netdrop: {} shown, {} hidden by the filter here, {} lost",
-            tally.shown, tally.hidden, tally.lost
+            "netdrop: {} shown, {} aggregated, {} hidden by the filter here, {} lost",
+            sums.shown,
+            sums.aggregated,
+            sums.hidden,
+            tally.lost + sums.unnamed
         ));
     }
     Ok(())
 }
 
+fn shown(tally: &Tally) -> u64 {
+    let sums = tally.flows.total();
+    sums.shown + sums.aggregated
+}
+
 fn silent_remote(tally: &Tally) {
-    say(format_args!("netdrop: nothing to show for 10 s; {} shown so far", tally.shown));
+    say(format_args!("netdrop: nothing to show for 10 s; {} shown so far", shown(tally)));
 }
 
 /// The request for what was asked.
@@ -123,10 +134,16 @@ async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow:
         kubeconfig: config.kubeconfig.clone(),
         in_cluster: false,
         node_name: config.node_name.clone(),
-        ring_size: config.ring_size,
+        memory: config.capture.memory(),
+        events_per_flow: config.capture.events_per_flow(),
         own_node_only: false,
     };
     let Started { mut source, filter, kernel, names, kube: _watchers } = start(capture).await?;
+    // From here on an interrupt ends with a sum, not at once.
+    let mut stop = pin!(stop);
+    if futures::poll!(stop.as_mut()).is_ready() {
+        return Ok(());
+    }
     say(format_args!(
         "netdrop: capturing at tp_btf/kfree_skb, kernel {}; names: {}; filter: {}",
         kernel.release,
@@ -137,7 +154,11 @@ async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow:
     let ending = Ending { count: config.count.or(config.selection.first), duration: config.duration };
     let run = Run::new(&filter, &mut sink, ending);
     let tally = run.until_end(&mut source, stop, silent).await?;
-    say(format_args!("{}", closing(&source, &tally).context("cannot read the counters")?));
+    let balance = Balance::new(&source.tally().context("cannot read the counters")?, &tally.flows);
+    if let Some(table) = balance.by_reason() {
+        say(format_args!("{}", table.trim_end()));
+    }
+    say(format_args!("netdrop: {balance}"));
     Ok(())
 }
 
@@ -157,26 +178,9 @@ fn describe(filter: &Compiled) -> &'static str {
 fn silent(source: &LiveSource, tally: &Tally) {
     if let Ok(live) = source.tally() {
         let seen = live.dropped();
-        let hidden = live.filtered() + tally.hidden;
+        let hidden = live.filtered() + tally.flows.total().hidden;
         say(format_args!(
             "netdrop: nothing to show for 10 s; {seen} drops seen, {hidden} hidden by the filter"
         ));
     }
-}
-
-/// The identity: shown + hidden + lost + after the end = all drops while capturing. What is left over came after the end
-/// that was asked for, or after nobody read any more.
-fn closing(source: &LiveSource, tally: &Tally) -> anyhow::Result<String> {
-    let live = source.tally()?;
-    let (dropped, lost) = (live.dropped(), live.lost());
-    let hidden = live.filtered() + tally.hidden;
-    let after = match dropped.saturating_sub(tally.shown + hidden + lost) {
-        0 => String::new(),
-        n => format!(", {n} after the end"),
-    };
-    let drops = if dropped == 1 { "drop" } else { "drops" };
-    Ok(format!(
-        "netdrop: {dropped} {drops}: {} shown, {hidden} hidden by the filter, {lost} lost{after}",
-        tally.shown
-    ))
 }

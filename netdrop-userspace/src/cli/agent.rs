@@ -1,9 +1,11 @@
 //! `netdrop agent`: flags.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 
+use super::capture::CaptureArgs;
 use crate::agent::DEFAULT_SOCKET;
 
 /// What was typed after `netdrop agent`.
@@ -27,7 +29,10 @@ pub struct AgentArgs {
     /// Names from this file: ADDRESS[/LEN] NAMESPACE/NAME [labels], a line each
     #[arg(long, value_name = "FILE")]
     pub names: Option<PathBuf>,
-    /// Buffer between kernel and agent, a power of two
-    #[arg(long, value_name = "BYTES", default_value_t = 8 * 1024 * 1024)]
-    pub ring_size: u32,
+    /// Serve metrics for Prometheus here, at /metrics, as 127.0.0.1:9965
+    #[arg(long, value_name = "ADDRESS:PORT", env = "NETDROP_METRICS_ADDRESS")]
+    pub metrics_address: Option<SocketAddr>,
+    /// What capture may cost
+    #[command(flatten)]
+    pub capture: CaptureArgs,
 }

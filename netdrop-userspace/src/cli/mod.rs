@@ -1,6 +1,7 @@
 //! The command line: what was typed, validated into configs. No logic beyond that.
 
 pub mod agent;
+mod capture;
 pub mod explain;
 mod filters;
 mod flags;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::builder::ArgAction;
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _, value_parser};
 use jiff::Timestamp;
 
+use super::capture::CaptureArgs;
 use super::filters::FilterBuilder;
 use super::flags::{FILTER_FLAGS, FilterFlag};
 use super::time;
@@ -81,8 +82,8 @@ pub struct ObserveConfig {
     pub kubeconfig: Option<PathBuf>,
     /// Name of this node in the output.
     pub node_name: Option<Arc<str>>,
-    /// Bytes of the ring buffer.
-    pub ring_size: u32,
+    /// What live capture may cost.
+    pub capture: CaptureArgs,
     /// Print the filters and end.
     pub print_raw_filters: bool,
 }
@@ -116,7 +117,7 @@ pub fn command() -> Command {
     let number = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name("N").value_parser(value_parser!(u64)).help(help)
     };
-    command
+    let command = command
         .arg(
             text("allowlist", "JSON", "FlowFilter to show, as JSON; may be repeated")
                 .action(ArgAction::Append),
@@ -162,12 +163,8 @@ pub fn command() -> Command {
             "Names for live capture: ADDRESS[/LEN] NAMESPACE/NAME [labels], a line each",
         ))
         .arg(text("kubeconfig", "FILE", "Names for live capture from this cluster"))
-        .arg(text("as-node", "NAME", "This node's name in the output of live capture").env("NODE_NAME"))
-        .arg(
-            text("ring-size", "BYTES", "Buffer between kernel and netdrop, a power of two")
-                .value_parser(value_parser!(u32))
-                .default_value("8388608"),
-        )
+        .arg(text("as-node", "NAME", "This node's name in the output of live capture").env("NODE_NAME"));
+    CaptureArgs::augment_args(command.next_help_heading("Live capture"))
 }
 
 fn filter_arg(flag: &FilterFlag) -> Arg {
@@ -200,7 +197,7 @@ impl ObserveConfig {
                 .get_one::<String>("as-node")
                 .filter(|n| !n.is_empty())
                 .map(|n| Arc::from(n.as_str())),
-            ring_size: m.get_one::<u32>("ring-size").copied().unwrap_or_default(),
+            capture: CaptureArgs::from_arg_matches(m)?,
             print_raw_filters: m.get_flag("print-raw-filters"),
         };
         if config.output.format == Format::Table && config.selection.follow {

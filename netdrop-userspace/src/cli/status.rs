@@ -2,7 +2,9 @@
 
 use std::io::Write;
 
-use crate::proto::observer::ServerStatusResponse;
+use crate::balance::{self, Row};
+use crate::proto::observer::{DropBalance, ServerStatusResponse};
+use crate::sink::escape;
 
 /// Prints health and numbers.
 pub fn write(server: &str, status: &ServerStatusResponse, out: &mut impl Write) -> anyhow::Result<()> {
@@ -16,7 +18,31 @@ pub fn write(server: &str, status: &ServerStatusResponse, out: &mut impl Write) 
         writeln!(out, "Current/Max Flows: {}/{}", grouped(len), grouped(most))?;
     }
     writeln!(out, "Flows/s: {:.2}", rate(status))?;
+    if let Some(table) = drops(status) {
+        write!(out, "\n{table}")?;
+    }
     Ok(())
+}
+
+/// What became of all drops since the start, by reason; only netdrop's servers tell.
+fn drops(status: &ServerStatusResponse) -> Option<String> {
+    if status.drops.is_empty() {
+        return None;
+    }
+    let row = |d: &DropBalance| Row {
+        drops: d.drops,
+        shown: d.shown,
+        aggregated: d.aggregated,
+        hidden: d.hidden,
+        lost: d.lost,
+        other: 0,
+    };
+    let named: Vec<_> = status
+        .drops
+        .iter()
+        .map(|d| (if d.reason.is_empty() { "all".into() } else { escape(&d.reason) }, row(d)))
+        .collect();
+    balance::table(named.iter().map(|(name, row)| (&**name, *row)))
 }
 
 /// The server's own rate, else the mean since its start.

@@ -10,8 +10,8 @@ use prost_types::{Any, Struct};
 
 use super::{STRUCT_URL, packet, time_from_wire, time_to_wire};
 use crate::flow::{
-    Endpoint, EndpointInfo, EventType, Flow, Identity, Interface, ServiceName, TrafficDirection, Value,
-    Verdict, Workload, apply_extension, extension, summary,
+    Endpoint, EndpointInfo, EventType, Flow, Identity, Interface, ServiceName, TallyKind, TrafficDirection,
+    Value, Verdict, Workload, apply_extension, extension, summary,
 };
 use crate::proto::flow as wire;
 
@@ -47,6 +47,11 @@ pub(super) fn to_wire(f: &Flow) -> wire::Flow {
         cgroup_id: f.cgroup_id.unwrap_or_default(),
         summary: summary(f),
         extensions: extensions(f),
+        aggregate: f.tally.aggregate(f.direction).map(|[ingress, egress, unknown]| wire::Aggregate {
+            ingress_flow_count: ingress,
+            egress_flow_count: egress,
+            unknown_direction_flow_count: unknown,
+        }),
         ..wire::Flow::default()
     }
 }
@@ -112,6 +117,11 @@ pub(super) fn from_wire(w: wire::Flow, response_time: Option<Timestamp>) -> Flow
         .map(|i| Interface { index: i.index, name: Some(i.name).filter(|n| !n.is_empty()).map(Into::into) });
     f.cgroup_id = Some(w.cgroup_id).filter(|id| *id != 0);
     f.remote_summary = Some(w.summary.into());
+    if let Some(a) = w.aggregate {
+        let counts = [a.ingress_flow_count, a.egress_flow_count, a.unknown_direction_flow_count];
+        f.tally.count = counts.map(u64::from).iter().sum::<u64>().max(1);
+        f.tally.kind = TallyKind::Flow;
+    }
     facts(w.extensions, &mut f);
     f
 }

@@ -72,7 +72,7 @@ prop_compose! {
         f.direction = TrafficDirection::Egress;
         f.is_reply = reply;
         if count > 1 {
-            f.tally = crate::flow::Tally { count, bytes: count, first: time, last: time };
+            f.tally = crate::flow::Tally { kind: crate::flow::TallyKind::Flow, count, bytes: count, first: time, last: time };
         }
         f.length = Some(60);
         f

@@ -1,8 +1,10 @@
 //! Bytes to [`DropEvent`], and to headers. Total functions: any bytes give a value or a counted error.
 
 mod bytes;
+mod counted;
 mod event;
 mod packet;
 
+pub use counted::{FlowCount, RestCount};
 pub use event::{DecodeError, DropEvent};
 pub use packet::{parse, parse_ethernet, parse_network};

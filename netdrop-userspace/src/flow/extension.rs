@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::kernel::site_from_text;
 
-use super::{DropReason, Flow, Fragment, Netns, Process, arp_text, inner_text};
+use super::{DropReason, Flow, Fragment, Netns, Process, TallyKind, arp_text, inner_text};
 
 /// A value of the Struct.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,10 @@ fn text(s: impl Into<Box<str>>) -> Value {
 /// Calls `visit` with each fact that is known, in the order of the keys.
 pub fn extension(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value)) {
     let packet = &flow.packet;
+    let many = flow.tally.kind != TallyKind::Packet;
+    if many {
+        visit("aggregated", text(flow.tally.kind.name()));
+    }
     if let Some(arp) = packet.arp {
         let mut words = String::new();
         arp_text(arp, &mut words);
@@ -32,7 +36,6 @@ pub fn extension(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value)) {
     } else if let Some(words) = &flow.remote_arp {
         visit("arp", text(words.clone()));
     }
-    let many = flow.tally.count > 1;
     if many {
         visit("bytes", text(flow.tally.bytes.to_string()));
     }
@@ -134,6 +137,9 @@ fn apply_text(flow: &mut Flow, key: &str, s: &str) {
         "comm" => process(flow).comm = s.into(),
         "arp" => flow.remote_arp = Some(s.into()),
         "inner" => flow.remote_inner = Some(s.into()),
+        "aggregated" => {
+            flow.tally.kind = if s == TallyKind::Rest.name() { TallyKind::Rest } else { TallyKind::Flow };
+        }
         "count" => flow.tally.count = s.parse().unwrap_or(1).max(1),
         "bytes" => flow.tally.bytes = s.parse().unwrap_or(0),
         "first" => flow.tally.first = s.parse().unwrap_or(flow.tally.first),
@@ -203,8 +209,7 @@ mod tests {
     fn facts_survive_the_way_there_and_back_in_key_order() {
         let time = Timestamp::from_second(1_700_000_000).unwrap();
         let mut flow = Flow::new(time, Verdict::Dropped);
-        flow.tally.count = 5;
-        flow.tally.bytes = 500;
+        flow.tally = crate::flow::Tally { kind: TallyKind::Rest, count: 5, bytes: 500, ..flow.tally };
         flow.reason = Some(DropReason { code: 8, subsystem: "CORE".into(), name: "NETFILTER_DROP".into() });
         flow.site = Some(site_from_text(0, "nf_hook_slow+0x9a [nf]"));
         flow.netns = Some(Netns { inode: 4_026_531_840, name: Some("blue".into()) });

@@ -47,3 +47,19 @@ pub struct LostEvents {
     /// Node that lost them.
     pub node_name: Option<std::sync::Arc<str>>,
 }
+
+impl LostEvents {
+    /// What is left to say of a rest ([`super::TallyKind::Rest`]) that a filter asks more of than it knows: that it was lost to
+    /// whoever asks, and how much. Never silence.
+    pub fn of_rest(flow: &super::Flow) -> Option<Self> {
+        (flow.tally.kind == super::TallyKind::Rest).then(|| Self {
+            source: LostSource::PerfEventRingBuffer,
+            count: flow.tally.count,
+            cpu: None,
+            time: flow.time,
+            first: Some(flow.tally.first),
+            last: Some(flow.tally.last),
+            node_name: flow.node_name.clone(),
+        })
+    }
+}

@@ -114,9 +114,34 @@ pub struct EventType {
     pub sub_type: i32,
 }
 
+/// Why one observation stands for several packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TallyKind {
+    /// It does not: one packet, one observation.
+    #[default]
+    Packet,
+    /// Packets of one flow, added up where they came faster than one observation each makes sense.
+    Flow,
+    /// Packets of more flows than could be kept apart: reason and namespace are all that they have in common.
+    Rest,
+}
+
+impl TallyKind {
+    /// As formats write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Packet => "packet",
+            Self::Flow => "flow",
+            Self::Rest => "rest",
+        }
+    }
+}
+
 /// How many packets one observation stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tally {
+    /// Why.
+    pub kind: TallyKind,
     /// Packets (skbs), at least 1.
     pub count: u64,
     /// Sum of their lengths.
@@ -125,6 +150,18 @@ pub struct Tally {
     pub first: Timestamp,
     /// Wall time of the last.
     pub last: Timestamp,
+}
+
+impl Tally {
+    /// Hubble's `flow.Aggregate` (ingress, egress, unknown direction), of what stands for several; each holds 32 bits.
+    pub fn aggregate(&self, direction: TrafficDirection) -> Option<[u32; 3]> {
+        let count = u32::try_from(self.count).unwrap_or(u32::MAX);
+        (self.kind != TallyKind::Packet).then_some(match direction {
+            TrafficDirection::Ingress => [count, 0, 0],
+            TrafficDirection::Egress => [0, count, 0],
+            TrafficDirection::Unknown => [0, 0, count],
+        })
+    }
 }
 
 /// A network namespace.
@@ -229,7 +266,7 @@ impl Flow {
             monotonic_ns: None,
             uuid: None,
             verdict,
-            tally: Tally { count: 1, bytes: 0, first: time, last: time },
+            tally: Tally { kind: TallyKind::Packet, count: 1, bytes: 0, first: time, last: time },
             reason: None,
             drop_reason_desc: 0,
             site: None,

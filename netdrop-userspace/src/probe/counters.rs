@@ -43,7 +43,7 @@ impl Totals {
 
     /// Drops that were asked for and could not be recorded.
     pub fn lost(&self) -> u64 {
-        self.sum().ring_full + self.missed
+        self.sum().lost + self.missed
     }
 }
 
@@ -51,9 +51,10 @@ fn add(to: &mut Counters, of: &Counters) {
     to.seen += of.seen;
     to.skipped += of.skipped;
     to.filtered += of.filtered;
-    to.matched += of.matched;
-    to.submitted += of.submitted;
-    to.ring_full += of.ring_full;
+    to.recorded += of.recorded;
+    to.aggregated += of.aggregated;
+    to.rest += of.rest;
+    to.lost += of.lost;
     to.read_fault += of.read_fault;
 }
 

@@ -1,10 +1,11 @@
 //! Loading and attaching.
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, ArrayOfMaps, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _};
 use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 use aya_log::EbpfLogger;
@@ -14,13 +15,10 @@ use netdrop_common::{knobs, symbol};
 use thiserror::Error;
 
 use super::counters::{self, Slot};
-use super::{Totals, log};
+use super::{FlowMaps, MemoryPlan, Totals, log};
 use crate::kernel::KernelInfo;
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netdrop-ebpf"));
-
-/// Smallest ring buffer: a page would hold 15 records.
-const MIN_RING: u32 = 64 * 1024;
 
 /// Why the programs could not be loaded.
 #[derive(Debug, Error)]
@@ -34,13 +32,18 @@ pub enum LoadError {
          (in a container: securityContext.capabilities.add: [BPF, PERFMON])"
     )]
     Permission(#[source] anyhow::Error),
-    /// The ring buffer's size.
-    #[error("ring buffer of {size} bytes: {why}")]
-    RingSize {
+    /// ENOMEM: the machine, or the memory limit of this cgroup.
+    #[error(
+        "the kernel has no memory for buffers of {} bytes (ring buffer {}, two flow maps of {} entries): ask for less with \
+         --memory-budget, or raise the memory limit of this cgroup",
+        .plan.total, .plan.ring_size, .plan.flows
+    )]
+    Memory {
         /// As asked.
-        size: u32,
-        /// What is wrong with it.
-        why: &'static str,
+        plan: MemoryPlan,
+        /// The kernel's refusal.
+        #[source]
+        source: anyhow::Error,
     },
     /// Anything else.
     #[error("cannot load the BPF programs")]
@@ -50,31 +53,36 @@ pub enum LoadError {
 impl LoadError {
     fn from_any(e: impl Into<anyhow::Error>) -> Self {
         let e = e.into();
-        let denied = e.chain().any(|c| {
-            c.downcast_ref::<std::io::Error>()
-                .is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied)
-        });
-        if denied { Self::Permission(e) } else { Self::Other(e) }
+        if is_kind(&e, std::io::ErrorKind::PermissionDenied) { Self::Permission(e) } else { Self::Other(e) }
     }
+
+    /// For what may also fail for want of memory.
+    fn of_maps(e: impl Into<anyhow::Error>, plan: MemoryPlan) -> Self {
+        let source = e.into();
+        if is_kind(&source, std::io::ErrorKind::OutOfMemory) {
+            return Self::Memory { plan, source };
+        }
+        Self::from_any(source)
+    }
+}
+
+fn is_kind(e: &anyhow::Error, kind: std::io::ErrorKind) -> bool {
+    e.chain().any(|c| c.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == kind))
 }
 
 pub use crate::filter::Prefilter;
 
 /// How to load.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ProbeConfig {
-    /// Bytes of the ring buffer; a power of two, at least 64 KiB.
-    pub ring_size: u32,
+    /// Sizes of the buffers.
+    pub memory: MemoryPlan,
+    /// Records a second that one flow may have; `None`: as many as there are.
+    pub events_per_flow: Option<NonZeroU32>,
     /// What the kernel may turn away.
     pub prefilter: Prefilter,
     /// Let the programs' log statements speak; for bring-up, it doubles their cost.
     pub bpf_log: bool,
-}
-
-impl Default for ProbeConfig {
-    fn default() -> Self {
-        Self { ring_size: 8 * 1024 * 1024, prefilter: Prefilter::default(), bpf_log: false }
-    }
 }
 
 /// The loaded programs; dropping it detaches them.
@@ -82,7 +90,7 @@ pub struct ProbeSet {
     ebpf: Ebpf,
     counters: PerCpuArray<MapData, Slot>,
     symbol_text: Array<MapData, [u8; symbol::TEXT_MAX]>,
-    reader: Option<RingBuf<MapData>>,
+    buffers: Option<(RingBuf<MapData>, FlowMaps)>,
     /// Runs the kernel had skipped when the hook was detached.
     missed_at_end: Option<u64>,
     log: Option<EbpfLogger<log::ToTracing>>,
@@ -91,23 +99,24 @@ pub struct ProbeSet {
 impl ProbeSet {
     /// Loads and attaches; from here on every drop is counted.
     pub fn attach(kernel: &KernelInfo, config: &ProbeConfig) -> Result<Self, LoadError> {
-        check_ring_size(config.ring_size)?;
         if OBJECT.is_empty() {
             return Err(LoadError::NoObject);
         }
         let stages = stages(&config.prefilter);
         let btf = Btf::from_sys_fs().map_err(LoadError::from_any)?;
         let mut loader = EbpfLoader::new();
-        loader.btf(Some(&btf)).map_max_entries("RECORDS", config.ring_size);
+        loader.btf(Some(&btf)).map_max_entries("RECORDS", config.memory.ring_size);
         for (name, offset) in &kernel.fields {
             loader.override_global(name, offset, true);
         }
-        let watermark = config.ring_size / 4;
-        let values: [(&str, u32); 5] = [
+        let interval = config.events_per_flow.map_or(0, |n| 1_000_000_000 / n.get());
+        let values: [(&str, u32); 7] = [
             (knobs::HAVE_REASON, u32::from(kernel.have_reason)),
             (knobs::TCP_TIME_WAIT, kernel.tcp_time_wait),
             (knobs::TCP_NEW_SYN_RECV, kernel.tcp_new_syn_recv),
-            (knobs::WATERMARK, watermark),
+            (knobs::WATERMARK, config.memory.ring_size / 4),
+            (knobs::PRESSURE, config.memory.ring_size / 2),
+            (knobs::FLOW_INTERVAL_NS, interval),
             (knobs::FILTER_STAGES, stages),
         ];
         for (name, value) in &values {
@@ -117,9 +126,9 @@ impl ProbeSet {
         loader.override_global(knobs::QUIET_US, &quiet_us, true);
         let log_level = if config.bpf_log { log::DEBUG } else { log::OFF };
         loader.override_global("AYA_LOG_LEVEL", &log_level, true);
-        let mut ebpf = loader.load(OBJECT).map_err(LoadError::from_any)?;
+        let mut ebpf = loader.load(OBJECT).map_err(|e| LoadError::of_maps(e, config.memory))?;
         fill_filter(&mut ebpf, &config.prefilter, stages).map_err(LoadError::from_any)?;
-        let mut set = Self::take_maps(ebpf)?;
+        let mut set = Self::take_maps(ebpf, config.memory)?;
         if config.bpf_log {
             set.log = Some(log::start(&mut set.ebpf).map_err(LoadError::from_any)?);
         }
@@ -127,15 +136,18 @@ impl ProbeSet {
         Ok(set)
     }
 
-    fn take_maps(mut ebpf: Ebpf) -> Result<Self, LoadError> {
+    fn take_maps(mut ebpf: Ebpf, plan: MemoryPlan) -> Result<Self, LoadError> {
         let mut take = |name: &str| {
             ebpf.take_map(name)
                 .ok_or_else(|| LoadError::Other(anyhow::anyhow!("the BPF object has no map {name}")))
         };
         let counters = PerCpuArray::try_from(take("COUNTERS")?).map_err(LoadError::from_any)?;
         let symbol_text = Array::try_from(take("SYMBOL_TEXT")?).map_err(LoadError::from_any)?;
-        let reader = RingBuf::try_from(take("RECORDS")?).map_err(LoadError::from_any)?;
-        Ok(Self { ebpf, counters, symbol_text, reader: Some(reader), missed_at_end: None, log: None })
+        let ring = RingBuf::try_from(take("RECORDS")?).map_err(LoadError::from_any)?;
+        let active = ArrayOfMaps::try_from(take("ACTIVE_FLOWS")?).map_err(LoadError::from_any)?;
+        let rests = HashMap::try_from(take("RESTS")?).map_err(LoadError::from_any)?;
+        let flows = FlowMaps::new(active, rests, plan.flows).map_err(|e| LoadError::of_maps(e, plan))?;
+        Ok(Self { ebpf, counters, symbol_text, buffers: Some((ring, flows)), missed_at_end: None, log: None })
     }
 
     fn start(&mut self, btf: &Btf) -> anyhow::Result<()> {
@@ -147,9 +159,9 @@ impl ProbeSet {
         Ok(())
     }
 
-    /// The ring buffer, for the one who reads it; `None` the second time.
-    pub fn take_ring(&mut self) -> Option<RingBuf<MapData>> {
-        self.reader.take()
+    /// The buffers, for the one who reads them; `None` the second time.
+    pub fn take_buffers(&mut self) -> Option<(RingBuf<MapData>, FlowMaps)> {
+        self.buffers.take()
     }
 
     /// Passes on what the programs logged.
@@ -205,17 +217,6 @@ impl ProbeSet {
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut aya::programs::Program, ProgramError> {
     ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)
-}
-
-fn check_ring_size(size: u32) -> Result<(), LoadError> {
-    let page = u32::try_from(rustix::param::page_size()).unwrap_or(4096);
-    if !size.is_power_of_two() || !size.is_multiple_of(page) {
-        return Err(LoadError::RingSize { size, why: "the kernel wants a power of two and whole pages" });
-    }
-    if size < MIN_RING {
-        return Err(LoadError::RingSize { size, why: "less than 65536 holds too few records" });
-    }
-    Ok(())
 }
 
 /// Which stages are on. One with more values than its map holds is off: the user's filter decides alone then.

@@ -1,10 +1,15 @@
 //! The BPF side, as user space holds it: loads it, attaches it, reads it.
 
+mod batch;
 mod counters;
+mod flows;
 mod load;
 mod log;
+mod memory;
 mod reader;
 
 pub use counters::{ReasonCount, Totals};
+pub use flows::FlowMaps;
 pub use load::{LoadError, Prefilter, ProbeConfig, ProbeSet};
+pub use memory::{MemoryAsked, MemoryPlan, PlanError};
 pub use reader::{Batch, Reader};

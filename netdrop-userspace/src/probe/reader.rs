@@ -1,8 +1,8 @@
-//! The one thread that reads the ring buffer.
+//! The one thread that reads the ring buffer and the flow maps.
 //!
 //! The kernel side wakes it for the first record after a quiet time and when the buffer fills up; in between it looks by a short
-//! timer. Records go on in batches over a bounded channel. When the next in line is slow the thread waits: what the ring
-//! buffer can't hold then is counted in the kernel, by reason.
+//! timer. What it reads goes on in batches over a bounded channel. When the next in line is slow the thread waits: the kernel
+//! side then adds up by flow what the ring buffer can't hold.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -15,7 +15,8 @@ use aya::maps::{MapData, RingBuf};
 use rustix::event::{EventfdFlags, Timespec, epoll};
 use tokio::sync::mpsc;
 
-use crate::decode::DropEvent;
+use super::FlowMaps;
+use crate::decode::{DropEvent, FlowCount, RestCount};
 
 /// After this long without a wakeup the kernel side wakes the reader for the next record.
 pub(super) const QUIET: Duration = Duration::from_millis(5);
@@ -25,18 +26,28 @@ const TICK: Duration = Duration::from_millis(2);
 const LINGER: Duration = Duration::from_millis(12);
 /// And should a wakeup ever be missed.
 const IDLE: Duration = Duration::from_millis(250);
-/// Most records in a batch.
+/// How often flows are told that were added up.
+const FLUSH: Duration = Duration::from_secs(1);
+/// Most items in a batch.
 const BATCH: usize = 512;
 /// Batches under way.
 const QUEUE: usize = 16;
 
-/// Records in the order the kernel wrote them.
-pub type Batch = Vec<DropEvent>;
+/// What was read together.
+#[derive(Debug)]
+pub enum Batch {
+    /// Records in the order the kernel wrote them.
+    Records(Vec<DropEvent>),
+    /// Flows that were added up.
+    Flows(Vec<FlowCount>),
+    /// What found no room as a flow.
+    Rest(Vec<RestCount>),
+}
 
 /// Handle of the reading thread; dropping it stops the thread.
 pub struct Reader {
     batches: mpsc::Receiver<Batch>,
-    spent: mpsc::Sender<Batch>,
+    spent: mpsc::Sender<Vec<DropEvent>>,
     undecodable: Arc<AtomicU64>,
     stop: OwnedFd,
     thread: Option<JoinHandle<()>>,
@@ -44,22 +55,24 @@ pub struct Reader {
 
 impl Reader {
     /// Starts reading.
-    pub fn spawn(ring: RingBuf<MapData>) -> io::Result<Self> {
+    pub fn spawn(ring: RingBuf<MapData>, flows: FlowMaps) -> io::Result<Self> {
         let (tx, batches) = mpsc::channel(QUEUE);
         let (spent, reuse) = mpsc::channel(QUEUE);
         let undecodable = Arc::new(AtomicU64::new(0));
         let stop = rustix::event::eventfd(0, EventfdFlags::CLOEXEC)?;
         let poller = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
-        epoll::add(&poller, ring_fd(&ring), epoll::EventData::new_u64(0), edge)?;
+        epoll::add(&poller, ring.as_fd(), epoll::EventData::new_u64(0), edge)?;
         epoll::add(&poller, &stop, epoll::EventData::new_u64(1), epoll::EventFlags::IN)?;
         let mut worker = Worker {
             ring,
+            flows,
             poller,
             tx,
             reuse,
             undecodable: Arc::clone(&undecodable),
             batch: Vec::with_capacity(BATCH),
+            flushed: Instant::now(),
         };
         let thread = std::thread::Builder::new().name("netdrop-ring".into()).spawn(move || worker.run())?;
         Ok(Self { batches, spent, undecodable, stop, thread: Some(thread) })
@@ -75,19 +88,19 @@ impl Reader {
         self.batches.try_recv().ok()
     }
 
-    /// Gives a batch back, so that its memory is used again.
-    pub fn recycle(&self, mut batch: Batch) {
-        batch.clear();
+    /// Gives the memory of a batch back, so that it is used again.
+    pub fn recycle(&self, mut records: Vec<DropEvent>) {
+        records.clear();
         // A full channel only means that there are enough.
-        drop(self.spent.try_send(batch));
+        drop(self.spent.try_send(records));
     }
 
-    /// Records that this build could not read.
+    /// Drops whose records this build could not read.
     pub fn undecodable(&self) -> u64 {
         self.undecodable.load(Ordering::Relaxed)
     }
 
-    /// Asks the thread to read to the end of the buffer and finish.
+    /// Asks the thread to read to the end of the buffer and the maps, and finish. The hook must be detached.
     pub fn stop(&self) {
         // An eventfd takes a write of 8 bytes unless its counter is full, and then the thread is awake anyway.
         let _ = rustix::io::write(&self.stop, &1u64.to_ne_bytes());
@@ -105,37 +118,45 @@ impl Drop for Reader {
     }
 }
 
-fn ring_fd(ring: &RingBuf<MapData>) -> std::os::fd::BorrowedFd<'_> {
-    ring.as_fd()
-}
-
 struct Worker {
     ring: RingBuf<MapData>,
+    flows: FlowMaps,
     poller: OwnedFd,
     tx: mpsc::Sender<Batch>,
-    reuse: mpsc::Receiver<Batch>,
+    reuse: mpsc::Receiver<Vec<DropEvent>>,
     undecodable: Arc<AtomicU64>,
-    batch: Batch,
+    batch: Vec<DropEvent>,
+    flushed: Instant,
 }
+
+/// Nobody takes batches any more.
+struct NobodyListens;
 
 impl Worker {
     fn run(&mut self) {
         let mut last_record = Instant::now();
         loop {
             match self.drain() {
-                Drained::Some => last_record = Instant::now(),
-                Drained::Nothing => {}
-                Drained::NobodyListens => return,
+                Ok(true) => last_record = Instant::now(),
+                Ok(false) => {}
+                Err(NobodyListens) => return,
+            }
+            if self.flushed.elapsed() >= FLUSH && self.flush(false).is_err() {
+                return;
             }
             let wait = if last_record.elapsed() < LINGER { TICK } else { IDLE };
             if self.stopped_after(wait) {
-                self.drain();
+                // The flow maps first: changing them waits for programs that are still at their last record.
+                if self.flush(true).is_ok() {
+                    drop(self.drain());
+                }
                 return;
             }
         }
     }
 
-    fn drain(&mut self) -> Drained {
+    /// Reads the ring buffer to its end; whether there was anything. Flows are not forgotten over a buffer that never ends.
+    fn drain(&mut self) -> Result<bool, NobodyListens> {
         let mut any = false;
         loop {
             while let Some(item) = self.ring.next() {
@@ -150,14 +171,49 @@ impl Worker {
                 }
             }
             if self.batch.is_empty() {
-                return if any { Drained::Some } else { Drained::Nothing };
+                return Ok(any);
             }
             any = true;
             let empty = self.reuse.try_recv().unwrap_or_else(|_| Vec::with_capacity(BATCH));
-            if self.tx.blocking_send(std::mem::replace(&mut self.batch, empty)).is_err() {
-                return Drained::NobodyListens;
+            let full = std::mem::replace(&mut self.batch, empty);
+            send(&self.tx, Batch::Records(full))?;
+            if self.flushed.elapsed() >= FLUSH {
+                self.flush(false)?;
             }
         }
+    }
+
+    /// Tells the flows that were added up since the last time.
+    fn flush(&mut self, last: bool) -> Result<(), NobodyListens> {
+        self.flushed = Instant::now();
+        let Self { flows, tx, undecodable, .. } = self;
+        let mut counts = Vec::new();
+        let mut rests = Vec::new();
+        let mut sent = Ok(());
+        let taken = flows.take(
+            last,
+            |count| {
+                counts.push(count);
+                if counts.len() == BATCH && sent.is_ok() {
+                    sent = send(tx, Batch::Flows(std::mem::take(&mut counts)));
+                }
+            },
+            |lost| {
+                undecodable.fetch_add(lost, Ordering::Relaxed);
+            },
+            |rest| rests.push(rest),
+        );
+        if let Err(e) = taken {
+            tracing::error!("{e:#}");
+        }
+        sent?;
+        if !counts.is_empty() {
+            send(tx, Batch::Flows(counts))?;
+        }
+        if !rests.is_empty() {
+            send(tx, Batch::Rest(rests))?;
+        }
+        Ok(())
     }
 
     /// Waits for a wakeup or until `wait` is over; whether the thread is to stop.
@@ -171,8 +227,6 @@ impl Worker {
     }
 }
 
-enum Drained {
-    Some,
-    Nothing,
-    NobodyListens,
+fn send(to: &mpsc::Sender<Batch>, batch: Batch) -> Result<(), NobodyListens> {
+    to.blocking_send(batch).map_err(|_| NobodyListens)
 }

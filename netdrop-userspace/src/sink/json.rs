@@ -180,6 +180,13 @@ fn flow(f: &Flow, o: &mut Object<'_>) {
     o.long("cgroup_id", f.cgroup_id.unwrap_or(0));
     summary_field(f, o);
     extensions(f, o);
+    if let Some([ingress, egress, unknown]) = f.tally.aggregate(f.direction) {
+        o.object("aggregate", |o| {
+            o.number("ingress_flow_count", ingress);
+            o.number("egress_flow_count", egress);
+            o.number("unknown_direction_flow_count", unknown);
+        });
+    }
 }
 
 fn summary_field(f: &Flow, o: &mut Object<'_>) {

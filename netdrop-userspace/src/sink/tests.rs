@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::*;
 use crate::flow::{
     DropReason, Endpoint, EndpointInfo, Ethernet, EventType, Flow, IcmpMessage, Identity, Interface, Ip, L4,
-    LostEvents, LostSource, NodeStatus, Packet, Process, ServiceName, Tally, TcpFlags, TrafficDirection,
-    Verdict, Workload,
+    LostEvents, LostSource, NodeStatus, Packet, Process, ServiceName, Tally, TallyKind, TcpFlags,
+    TrafficDirection, Verdict, Workload,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -99,7 +99,7 @@ fn service_of_world() -> Flow {
         Some(Arc::new(ServiceName { name: "kube-dns".into(), namespace: "kube-system".into() }));
     f.packet.l4 = Some(L4::Udp { source_port: 44916, destination_port: 53 });
     f.source_names = vec!["dns.google".into(), "dns2".into()];
-    f.tally = Tally { count: 1234, bytes: 99, first: f.time, last: f.time };
+    f.tally = Tally { kind: TallyKind::Flow, count: 1234, bytes: 99, first: f.time, last: f.time };
     f
 }
 

@@ -8,10 +8,11 @@ use netdrop_common::event::flag;
 use super::interner::{Interner, kernel_name};
 use super::netns::NetnsNames;
 use crate::clock::Clock;
-use crate::decode::{self, DropEvent};
+use crate::decode::{self, DropEvent, FlowCount, RestCount};
 use crate::enrich::Names;
 use crate::flow::{
-    DropReason, Flow, Interface, Process, Tally, TrafficDirection, Verdict, event_type, hubble, nearest,
+    DropReason, Flow, Interface, Process, Tally, TallyKind, TrafficDirection, Verdict, event_type, hubble,
+    nearest,
 };
 use crate::kernel::{Reasons, Sites};
 use crate::probe::ProbeSet;
@@ -52,7 +53,7 @@ impl Assembler {
         let mut flow = Flow::new(time, Verdict::Dropped);
         flow.monotonic_ns = Some(event.time_ns());
         flow.uuid = Some(uuid::Uuid::new_v4());
-        flow.tally = Tally { count: 1, bytes: u64::from(record.skb_len), first: time, last: time };
+        flow.tally = Tally { bytes: u64::from(record.skb_len), ..flow.tally };
         self.why(&mut flow, event, probe);
         flow.packet = decode::parse(event);
         flow.length = Some(record.skb_len);
@@ -76,11 +77,44 @@ impl Assembler {
         flow
     }
 
-    fn why(&mut self, flow: &mut Flow, event: &DropEvent, probe: &mut ProbeSet) {
-        flow.reason = event.reason().map(|code| self.reasons.name(code));
+    /// The flow that drops were added up to. Of what may differ between them only what the last or all have is told.
+    pub(super) fn flow_count(&mut self, of: &FlowCount, probe: &mut ProbeSet) -> Flow {
+        let mut flow = self.flow(&of.event, probe);
+        let (first, last) = (flow.time, self.clock.wall(of.last_ns));
+        flow.tally = Tally { kind: TallyKind::Flow, count: of.count, bytes: of.bytes, first, last };
+        flow.time = last;
+        flow.monotonic_ns = Some(of.last_ns);
+        if of.count > 1 {
+            flow.packet.inner = None;
+            flow.length = None;
+            // Bystanders come and go.
+            flow.process = flow.process.filter(|p| p.owner);
+        }
+        flow
+    }
+
+    /// The rest of a reason and namespace.
+    pub(super) fn rest(&mut self, of: &RestCount, have_reason: bool) -> Flow {
+        let (first, last) = (self.clock.wall(of.first_ns), self.clock.wall(of.last_ns));
+        let mut flow = Flow::new(last, Verdict::Dropped);
+        flow.monotonic_ns = Some(of.last_ns);
+        flow.uuid = Some(uuid::Uuid::new_v4());
+        flow.tally = Tally { kind: TallyKind::Rest, count: of.count, bytes: of.bytes, first, last };
+        self.reason(&mut flow, have_reason.then_some(of.reason));
+        flow.netns = of.netns.map(|inode| self.netns.get(inode));
+        flow.node_name.clone_from(&self.node_name);
+        flow
+    }
+
+    fn reason(&self, flow: &mut Flow, code: Option<u32>) {
+        flow.reason = code.map(|code| self.reasons.name(code));
         flow.drop_reason_desc = flow.reason.as_ref().map_or(0, |r: &DropReason| nearest(&r.name));
         flow.event_type = event_type(flow.drop_reason_desc);
         debug_assert_ne!(flow.event_type.sub_type, 0, "prints as Success; {} is free", hubble::UNMAPPED);
+    }
+
+    fn why(&mut self, flow: &mut Flow, event: &DropEvent, probe: &mut ProbeSet) {
+        self.reason(flow, event.reason());
         let address = event.location();
         // The kernel's own text first: it is there for an agent that may not read kallsyms.
         if !self.sites.knows(address)

@@ -1,5 +1,6 @@
 //! Live capture in this process.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +9,12 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use super::Source;
 use super::assemble::Assembler;
+use super::{LiveTally, Source};
 use crate::enrich::{Names, NodeScope, Placement};
-use crate::flow::{LostEvents, LostSource, NodeStatus, Observation};
+use crate::flow::{Flow, LostEvents, LostSource, NodeStatus, Observation};
 use crate::kernel::KernelInfo;
-use crate::probe::{Batch, ProbeConfig, ProbeSet, Reader, Totals};
+use crate::probe::{Batch, ProbeConfig, ProbeSet, Reader};
 
 /// How often loss is looked for.
 const LOSS_TICK: Duration = Duration::from_secs(1);
@@ -32,40 +33,12 @@ pub struct LiveConfig {
     pub news: Option<mpsc::Receiver<NodeStatus>>,
 }
 
-/// What was counted, at the end.
-#[derive(Clone, Debug, Default)]
-pub struct LiveTally {
-    /// The hook's own counters.
-    pub totals: Totals,
-    /// Drops that belong to another node of this kernel.
-    pub elsewhere: u64,
-    /// Records that could not be decoded.
-    pub undecodable: u64,
-}
-
-impl LiveTally {
-    /// Network packets that were dropped while the hook was attached.
-    pub fn dropped(&self) -> u64 {
-        let sum = self.totals.sum();
-        sum.seen - sum.skipped + self.totals.missed
-    }
-
-    /// Drops that the prefilter turned away in the kernel.
-    pub fn filtered(&self) -> u64 {
-        self.totals.sum().filtered
-    }
-
-    /// Drops that should have been recorded and were not.
-    pub fn lost(&self) -> u64 {
-        self.totals.lost() + self.undecodable
-    }
-}
-
 /// The capture.
 pub struct LiveSource {
     probe: ProbeSet,
     reader: Reader,
     assembler: Assembler,
+    have_reason: bool,
     scope: Option<NodeScope>,
     elsewhere: u64,
     reported_lost: u64,
@@ -78,14 +51,15 @@ impl LiveSource {
     /// Loads, attaches and starts to read. Must be called within a tokio runtime.
     pub fn start(kernel: &KernelInfo, config: LiveConfig) -> anyhow::Result<Self> {
         let mut probe = ProbeSet::attach(kernel, &config.probe)?;
-        let ring = probe.take_ring().context("the ring buffer was taken already")?;
-        let reader = Reader::spawn(ring).context("cannot start to read the ring buffer")?;
+        let (ring, flows) = probe.take_buffers().context("the buffers were taken already")?;
+        let reader = Reader::spawn(ring, flows).context("cannot start to read the ring buffer")?;
         let mut tick = interval_at(Instant::now() + LOSS_TICK, LOSS_TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             probe,
             reader,
             assembler: Assembler::new(Arc::clone(&kernel.reasons), config.names, config.node_name),
+            have_reason: kernel.have_reason,
             scope: config.scope,
             elsewhere: 0,
             reported_lost: 0,
@@ -98,24 +72,45 @@ impl LiveSource {
     /// Exact counts so far.
     pub fn tally(&self) -> anyhow::Result<LiveTally> {
         Ok(LiveTally {
+            reasons: Arc::clone(&self.assembler.reasons),
             totals: self.probe.totals()?,
             elsewhere: self.elsewhere,
             undecodable: self.reader.undecodable(),
         })
     }
 
-    fn assemble(&mut self, records: Batch, batch: &mut Vec<Observation>) {
-        for event in &records {
-            let flow = self.assembler.flow(event, &mut self.probe);
-            let elsewhere =
-                self.scope.as_mut().is_some_and(|s| s.place(&flow, event.local_addr()) == Placement::Other);
-            if elsewhere {
-                self.elsewhere += 1;
-            } else {
-                batch.push(Observation::Flow(flow));
+    fn assemble(&mut self, read: Batch, batch: &mut Vec<Observation>) {
+        match read {
+            Batch::Records(records) => {
+                for event in &records {
+                    let flow = self.assembler.flow(event, &mut self.probe);
+                    self.place(flow, event.local_addr(), batch);
+                }
+                self.reader.recycle(records);
+            }
+            Batch::Flows(counts) => {
+                for count in &counts {
+                    let flow = self.assembler.flow_count(count, &mut self.probe);
+                    self.place(flow, count.event.local_addr(), batch);
+                }
+            }
+            Batch::Rest(rests) => {
+                for rest in &rests {
+                    let flow = self.assembler.rest(rest, self.have_reason);
+                    self.place(flow, None, batch);
+                }
             }
         }
-        self.reader.recycle(records);
+    }
+
+    /// Leaves out what is known to be another node's.
+    fn place(&mut self, flow: Flow, local: Option<Ipv4Addr>, batch: &mut Vec<Observation>) {
+        let elsewhere = self.scope.as_mut().is_some_and(|s| s.place(&flow, local) == Placement::Other);
+        if elsewhere {
+            self.elsewhere += flow.tally.count;
+        } else {
+            batch.push(Observation::Flow(flow));
+        }
     }
 
     /// Loss since the last look, as an item of the stream.
@@ -172,6 +167,10 @@ impl Source for LiveSource {
             }
         }
         Ok(true)
+    }
+
+    fn tally(&self) -> anyhow::Result<Option<LiveTally>> {
+        LiveSource::tally(self).map(Some)
     }
 
     fn stop(&mut self) -> anyhow::Result<bool> {

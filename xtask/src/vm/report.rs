@@ -48,7 +48,7 @@ impl Report {
         Ok(report)
     }
 
-    /// Lines as `test matrix::x ... ok`; the sum at the end has to agree.
+    /// Lines as `test matrix::x ... ok`; the sums at the end of each run have to agree.
     fn read_suite(&mut self, printed: &str) -> anyhow::Result<()> {
         for line in printed.lines() {
             if let Some((name, result)) = line.strip_prefix("test ").and_then(|l| l.split_once(" ... ")) {
@@ -62,8 +62,9 @@ impl Report {
             }
         }
         let (passed, failed) = (self.passed.len(), self.failed.len());
-        let sum = format!(" {passed} passed; {failed} failed;");
-        if !printed.lines().any(|line| line.starts_with("test result:") && line.contains(&sum)) {
+        let count = |start: &str| printed.lines().filter(|line| line.starts_with(start)).count();
+        let runs = count("running ");
+        if runs == 0 || runs != count("test result:") || summed(printed) != (passed, failed) {
             bail!("the suite did not end: {passed} passed and {failed} failed until then");
         }
         for why in &self.skipped {
@@ -121,6 +122,19 @@ impl Report {
     }
 }
 
+/// What the lines `test result: ok. 2 passed; 0 failed; ...` add up to.
+fn summed(printed: &str) -> (usize, usize) {
+    let number = |line: &str, word: &str| {
+        let words: Vec<&str> = line.split([' ', ';']).collect();
+        let at = words.iter().position(|w| *w == word)?;
+        words.get(at.checked_sub(1)?)?.parse().ok()
+    };
+    let results = printed.lines().filter(|line| line.starts_with("test result:"));
+    results.fold((0, 0), |(passed, failed), line| {
+        (passed + number(line, "passed").unwrap_or(0), failed + number(line, "failed").unwrap_or(0))
+    })
+}
+
 /// Lines after a `== name`.
 fn sections(text: &str) -> BTreeMap<&str, String> {
     let mut sections: BTreeMap<&str, String> = BTreeMap::new();
@@ -161,7 +175,8 @@ mod tests {
         == reasons\n[{\"code\": 2, \"name\": \"NOT_SPECIFIED\", \"subsystem\": \"CORE\"}]\n\
         == suite\n\nrunning 3 tests\ntest a::b ... ok\ntest a::c ... FAILED\ntest d ... ok\n\
         successes:\n\n---- d stdout ----\nSKIPPED d: this kernel has no moon\n\n\
-        test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 1 filtered out; finished in 2s\n== end\n";
+        test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 1 filtered out; finished in 2s\n\
+        running 1 test\ntest alone::e ... ok\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured\n== end\n";
 
     #[test]
     fn a_report_is_read() {
@@ -171,7 +186,7 @@ mod tests {
         assert_eq!(report.reasons, [("CORE".to_owned(), 1)].into());
         assert_eq!(
             (report.suite(), report.series()),
-            ("1 of 2, 1 do not apply".to_owned(), "6.1".to_owned())
+            ("2 of 3, 1 do not apply".to_owned(), "6.1".to_owned())
         );
         assert!(report.passed.contains("a::b") && !report.has("TCX"));
         assert_eq!(report.failed, ["a::c"]);

@@ -5,7 +5,7 @@ mod icmp;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Arp, Flow, Inner, Ip, L4, Packet, TcpFlags, Verdict};
+use super::{Arp, Flow, Inner, Ip, L4, Packet, TallyKind, TcpFlags, Verdict};
 
 /// The text of `Flow.Summary`, see [`write_summary`].
 pub fn summary(flow: &Flow) -> String {
@@ -22,8 +22,12 @@ pub fn write_summary(flow: &Flow, out: &mut String) {
         out.extend(text.chars().map(|c| if c.is_control() { ' ' } else { c }));
         return;
     }
-    layers(&flow.packet, out);
-    details(&flow.packet, out);
+    if flow.tally.kind == TallyKind::Rest {
+        out.push_str("more flows than are kept apart");
+    } else {
+        layers(&flow.packet, out);
+        details(&flow.packet, out);
+    }
     if flow.verdict == Verdict::Dropped {
         death(flow, out);
     }

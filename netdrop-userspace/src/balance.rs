@@ -1,0 +1,135 @@
+//! The sum that must come out: shown + aggregated + hidden + lost = all drops, for every reason.
+
+use std::fmt;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use netdrop_common::counter::{Counters, reason_of, slot};
+use tabwriter::{Alignment, TabWriter};
+
+use crate::ledger::{Ledger, Sums};
+use crate::source::LiveTally;
+
+/// One line of it, in packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Row {
+    /// Network packets that were dropped while the hook was attached.
+    pub drops: u64,
+    /// Shown, one observation each.
+    pub shown: u64,
+    /// Shown, many in one observation.
+    pub aggregated: u64,
+    /// Turned away by the filter, in the kernel or here.
+    pub hidden: u64,
+    /// Counted and no more.
+    pub lost: u64,
+    /// The remainder: came after the end that was asked for, or belongs to another node of this kernel.
+    pub other: u64,
+}
+
+/// Counts of the kernel side and of this side, put together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    total: Row,
+    elsewhere: u64,
+    rows: Vec<(Arc<str>, Row)>,
+}
+
+impl Balance {
+    /// Of a capture.
+    pub fn new(live: &LiveTally, flows: &Ledger) -> Self {
+        let mut rows: Vec<(Arc<str>, Row)> = live
+            .totals
+            .by_reason
+            .iter()
+            .map(|r| {
+                let own = |code: &Option<u32>| reason_of(slot(code.unwrap_or(0))) == r.reason;
+                let mut sums = Sums::default();
+                for (_, s) in flows.rows().iter().filter(|(code, _)| own(code)) {
+                    sums += *s;
+                }
+                let name = r.reason.map_or_else(|| "others".into(), |code| live.reasons.name(code).name);
+                (name, Row::new(&r.counters, &sums, 0))
+            })
+            .filter(|(_, row)| row.drops > 0)
+            .collect();
+        rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.drops));
+        let unknown = live.totals.missed;
+        let mut total = Row::new(&live.totals.sum(), &flows.total(), live.undecodable);
+        total.drops += unknown;
+        total.lost += unknown;
+        Self { total, elsewhere: live.elsewhere, rows }
+    }
+
+    /// Of rows that are known.
+    pub fn of_rows(total: Row, rows: Vec<(Arc<str>, Row)>) -> Self {
+        Self { total, elsewhere: 0, rows }
+    }
+
+    /// Over all reasons.
+    pub fn total(&self) -> Row {
+        self.total
+    }
+
+    /// By reason, the most frequent first. Drops that the kernel could not tell netdrop of have no reason and are only in the
+    /// total; the last row may stand for reasons that have no counter of their own.
+    pub fn rows(&self) -> &[(Arc<str>, Row)] {
+        &self.rows
+    }
+
+    /// Drops that belong to other nodes of this kernel.
+    pub fn elsewhere(&self) -> u64 {
+        self.elsewhere
+    }
+
+    /// A table, where there is more than one reason.
+    pub fn by_reason(&self) -> Option<String> {
+        (self.rows.len() > 1).then(|| table(self.rows.iter().map(|(name, row)| (&**name, *row)))).flatten()
+    }
+}
+
+/// Rows as a table.
+pub fn table<'a>(rows: impl Iterator<Item = (&'a str, Row)>) -> Option<String> {
+    let mut table = TabWriter::new(Vec::new()).padding(2).alignment(Alignment::Right);
+    let _ = writeln!(table, "DROPS\tSHOWN\tAGGREGATED\tHIDDEN\tLOST\t REASON");
+    for (name, row) in rows {
+        let Row { drops, shown, aggregated, hidden, lost, .. } = row;
+        let _ = writeln!(table, "{drops}\t{shown}\t{aggregated}\t{hidden}\t{lost}\t {name}");
+    }
+    String::from_utf8(table.into_inner().ok()?).ok()
+}
+
+impl Row {
+    fn new(kernel: &Counters, here: &Sums, undecodable: u64) -> Self {
+        let drops = kernel.seen - kernel.skipped;
+        let hidden = kernel.filtered + here.hidden;
+        let lost = kernel.lost + here.unnamed + undecodable;
+        let told = here.shown + here.aggregated + hidden + lost;
+        Self {
+            drops,
+            shown: here.shown,
+            aggregated: here.aggregated,
+            hidden,
+            lost,
+            other: drops.saturating_sub(told),
+        }
+    }
+}
+
+impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Row { drops, shown, aggregated, hidden, lost, other } = self.total;
+        let noun = if drops == 1 { "drop" } else { "drops" };
+        write!(
+            f,
+            "{drops} {noun}: {shown} shown, {aggregated} aggregated, {hidden} hidden by the filter, {lost} lost"
+        )?;
+        if self.elsewhere > 0 {
+            write!(f, ", {} of other nodes", self.elsewhere)?;
+        }
+        match other.saturating_sub(self.elsewhere) {
+            0 => Ok(()),
+            n => write!(f, ", {n} after the end"),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The flow maps, read without losing a count.
+//!
+//! A map that is read and emptied entry by entry loses what a program adds to an entry that was just read. So there are two:
+//! one is put in the other's place, which the kernel ends only when no program uses the first any more (it waits for RCU after an
+//! update of a map of maps, since 4.15), and then that is nobody's but ours.
+
+#![expect(unsafe_code, reason = "markers for aya: the types are plain integers")]
+
+use std::collections::HashMap as StdHashMap;
+use std::os::fd::AsFd as _;
+
+use anyhow::Context as _;
+use aya::maps::{ArrayOfMaps, HashMap, MapData, MapError, MapFd};
+use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_HASH;
+use netdrop_common::flow::{FlowEntry, FlowKey, RestEntry, RestKey};
+
+use super::batch::{self, Drain};
+use crate::decode::{FlowCount, RestCount};
+
+/// A type of the ABI, as aya wants to read it.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub(super) struct Abi<T>(T);
+
+// SAFETY: repr(transparent) over repr(C) structs of integers without padding: any bytes are valid.
+unsafe impl aya::Pod for Abi<RestKey> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Abi<RestEntry> {}
+
+pub(super) type Active = ArrayOfMaps<MapData, MapFd>;
+pub(super) type Rests = HashMap<MapData, Abi<RestKey>, Abi<RestEntry>>;
+
+/// Both flow maps and the rest.
+pub struct FlowMaps {
+    active: Active,
+    maps: [MapData; 2],
+    current: usize,
+    rests: Rests,
+    told: StdHashMap<RestKey, RestEntry>,
+    drain: Drain,
+}
+
+impl FlowMaps {
+    /// Makes two maps of `entries` entries, and puts the first in place.
+    pub(super) fn new(mut active: Active, rests: Rests, entries: u32) -> Result<Self, MapError> {
+        let maps = [make(entries)?, make(entries)?];
+        active.set(0, maps[0].fd(), 0)?;
+        Ok(Self { active, maps, current: 0, rests, told: StdHashMap::new(), drain: Drain::default() })
+    }
+
+    /// Takes what was aggregated since the last time; `barrier`: also waits for programs under way, if there is nothing.
+    pub fn take(
+        &mut self,
+        barrier: bool,
+        mut flow: impl FnMut(FlowCount),
+        mut undecodable: impl FnMut(u64),
+        rest: impl FnMut(RestCount),
+    ) -> anyhow::Result<()> {
+        let Self { maps, current, drain, .. } = self;
+        if barrier || !batch::is_empty(maps[*current].fd().as_fd()).context("cannot look at the flow map")? {
+            let full = *current;
+            *current = 1 - full;
+            self.active.set(0, maps[*current].fd(), 0).context("cannot change the flow map")?;
+            drain
+                .take_all(maps[full].fd().as_fd(), |entry| match FlowCount::from_entry(entry) {
+                    Ok(count) => flow(count),
+                    Err(_) => undecodable(entry.count),
+                })
+                .context("cannot read the flow map")?;
+        }
+        self.take_rests(rest)
+    }
+
+    fn take_rests(&mut self, mut each: impl FnMut(RestCount)) -> anyhow::Result<()> {
+        for item in self.rests.iter() {
+            let (Abi(key), Abi(now)) = item.context("cannot read the map of the rest")?;
+            let before = self.told.insert(key, now).unwrap_or_default();
+            if let Some(count) = RestCount::since(key, before, now) {
+                each(count);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Preallocated: a program in the middle of a drop can't wait for memory.
+fn make(entries: u32) -> Result<MapData, MapError> {
+    let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+    let map = aya_obj::Map::new_from_params(
+        BPF_MAP_TYPE_HASH as u32,
+        size(size_of::<FlowKey>()),
+        size(size_of::<FlowEntry>()),
+        entries,
+        0,
+    );
+    MapData::create(map, "netdrop_flows", None)
+}
