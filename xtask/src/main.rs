@@ -8,6 +8,7 @@ mod image;
 mod shell;
 mod test;
 mod tools;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,8 @@ enum Task {
     Bench(bench::BenchArgs),
     /// Feeds hostile bytes to all that reads bytes, steered by coverage
     Fuzz(fuzz::FuzzArgs),
+    /// Runs the tests of real drops on other kernels, in virtual machines
+    Vm(vm::VmArgs),
     /// Installs what the build needs
     Tools,
     /// Writes an OCI archive of netdrop as one static binary
@@ -48,6 +51,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test(args) => test::test(&args),
         Task::Bench(args) => bench::bench(&args),
         Task::Fuzz(args) => fuzz::fuzz(&args),
+        Task::Vm(args) => vm::vm(&args),
         Task::Tools => tools::build().and_then(|()| tools::tests()),
         Task::Image(args) => image::image(&args),
         Task::Cluster(args) => cluster::cluster(args),
