@@ -1,5 +1,6 @@
 //! Orchestration of netdrop's build, demo and tests.
 
+mod bench;
 mod cluster;
 mod demo;
 mod fuzz;
@@ -7,6 +8,7 @@ mod image;
 mod shell;
 mod test;
 mod tools;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -25,8 +27,12 @@ enum Task {
     Demo(demo::DemoArgs),
     /// Runs all tests: units, real drops in namespaces, a real cluster
     Test(test::TestArgs),
+    /// Measures what netdrop costs, beside the least that a tracer can do; under ten minutes once built
+    Bench(bench::BenchArgs),
     /// Feeds hostile bytes to all that reads bytes, steered by coverage
     Fuzz(fuzz::FuzzArgs),
+    /// Runs the tests of real drops on other kernels, in virtual machines
+    Vm(vm::VmArgs),
     /// Installs what the build needs
     Tools,
     /// Writes an OCI archive of netdrop as one static binary
@@ -43,7 +49,9 @@ fn run(task: Task) -> anyhow::Result<()> {
             demo::run(args)
         }
         Task::Test(args) => test::test(&args),
+        Task::Bench(args) => bench::bench(&args),
         Task::Fuzz(args) => fuzz::fuzz(&args),
+        Task::Vm(args) => vm::vm(&args),
         Task::Tools => tools::build().and_then(|()| tools::tests()),
         Task::Image(args) => image::image(&args),
         Task::Cluster(args) => cluster::cluster(args),

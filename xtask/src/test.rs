@@ -29,7 +29,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<()> {
     say("...", "building netdrop");
     run(&mut cargo(&["build", "--quiet", "--package", "netdrop-userspace"]))?;
     say("...", "unit tests");
-    let units = ["netdrop-common", "netdrop-userspace", "netdrop-fuzz", "xtask"];
+    let units = ["netdrop-common", "netdrop-userspace", "netdrop-bench", "netdrop-fuzz", "xtask"];
     let units = units.iter().flat_map(|package| ["--package", package]);
     run(cargo(&["test", "--quiet"]).args(units).arg("--").args(&filter))?;
     say("...", "real drops, in namespaces");
