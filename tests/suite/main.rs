@@ -12,6 +12,7 @@ mod harness;
 mod headers;
 mod hostile;
 mod matrix;
+mod nobody;
 mod overlay;
 mod perf;
 mod retransmission;
