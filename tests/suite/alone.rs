@@ -1,5 +1,7 @@
 //! Tests that disturb all others: they run when those are through.
 
+mod kills;
+
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -11,6 +11,7 @@ mod frames;
 mod harness;
 mod headers;
 mod hostile;
+mod limits;
 mod matrix;
 mod nobody;
 mod overlay;

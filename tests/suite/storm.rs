@@ -29,7 +29,7 @@ pub struct Told {
     /// Packets by sender.
     flows: BTreeMap<(IpAddr, Option<u32>), u64>,
     /// Packets of flows that were not kept apart.
-    rest: u64,
+    pub rest: u64,
     /// Lines for one packet each.
     records: u64,
     /// Packets that are said to be lost.
