@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, ArrayOfMaps, HashMap, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _};
 use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 use aya_log::EbpfLogger;
@@ -19,6 +19,9 @@ use super::{FlowMaps, MemoryPlan, Totals, log};
 use crate::kernel::KernelInfo;
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netdrop-ebpf"));
+
+/// The two maps that take turns.
+const FLOW_MAPS: [&str; 2] = ["FLOWS_A", "FLOWS_B"];
 
 /// Why the programs could not be loaded.
 #[derive(Debug, Error)]
@@ -106,6 +109,9 @@ impl ProbeSet {
         let mut loader = EbpfLoader::new();
         // The object has no relocations by BTF; all types of the kernel, parsed for them, would be megabytes.
         loader.btf(None).map_max_entries("RECORDS", config.memory.ring_size);
+        for name in FLOW_MAPS {
+            loader.map_max_entries(name, config.memory.flows);
+        }
         for (name, offset) in &kernel.fields {
             loader.override_global(name, offset, true);
         }
@@ -134,18 +140,14 @@ impl ProbeSet {
         };
         load_programs(&mut ebpf).map_err(LoadError::from_any)?;
         give_memory_back();
-        let mut set = Self::take_maps(ebpf, config.memory, log)?;
+        let mut set = Self::take_maps(ebpf, log)?;
         let hook: &mut BtfTracePoint =
             program(&mut set.ebpf, "kfree_skb").and_then(TryInto::try_into).map_err(LoadError::from_any)?;
         hook.attach().map_err(LoadError::from_any)?;
         Ok(set)
     }
 
-    fn take_maps(
-        mut ebpf: Ebpf,
-        plan: MemoryPlan,
-        log: Option<EbpfLogger<log::ToTracing>>,
-    ) -> Result<Self, LoadError> {
+    fn take_maps(mut ebpf: Ebpf, log: Option<EbpfLogger<log::ToTracing>>) -> Result<Self, LoadError> {
         let mut take = |name: &str| {
             ebpf.take_map(name)
                 .ok_or_else(|| LoadError::Other(anyhow::anyhow!("the BPF object has no map {name}")))
@@ -155,7 +157,8 @@ impl ProbeSet {
         let ring = RingBuf::try_from(take("RECORDS")?).map_err(LoadError::from_any)?;
         let active = ArrayOfMaps::try_from(take("ACTIVE_FLOWS")?).map_err(LoadError::from_any)?;
         let rests = HashMap::try_from(take("RESTS")?).map_err(LoadError::from_any)?;
-        let flows = FlowMaps::new(active, rests, plan.flows).map_err(|e| LoadError::of_maps(e, plan))?;
+        let maps = [flow_map(take(FLOW_MAPS[0])?)?, flow_map(take(FLOW_MAPS[1])?)?];
+        let flows = FlowMaps::new(active, maps, rests).map_err(LoadError::from_any)?;
         Ok(Self { ebpf, counters, symbol_text, buffers: Some((ring, flows)), missed_at_end: None, log })
     }
 
@@ -212,6 +215,13 @@ impl ProbeSet {
         let text = self.symbol_text.get(&0, 0)?;
         let end = text.iter().position(|b| *b == 0).unwrap_or(text.len());
         Ok(String::from_utf8_lossy(&text[..end]).into_owned())
+    }
+}
+
+fn flow_map(map: Map) -> Result<MapData, LoadError> {
+    match map {
+        Map::HashMap(data) => Ok(data),
+        other => Err(LoadError::Other(anyhow::anyhow!("a flow map is no hash but {other:?}"))),
     }
 }
 
