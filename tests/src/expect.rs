@@ -2,12 +2,20 @@
 
 #![expect(unsafe_code, reason = "poll has no safe interface in std")]
 
+use std::env;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd as _};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+
+/// The end of a time limit that begins now. Where NETDROP_TEST_PATIENCE is set to a number, that many times as far away: an emulated
+/// machine takes longer for everything.
+pub fn deadline(limit: Duration) -> Instant {
+    let patience = env::var("NETDROP_TEST_PATIENCE").ok().and_then(|factor| factor.parse().ok());
+    Instant::now() + limit * patience.unwrap_or(1)
+}
 
 /// Waits until a file descriptor is readable (or its other end closed). False: the deadline passed.
 pub fn readable(fd: &impl AsFd, deadline: Instant) -> io::Result<bool> {
@@ -32,7 +40,7 @@ pub fn readable(fd: &impl AsFd, deadline: Instant) -> io::Result<bool> {
 /// Asks again and again until the answer is yes; an error names `what` if it is not within `limit`. For what the kernel does
 /// by itself in a moment, but tells nobody: counting packets that are still in a queue.
 pub fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
-    let deadline = Instant::now() + limit;
+    let deadline = deadline(limit);
     while !holds()? {
         if Instant::now() > deadline {
             bail!("{what} did not come true within {limit:?}");
@@ -89,7 +97,7 @@ impl<R: Read + AsFd> Lines<R> {
 
     /// The first line that fits; an error that quotes the others if none comes within `limit`.
     pub fn find(&mut self, what: &str, limit: Duration, fits: impl Fn(&str) -> bool) -> Result<String> {
-        let deadline = Instant::now() + limit;
+        let deadline = deadline(limit);
         let mut others = Vec::new();
         loop {
             match self.next(deadline)? {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::expect::{Line, Lines};
+use crate::expect::{self, Line, Lines};
 
 /// How long it may take to attach: kernel BTF is read and programs are verified, on a machine that does other things too.
 const ATTACH_LIMIT: Duration = Duration::from_secs(20);
@@ -42,14 +42,18 @@ pub struct Ended {
 impl Observer {
     /// Starts the program at `binary` with `observe` and these arguments, and waits until it captures.
     pub fn start<S: AsRef<OsStr>>(binary: &Path, args: impl IntoIterator<Item = S>) -> Result<Self> {
-        let mut observer = Self::spawn(Command::new(binary).arg("observe").args(args))?;
+        Self::run(Command::new(binary).arg("observe").args(args))
+    }
+
+    /// Starts a command that ends up as `netdrop observe`, and waits until that captures.
+    pub fn run(command: &mut Command) -> Result<Self> {
+        let mut observer = Self::spawn(command)?;
         observer.wait_until_capturing()?;
         Ok(observer)
     }
 
     fn spawn(command: &mut Command) -> Result<Self> {
-        // SAFETY: a system call without pointers, which is allowed between fork and exec.
-        unsafe { command.pre_exec(die_with_parent) };
+        die_with_parent(command);
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -62,7 +66,7 @@ impl Observer {
     }
 
     fn wait_until_capturing(&mut self) -> Result<()> {
-        let deadline = Instant::now() + ATTACH_LIMIT;
+        let deadline = expect::deadline(ATTACH_LIMIT);
         loop {
             match self.stderr.next(deadline)? {
                 Line::Text(line) => {
@@ -126,7 +130,7 @@ impl Observer {
 
     /// Waits until it ends by itself.
     pub fn wait(mut self) -> Result<Ended> {
-        let deadline = Instant::now() + END_LIMIT;
+        let deadline = expect::deadline(END_LIMIT);
         let mut rest = Vec::new();
         loop {
             match self.stdout.next(deadline)? {
@@ -143,13 +147,17 @@ impl Observer {
     }
 }
 
-/// Asks for a SIGKILL when the thread that started this process is gone: also a killed test or demo leaves nothing behind.
-fn die_with_parent() -> io::Result<()> {
-    // SAFETY: a system call without pointers.
-    match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+/// Has a program killed when the thread that started it is gone: also a killed test or demo leaves nothing behind.
+pub fn die_with_parent(command: &mut Command) {
+    let ask = || {
+        // SAFETY: a system call without pointers.
+        match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: a system call without pointers, which is allowed between fork and exec.
+    unsafe { command.pre_exec(ask) };
 }
 
 impl Drop for Observer {

@@ -79,9 +79,16 @@ impl NftDrop {
         Self::raw(netns, "inet", table, &hook, expression)
     }
 
-    /// Drops what matches on a bridge's forwarding path.
+    /// Drops what matches on a bridge's forwarding path. At nft's own priority for this, not at 0: until 6.1 at least, what
+    /// br_netfilter hands on skips the chains up to its own priority, 0 (br_nf_hook_thresh).
     pub fn add_bridge(netns: &Netns, table: &str, expression: &str) -> Result<Self> {
-        Self::raw(netns, "bridge", table, "type filter hook forward priority 0; policy accept;", expression)
+        Self::raw(
+            netns,
+            "bridge",
+            table,
+            "type filter hook forward priority -200; policy accept;",
+            expression,
+        )
     }
 
     /// Drops what matches as it comes in by a device, before anything else looks at it.

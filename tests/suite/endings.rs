@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use netdrop_tests::netns::Netns;
 use netdrop_tests::observer::{Ended, Observer};
-use netdrop_tests::{expect, traffic};
+use netdrop_tests::{expect, kernel, traffic};
 
 use crate::flags::Tally;
 use crate::harness::{COUNT, LIMIT, binary};
@@ -25,7 +25,7 @@ fn printed(flags: &[&str], lines: usize) -> Ended {
     let args = flags.iter().copied().chain([own.as_str()]);
     let mut observer = Observer::start(&binary(), args).expect("netdrop captures");
     send(&netns, COUNT);
-    let deadline = std::time::Instant::now() + LIMIT;
+    let deadline = expect::deadline(LIMIT);
     let first: Vec<String> =
         (0..lines).map(|_| observer.line(deadline).expect("a line").expect("it comes in time")).collect();
     let mut ended = observer.interrupt().expect("netdrop ends when interrupted");
@@ -134,11 +134,7 @@ fn a_closed_pipe_ends_it_quietly() {
 /// The tracepoint's own text format knows the names of the core's reasons without BTF.
 #[test]
 fn reasons_have_the_kernels_names() {
-    let script = "test -e /sys/kernel/tracing/events || mount -t tracefs tracefs /sys/kernel/tracing; \
-                  cat /sys/kernel/tracing/events/skb/kfree_skb/format";
-    let format =
-        Command::new("unshare").args(["--mount", "sh", "-c", script]).output().expect("unshare runs");
-    let format = String::from_utf8(format.stdout).expect("text");
+    let format = kernel::tracepoint("skb", "kfree_skb").expect("the tracepoint has a format");
     let symbols = format.split("__print_symbolic").nth(1).expect("the tracepoint prints reasons by name");
     let known: Vec<(&str, &str)> = symbols
         .split('{')

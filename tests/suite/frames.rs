@@ -10,8 +10,7 @@ use netdrop_tests::traffic::{self, craft};
 use crate::harness::{COUNT, Seen, Watch};
 
 const PORT: u16 = 4246;
-/// MAC address of the node's `pod-a`.
-const NODE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+const NODE_MAC: [u8; 6] = Router::NODE_MAC;
 
 /// Sends a frame from pod a, 20 times; all have to die on the node for this reason.
 fn on_node(net: &Router, frame: &[u8], reason: &str) -> Vec<Seen> {

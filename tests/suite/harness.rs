@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::env;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
+use std::time::Duration;
 
+use netdrop_tests::expect;
+use netdrop_tests::kernel::{Kernel, UNNAMED};
 use netdrop_tests::netns::Netns;
 use netdrop_tests::observer::{self, Ended, Observer};
 use serde_json::Value;
@@ -31,6 +34,12 @@ pub fn binary() -> PathBuf {
     path
 }
 
+/// The kernel that the tests run on.
+pub fn kernel() -> &'static Kernel {
+    static KERNEL: OnceLock<Kernel> = OnceLock::new();
+    KERNEL.get_or_init(|| Kernel::running(&binary()).expect("the kernel names its reasons"))
+}
+
 /// A flow that netdrop printed.
 #[derive(Debug)]
 pub struct Seen(pub Value);
@@ -44,6 +53,14 @@ impl Seen {
     /// The kernel's reason.
     pub fn reason(&self) -> &str {
         self.fact("kernel_reason").as_str().unwrap_or_default()
+    }
+
+    /// Whether it died for this reason; where the kernel has no name for it, then for none, in this function.
+    pub fn died_of(&self, reason: &str, function: &str) -> bool {
+        if kernel().has_reason(reason) {
+            return self.reason() == reason;
+        }
+        self.reason() == UNNAMED && self.summary().ends_with(&format!("{UNNAMED} at {function}"))
     }
 
     /// The namespace's inode.
@@ -137,7 +154,11 @@ impl Watch {
 
     /// Starts `netdrop observe` with these arguments.
     pub fn start(args: &[String]) -> Self {
-        let observer = Observer::start(&binary(), args).expect("netdrop captures");
+        Self::of(Observer::start(&binary(), args).expect("netdrop captures"))
+    }
+
+    /// Reads what a running `netdrop observe -o json` sees.
+    pub fn of(observer: Observer) -> Self {
         Self { observer, seen: Vec::new() }
     }
 
@@ -176,7 +197,7 @@ impl Watch {
 
     /// Waits until `count` flows that fit were seen.
     pub fn wait_for(&mut self, count: impl Into<usize>, fits: impl Fn(&Seen) -> bool) {
-        let (count, deadline) = (count.into(), Instant::now() + LIMIT);
+        let (count, deadline) = (count.into(), expect::deadline(LIMIT));
         while self.seen.iter().filter(|seen| fits(seen)).count() < count {
             match self.observer.flow(deadline).expect("netdrop prints flows") {
                 Some(flow) => self.seen.push(Seen(flow)),

@@ -85,7 +85,7 @@ fn unknown_vxlan_network() {
 
     net.nodes[0].netns.run(|| traffic::packets(vec![packet; usize::from(COUNT)])).expect("traffic");
 
-    watch.exactly(COUNT, |seen| seen.reason() == "VXLAN_VNI_NOT_FOUND");
+    watch.exactly(COUNT, |seen| seen.died_of("VXLAN_VNI_NOT_FOUND", "vxlan_rcv"));
 }
 
 /// Pods of one node, by a rule of the bridge itself.

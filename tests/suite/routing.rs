@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use netdrop_tests::link::Batch;
+use netdrop_tests::link::{self, Batch};
 use netdrop_tests::topology::Router;
 use netdrop_tests::traffic::{self, craft};
 use netdrop_tests::truth::Counters;
@@ -26,13 +26,21 @@ fn udp_packet(from: IpAddr, to: IpAddr) -> Vec<u8> {
     craft::ip(from, to, craft::protocol::UDP, &datagram)
 }
 
-/// Sends from pod a; all have to die on the node.
+/// Sends from pod a; all have to die on the node. By frames: once the node has told it the size that fits, the pod's own kernel
+/// refuses packets that are too big.
 fn on_node(net: &Router, case: &Case<'_>) -> Vec<Seen> {
     let count = case.packets.len();
     let before = Counters::read(&net.node).expect("counters");
     let watch = Watch::on(&[&net.node]);
 
-    net.a.netns.run(|| traffic::packets(&case.packets)).expect("traffic");
+    let device = link::index(&net.a.netns, "eth0").expect("the pod has a device");
+    let frames = case.packets.iter().map(|packet| {
+        let v6 = packet[0] >> 4 == 6;
+        let ether_type = if v6 { craft::ether_type::IPV6 } else { craft::ether_type::IPV4 };
+        craft::ethernet(Router::NODE_MAC, net.a.mac, ether_type, packet)
+    });
+    let frames: Vec<Vec<u8>> = frames.collect();
+    net.a.netns.run(|| traffic::frames(device, &frames)).expect("traffic");
 
     let seen = watch.exactly(count, |seen| seen.reason() == case.reason);
     let after = Counters::read(&net.node).expect("counters");

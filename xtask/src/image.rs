@@ -15,6 +15,9 @@ use crate::tools;
 /// Name of the image that deploy/ asks for.
 pub const NETDROP: &str = "localhost/netdrop:dev";
 
+/// The target whose binaries need nothing of the machine they run on.
+pub const STATIC: &str = "x86_64-unknown-linux-musl";
+
 /// What was typed after `cargo xtask image`.
 #[derive(Args)]
 pub struct ImageArgs {
@@ -53,25 +56,29 @@ impl Entry {
 
 /// Builds netdrop as one static binary and writes its image.
 pub fn image(args: &ImageArgs) -> anyhow::Result<()> {
-    tools::build()?;
-    tools::image()?;
-    say("...", "building netdrop, static (some minutes when cold)");
-    let target = "x86_64-unknown-linux-musl";
-    run(&mut cargo(&[
-        "build",
-        "--quiet",
-        "--release",
-        "--target",
-        target,
-        "--package",
-        "netdrop-userspace",
-    ]))?;
-    let binary = target_folder().join(target).join("release/netdrop");
+    let binary = netdrop()?;
     let entries = [Entry::file("usr/bin/netdrop", &binary), Entry::folder("run"), Entry::folder("tmp")];
     write(&args.out, &args.tag, &entries, &["/usr/bin/netdrop"])?;
     let size = fs::metadata(&args.out)?.len() / 1024;
     say("ok", format_args!("{} as {} ({size} KiB)", args.tag, args.out.display()));
     Ok(())
+}
+
+/// Builds netdrop as one static binary and gives its path.
+pub fn netdrop() -> anyhow::Result<PathBuf> {
+    tools::build()?;
+    tools::image()?;
+    say("...", "building netdrop, static (some minutes when cold)");
+    run(&mut cargo(&[
+        "build",
+        "--quiet",
+        "--release",
+        "--target",
+        STATIC,
+        "--package",
+        "netdrop-userspace",
+    ]))?;
+    Ok(target_folder().join(STATIC).join("release/netdrop"))
 }
 
 pub fn target_folder() -> PathBuf {

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
+use crate::image::STATIC;
 use crate::shell::{command, q, quiet, run, say, works};
 
 const BPF_LINKER: &str = "0.10.3";
@@ -14,8 +15,14 @@ const BUILD: &[&str] = &["gcc", "libc6-dev"];
 const NETWORK: &[&str] = &["iproute2", "nftables", "iptables", "conntrack", "procps", "util-linux"];
 /// Packages that the tests compare with.
 const TESTS: &[&str] = &["bpftool", "linux-perf"];
+/// Packages that the fuzzing engine builds with.
+const FUZZ: &[&str] = &["g++"];
 /// Packages for the static image.
 const IMAGE: &[&str] = &["musl-tools"];
+/// Packages of the virtual machines.
+const VM: &[&str] = &["qemu-system-x86", "kmod"];
+/// Packages whose programs a guest needs beyond those of the tests; every Debian has them.
+const GUEST: &[&str] = &["kmod", "dash", "coreutils", "grep", "sed", "mount"];
 /// Packages of the cluster.
 const CLUSTER: &[&str] = &[
     "etcd-server",
@@ -46,10 +53,15 @@ pub fn tests() -> anyhow::Result<()> {
     packages(TESTS)
 }
 
+/// To fuzz it.
+pub fn fuzz() -> anyhow::Result<()> {
+    packages(FUZZ)
+}
+
 /// To make an image.
 pub fn image() -> anyhow::Result<()> {
     packages(IMAGE)?;
-    let target = "x86_64-unknown-linux-musl";
+    let target = STATIC;
     if q("rustup", ["target", "list", "--installed"])?.lines().any(|l| l == target) {
         say("ok", format_args!("rust target {target}"));
         return Ok(());
@@ -57,7 +69,14 @@ pub fn image() -> anyhow::Result<()> {
     say("...", format_args!("rust target {target}"));
     q("rustup", ["target", "add", target])
         .map(drop)
-        .context("run: rustup target add x86_64-unknown-linux-musl")
+        .with_context(|| format!("run: rustup target add {target}"))
+}
+
+/// To test it on other kernels. Gives the packages whose programs a guest needs.
+pub fn vm() -> anyhow::Result<Vec<&'static str>> {
+    tests()?;
+    packages(VM)?;
+    Ok([NETWORK, TESTS, GUEST].concat())
 }
 
 /// To run a cluster.

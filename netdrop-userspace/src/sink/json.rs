@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use super::columns::{self, put};
+use super::text::{close_json, push_ip, push_json, push_number};
 use super::time;
 use crate::flow::{
     Endpoint, Flow, L4, LostEvents, NodeStatus, Observation, Packet, ServiceName, TcpFlags, TrafficDirection,
@@ -56,7 +57,9 @@ impl<'a> Object<'a> {
             self.out.push(',');
         }
         self.empty = false;
-        put(self.out, format_args!("\"{key}\":"));
+        self.out.push('"');
+        self.out.push_str(key);
+        self.out.push_str("\":");
     }
 
     fn object(&mut self, key: &str, write: impl FnOnce(&mut Object<'_>)) {
@@ -69,7 +72,7 @@ impl<'a> Object<'a> {
     fn text(&mut self, key: &str, text: &str) {
         if !text.is_empty() {
             self.key(key);
-            string(text, self.out);
+            push_json(text, self.out);
         }
     }
 
@@ -77,14 +80,16 @@ impl<'a> Object<'a> {
         let number = number.into();
         if number != 0 {
             self.key(key);
-            put(self.out, format_args!("{number}"));
+            push_number(number, self.out);
         }
     }
 
     fn long(&mut self, key: &str, number: u64) {
         if number != 0 {
             self.key(key);
-            put(self.out, format_args!("\"{number}\""));
+            self.out.push('"');
+            push_number(number, self.out);
+            self.out.push('"');
         }
     }
 
@@ -116,29 +121,10 @@ impl<'a> Object<'a> {
     }
 }
 
-fn string(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => put(out, format_args!("\\u{:04x}", c as u32)),
-            c if (c as u32) < 0x20 => put(out, format_args!("\\u{:04x}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
 fn flow(f: &Flow, o: &mut Object<'_>) {
     o.time("time", f.time);
     if let Some(uuid) = f.uuid {
-        o.bare("uuid", format_args!("\"{uuid}\""));
+        o.text("uuid", uuid.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()));
     }
     if f.verdict != Verdict::Unknown {
         o.text("verdict", f.verdict.name());
@@ -151,8 +137,8 @@ fn flow(f: &Flow, o: &mut Object<'_>) {
         o.text("Type", "L3_L4");
     }
     o.text("node_name", f.node_name.as_deref().unwrap_or(""));
-    o.list("source_names", &f.source_names, |n, out| string(n, out));
-    o.list("destination_names", &f.destination_names, |n, out| string(n, out));
+    o.list("source_names", &f.source_names, |n, out| push_json(n, out));
+    o.list("destination_names", &f.destination_names, |n, out| push_json(n, out));
     if f.event_type != crate::flow::EventType::default() {
         o.object("event_type", |o| {
             o.number("type", f.event_type.kind);
@@ -190,9 +176,17 @@ fn flow(f: &Flow, o: &mut Object<'_>) {
 }
 
 fn summary_field(f: &Flow, o: &mut Object<'_>) {
-    let mut summary = String::new();
-    write_summary(f, &mut summary);
-    o.text("Summary", &summary);
+    let before = (o.out.len(), o.empty);
+    o.key("Summary");
+    o.out.push('"');
+    let start = o.out.len();
+    write_summary(f, o.out);
+    if o.out.len() == start {
+        o.out.truncate(before.0);
+        o.empty = before.1;
+        return;
+    }
+    close_json(start, o.out);
 }
 
 fn packet(p: &Packet, o: &mut Object<'_>) {
@@ -208,8 +202,12 @@ fn packet(p: &Packet, o: &mut Object<'_>) {
     }
     if let Some(ip) = p.ip {
         o.object("IP", |o| {
-            o.bare("source", format_args!("\"{}\"", ip.source));
-            o.bare("destination", format_args!("\"{}\"", ip.destination));
+            for (key, address) in [("source", ip.source), ("destination", ip.destination)] {
+                o.key(key);
+                o.out.push('"');
+                push_ip(address, o.out);
+                o.out.push('"');
+            }
             o.text("ipVersion", if ip.source.is_ipv4() { "IPv4" } else { "IPv6" });
         });
     }
@@ -278,7 +276,7 @@ fn endpoint(key: &str, e: &Endpoint, o: &mut Object<'_>) {
         o.number("ID", e.id);
         o.number("identity", e.identity.0);
         o.text("namespace", e.namespace());
-        o.list("labels", e.labels(), |l, out| string(l, out));
+        o.list("labels", e.labels(), |l, out| push_json(l, out));
         o.text("pod_name", e.pod_name());
         o.list("workloads", e.workloads(), |w, out| {
             let mut o = Object::open(out);
@@ -311,15 +309,20 @@ fn extensions(f: &Flow, o: &mut Object<'_>) {
             out.push(',');
         }
         any = true;
-        let _ = match value {
-            Value::Text(text) => {
-                let _ = write!(out, "\"{key}\":");
-                string(&text, out);
-                Ok(())
+        out.push('"');
+        out.push_str(key);
+        out.push_str("\":");
+        match value {
+            Value::Text(text) => push_json(&text, out),
+            Value::Site(site) => {
+                out.push('"');
+                let start = out.len();
+                let _ = write!(out, "{site}");
+                close_json(start, out);
             }
-            Value::Number(n) => write!(out, "\"{key}\":{n}"),
-            Value::Bool(b) => write!(out, "\"{key}\":{b}"),
-        };
+            Value::Number(n) => push_number(n, out),
+            Value::Bool(b) => out.push_str(if b { "true" } else { "false" }),
+        }
     });
     if any {
         out.push_str("}}");
@@ -349,6 +352,6 @@ fn status(s: &NodeStatus, o: &mut Object<'_>) {
     if s.state != crate::flow::NodeState::Unknown {
         o.text("state_change", s.state.name());
     }
-    o.list("node_names", &s.nodes, |n, out| string(n, out));
+    o.list("node_names", &s.nodes, |n, out| push_json(n, out));
     o.text("message", &s.message);
 }

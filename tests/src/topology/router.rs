@@ -26,6 +26,9 @@ impl Router {
     /// Names of the node's devices: `pod-a` and `pod-b`.
     pub const DEVICES: [&'static str; 2] = ["pod-a", "pod-b"];
 
+    /// MAC address of the node's device towards pod a.
+    pub const NODE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+
     /// Builds it.
     pub fn new() -> Result<Self> {
         let node = Netns::anonymous("node")?;

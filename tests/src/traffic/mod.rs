@@ -4,6 +4,7 @@
 //! kernel refuses with EPERM counts as sent: that is how a drop on the way out shows to its sender.
 
 pub mod craft;
+pub mod hostile;
 mod raw;
 mod socket;
 
