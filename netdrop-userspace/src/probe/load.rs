@@ -17,6 +17,7 @@ use thiserror::Error;
 use super::counters::{self, Slot};
 use super::{FlowMaps, MemoryPlan, Totals, log};
 use crate::kernel::KernelInfo;
+use crate::kernel::features::lacking_capabilities;
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netdrop-ebpf"));
 
@@ -30,11 +31,14 @@ pub enum LoadError {
     #[error("this netdrop was built without its BPF object (AYA_BUILD_SKIP); build it again without")]
     NoObject,
     /// EPERM.
-    #[error(
-        "the kernel refuses BPF to this process: run as root, or with the capabilities BPF and PERFMON \
-         (in a container: securityContext.capabilities.add: [BPF, PERFMON])"
-    )]
-    Permission(#[source] anyhow::Error),
+    #[error("the kernel refuses BPF to this process: {}", way_in(.lacking))]
+    Permission {
+        /// Capabilities that it would need and does not have.
+        lacking: Vec<&'static str>,
+        /// The kernel's refusal.
+        #[source]
+        source: anyhow::Error,
+    },
     /// ENOMEM: the machine, or the memory limit of this cgroup.
     #[error(
         "the kernel has no memory for buffers of {} bytes (ring buffer {}, two flow maps of {} entries): ask for less with \
@@ -55,8 +59,11 @@ pub enum LoadError {
 
 impl LoadError {
     fn from_any(e: impl Into<anyhow::Error>) -> Self {
-        let e = e.into();
-        if is_kind(&e, std::io::ErrorKind::PermissionDenied) { Self::Permission(e) } else { Self::Other(e) }
+        let source = e.into();
+        if is_kind(&source, std::io::ErrorKind::PermissionDenied) {
+            return Self::Permission { lacking: lacking_capabilities(), source };
+        }
+        Self::Other(source)
     }
 
     /// For what may also fail for want of memory.
@@ -67,6 +74,21 @@ impl LoadError {
         }
         Self::from_any(source)
     }
+}
+
+/// What a process without rights has to do.
+fn way_in(lacking: &[&str]) -> String {
+    if lacking.is_empty() {
+        return "it holds the capabilities BPF and PERFMON, so a seccomp filter, a security module, lockdown or a user namespace \
+                (a rootless container) forbids it; `netdrop status --local` tells more"
+            .to_owned();
+    }
+    let (noun, names) =
+        (if lacking.len() == 1 { "capability" } else { "capabilities" }, lacking.join(" and "));
+    let list = lacking.join(", ");
+    format!(
+        "run as root, or grant the {noun} {names} that it lacks (in a container: securityContext.capabilities.add: [{list}])"
+    )
 }
 
 fn is_kind(e: &anyhow::Error, kind: std::io::ErrorKind) -> bool {

@@ -210,6 +210,7 @@ impl List {
                 }
             }
             self.icmp(v6);
+            self.padding(v6, &udp);
         }
     }
 
@@ -220,6 +221,17 @@ impl List {
         } else {
             let packet = self.ends.v4(number).packet(bytes);
             self.add4(format!("v4-{name}"), packet);
+        }
+    }
+
+    /// A packet that ends with its header, in a frame that goes on as if it did not.
+    fn padding(&mut self, v6: bool, udp: &[u8]) {
+        if v6 {
+            let packet = [self.ends.v6(44, &[protocol::UDP, 0, 0, 1, 0, 0, 0, 9]), udp.to_vec()].concat();
+            self.add6("v6-fragment-with-padding-like-udp", packet);
+        } else {
+            let packet = [self.ends.v4(protocol::UDP).packet(&[]), udp.to_vec()].concat();
+            self.add4("v4-padding-like-udp", packet);
         }
     }
 

@@ -8,5 +8,5 @@ pub mod hostile;
 mod raw;
 mod socket;
 
-pub use raw::{arp_request, echo, frames, packets};
+pub use raw::{Offload, arp_request, echo, frames, offloaded, packets};
 pub use socket::{Mailbox, syns, udp, udp_gso};
