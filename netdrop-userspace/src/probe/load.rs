@@ -156,10 +156,10 @@ impl ProbeSet {
         loader.override_global("AYA_LOG_LEVEL", &log_level, true);
         let mut ebpf = loader.load(OBJECT).map_err(|e| LoadError::of_maps(e, config.memory))?;
         fill_filter(&mut ebpf, &config.prefilter, stages).map_err(LoadError::from_any)?;
-        let log = match config.bpf_log {
-            true => Some(log::start(&mut ebpf).map_err(LoadError::from_any)?),
-            false => None,
-        };
+        let mut log = None;
+        if config.bpf_log {
+            log = Some(log::start(&mut ebpf).map_err(LoadError::from_any)?);
+        }
         load_programs(&mut ebpf).map_err(LoadError::from_any)?;
         give_memory_back();
         let mut set = Self::take_maps(ebpf, log)?;
