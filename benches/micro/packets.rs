@@ -9,7 +9,7 @@ use netdrop::flow::{
     DropReason, Endpoint, EndpointInfo, Flow, Identity, Interface, Process, Verdict, Workload, event_type,
 };
 use netdrop::kernel::site_from_text;
-use netdrop_common::event::{ABI_VERSION, DropRecord, HEAD_MAX, MAC_MAX, flag};
+use netdrop_common::event::{ABI_VERSION, DropRecord, HEAD_MAX, HEAD_SHORT, MAC_MAX, SHORT_LEN, flag};
 use netdrop_common::hook;
 use netdrop_tests::traffic::craft::{self, ether_type, protocol};
 
@@ -71,7 +71,8 @@ fn record(name: &str) -> DropRecord {
     DropRecord {
         version: ABI_VERSION,
         hook: hook::KFREE_SKB,
-        len: u16::try_from(size_of::<DropRecord>()).expect("a record is short"),
+        len: u16::try_from(if len > HEAD_SHORT { size_of::<DropRecord>() } else { SHORT_LEN })
+            .expect("a record is short"),
         flags: flag::NETNS | flag::IFINDEX | flag::IIF | flag::MAC | flag::HEAD_NETWORK | flag::REASON,
         time_ns: 1,
         location: 0xffff_ffff_8100_0000,
@@ -108,9 +109,12 @@ pub fn event(name: &str) -> DropEvent {
 
 /// A record as it lies in the ring buffer.
 #[expect(unsafe_code, reason = "the kernel's side of the ABI: a record's bytes")]
-pub fn record_bytes(name: &str) -> [u8; size_of::<DropRecord>()] {
+pub fn record_bytes(name: &str) -> Vec<u8> {
+    let record = record(name);
+    let len = usize::from(record.len);
     // SAFETY: repr(C), integers and arrays only, all padding explicit: every byte is initialized.
-    unsafe { std::mem::transmute(record(name)) }
+    let bytes: [u8; size_of::<DropRecord>()] = unsafe { std::mem::transmute(record) };
+    bytes[..len].to_vec()
 }
 
 fn pod(name: &str) -> Endpoint {

@@ -48,7 +48,7 @@ impl FromIterator<f64> for Sample {
     }
 }
 
-/// A number with as many digits as tell something: three, and thousands set apart.
+/// A number with as many digits as tell something: three, or those before the point; thousands set apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Number(pub f64);
 
@@ -56,7 +56,7 @@ impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = self.0.abs();
         let decimals = match size {
-            _ if size == 0.0 || size >= 100.0 => 0,
+            _ if size.fract() == 0.0 || size >= 100.0 => 0,
             _ if size >= 10.0 => 1,
             _ if size >= 1.0 => 2,
             _ if size >= 0.1 => 3,
@@ -91,10 +91,10 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let shown: Vec<String> = [0.0, 0.01234, 0.5, 1.234, 12.34, 1234.5, -1_234_567.0]
+        let shown: Vec<String> = [0.0, 7.0, 0.01234, 0.5, 1.234, 12.34, 1234.5, -1_234_567.0]
             .iter()
             .map(|n| Number(*n).to_string())
             .collect();
-        assert_eq!(shown, ["0", "0.0123", "0.500", "1.23", "12.3", "1,234", "-1,234,567"]);
+        assert_eq!(shown, ["0", "7", "0.0123", "0.500", "1.23", "12.3", "1,234", "-1,234,567"]);
     }
 }

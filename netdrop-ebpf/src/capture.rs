@@ -43,37 +43,51 @@ pub struct Facts {
     pub tail: u32,
 }
 
-/// The facts; `None` if this is no network packet (AF_UNIX, netlink, vsock): no device, no protocol, no socket of the network.
+/// Whether this is a network packet, and not one of AF_UNIX, netlink or vsock: it has a protocol, a device or a socket of the
+/// network. Nearly all have the first, so nearly never is more than that read.
 ///
 /// # Safety
 /// `skb` must be a typed pointer.
 #[inline(always)]
-pub unsafe fn facts(skb: Ptr) -> Option<Facts> {
+pub unsafe fn is_network(skb: Ptr) -> bool {
+    // SAFETY: typed pointers.
+    unsafe {
+        if read::typed::<u16>(skb, SKB_PROTOCOL.load()) != 0 {
+            return true;
+        }
+        if netns::of_device(read::typed(skb, SKB_DEV.load())).is_some() {
+            return true;
+        }
+        let sk: Ptr = read::typed(skb, SKB_SK.load());
+        if sk.is_null() {
+            return false;
+        }
+        let family: u16 = read::typed(sk, SOCK_FAMILY.load());
+        family == AF_INET || family == AF_INET6 || family == AF_PACKET
+    }
+}
+
+/// The facts.
+///
+/// # Safety
+/// `skb` must be a typed pointer.
+#[inline(always)]
+pub unsafe fn facts(skb: Ptr) -> Facts {
     // SAFETY: typed pointers.
     unsafe {
         let maybe_dev: Ptr = read::typed(skb, SKB_DEV.load());
         let net = netns::of_device(maybe_dev);
         let sk: Ptr = read::typed(skb, SKB_SK.load());
-        let protocol: [u8; 2] = read::typed::<u16>(skb, SKB_PROTOCOL.load()).to_ne_bytes();
-        if net.is_none() && u16::from_ne_bytes(protocol) == 0 {
-            if sk.is_null() {
-                return None;
-            }
-            let family: u16 = read::typed(sk, SOCK_FAMILY.load());
-            if family != AF_INET && family != AF_INET6 && family != AF_PACKET {
-                return None;
-            }
-        }
-        Some(Facts {
+        Facts {
             skb,
             dev: net.map(|_| maybe_dev),
             sk,
             netns: netns::inode(skb, net, sk),
-            protocol,
+            protocol: read::typed::<u16>(skb, SKB_PROTOCOL.load()).to_ne_bytes(),
             head: read::typed(skb, SKB_HEAD.load()),
             network: read::typed(skb, SKB_NETWORK_HEADER.load()),
             tail: read::typed(skb, SKB_TAIL.load()),
-        })
+        }
     }
 }
 

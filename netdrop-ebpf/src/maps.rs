@@ -27,9 +27,21 @@ pub static FLOW_BUCKETS: Array<Bucket> = Array::with_max_entries(BUCKETS, 0);
 /// The flow map that drops are added to now. User space puts another in its place, which waits for all programs that still
 /// use the first, and only then reads that: so nothing is added to an entry that was read already.
 ///
-/// User space makes the inner maps, in the size it was asked for; preallocated, since a program here must not wait for memory.
+/// Preallocated, since a program here must not wait for memory.
 #[btf_map]
-pub static ACTIVE_FLOWS: ArrayOfMaps<BtfHashMap<FlowKey, FlowEntry, 1>, 1> = ArrayOfMaps::new();
+pub static ACTIVE_FLOWS: ArrayOfMaps<FlowMap, 1> = ArrayOfMaps::new();
+
+/// The loader sets the size. It also makes these maps, as it makes the pattern for the inner ones: up to 6.1 the kernel takes no
+/// map without type information where the pattern had some.
+type FlowMap = BtfHashMap<FlowKey, FlowEntry, 1>;
+
+/// One of the two.
+#[btf_map]
+pub static FLOWS_A: FlowMap = FlowMap::new();
+
+/// The other.
+#[btf_map]
+pub static FLOWS_B: FlowMap = FlowMap::new();
 
 /// Where the first record of a new flow is written before it goes to the map: it is too large for the stack.
 #[map]

@@ -133,3 +133,62 @@ impl fmt::Display for Balance {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::flow::{DropReason, Flow, Tally, TallyKind, Verdict};
+    use crate::kernel::KernelInfo;
+    use crate::ledger::Fate;
+    use crate::probe::{ReasonCount, Totals};
+
+    fn enter(ledger: &mut Ledger, reason: &DropReason, kind: TallyKind, count: u64, fate: Fate) {
+        let mut flow = Flow::new(Timestamp::UNIX_EPOCH, Verdict::Dropped);
+        flow.reason = Some(reason.clone());
+        flow.tally = Tally { kind, count, ..flow.tally };
+        ledger.enter(&flow, fate);
+    }
+
+    #[test]
+    fn every_reason_adds_up() {
+        let reasons = KernelInfo::load().unwrap().reasons;
+        let of = |name: &str| reasons.name(reasons.code(name).unwrap());
+        let (socket, filter) = (of("NO_SOCKET"), of("NETFILTER_DROP"));
+        let count = |code, counters| ReasonCount { reason: Some(code), counters };
+        let zero = Counters::default();
+        let totals = Totals {
+            by_reason: vec![
+                count(socket.code, Counters { seen: 14, skipped: 1, filtered: 3, recorded: 10, ..zero }),
+                count(
+                    filter.code,
+                    Counters { seen: 1000, recorded: 100, aggregated: 890, rest: 6, lost: 4, ..zero },
+                ),
+            ],
+            missed: 5,
+        };
+        let mut ledger = Ledger::default();
+        enter(&mut ledger, &socket, TallyKind::Packet, 10, Fate::Hidden);
+        enter(&mut ledger, &filter, TallyKind::Packet, 100, Fate::Shown);
+        enter(&mut ledger, &filter, TallyKind::Flow, 890, Fate::Shown);
+        enter(&mut ledger, &filter, TallyKind::Rest, 6, Fate::Hidden);
+        let balance = Balance::new(&LiveTally { reasons, totals, elsewhere: 0, undecodable: 0 }, &ledger);
+        let rows: Vec<_> = balance.rows().iter().map(|(name, row)| (&**name, *row)).collect();
+        assert_eq!(
+            rows,
+            [
+                (
+                    "NETFILTER_DROP",
+                    Row { drops: 1000, shown: 100, aggregated: 890, hidden: 0, lost: 10, other: 0 }
+                ),
+                ("NO_SOCKET", Row { drops: 13, shown: 0, aggregated: 0, hidden: 13, lost: 0, other: 0 }),
+            ]
+        );
+        assert_eq!(
+            balance.to_string(),
+            "1018 drops: 100 shown, 890 aggregated, 13 hidden by the filter, 15 lost"
+        );
+        assert!(balance.by_reason().unwrap().contains(" 100         890       0    10   NETFILTER_DROP"));
+    }
+}

@@ -87,7 +87,12 @@ fn starts(peer: &Spec) -> bool {
     match Tracer::start(peer).and_then(Tracer::stop) {
         Ok(_) => true,
         Err(e) => {
-            say(format_args!("    without {}: {e:#}", peer.name));
+            let why = format!("{e:#}");
+            say(format_args!(
+                "    without {}: {}",
+                peer.name,
+                why.trim_end().lines().next_back().unwrap_or_default()
+            ));
             false
         }
     }
@@ -151,6 +156,7 @@ fn report(none: &Measured, names: &[&str], measured: &[Measured]) -> Report {
     let others = names.iter().zip(measured).map(|(name, measured)| row(name, measured));
     let grid = Grid {
         key: "added",
+        of: "tracer",
         title: "What a tracer adds to each drop: one flow, flat out, one core of flood.".to_owned(),
         columns: vec![
             ("rate", "drops/s"),

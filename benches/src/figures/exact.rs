@@ -60,6 +60,7 @@ pub fn measure(bench: &Bench) -> Result<Report> {
     }
     let grid = Grid {
         key: "exact",
+        of: "flood",
         title: "Sums against the counter of the firewall's rule: `netdrop observe -o json`, flat out."
             .to_owned(),
         columns: vec![

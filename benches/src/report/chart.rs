@@ -97,6 +97,7 @@ mod tests {
         let row = |name: &str, value| Row { name: name.to_owned(), cells: vec![Sample::from_iter([value])] };
         let grid = Grid {
             key: "g",
+            of: "tracer",
             title: String::new(),
             columns: vec![("ns", "ns")],
             rows: vec![row("netdrop <x>", 90.0), row("slow", 5000.0)],

@@ -73,25 +73,27 @@ impl Figure {
     }
 }
 
-/// One tracer beside others.
+/// One thing beside others.
 #[derive(Clone, Debug, Default)]
 pub struct Row {
-    /// The tracer.
+    /// What it is.
     pub name: String,
     /// A sample for each column; an empty one where it can't be measured.
     pub cells: Vec<Sample>,
 }
 
-/// Tracers side by side.
+/// Things side by side.
 #[derive(Clone, Debug, Default)]
 pub struct Grid {
     /// Name in the history.
     pub key: &'static str,
+    /// What each row is.
+    pub of: &'static str,
     /// What it compares.
     pub title: String,
     /// (name in the history, heading with its unit)
     pub columns: Vec<(&'static str, &'static str)>,
-    /// The tracers.
+    /// The things.
     pub rows: Vec<Row>,
 }
 

@@ -17,10 +17,12 @@ pub fn write(root: &Path, machine: &Machine, report: &Report) -> Result<()> {
     let text = fs::read_to_string(&page).with_context(|| format!("can't read {}", page.display()))?;
     let page_text = replaced(&text, &measured(machine, report))
         .with_context(|| format!("{} has no line `{BEGIN}` followed by a line `{END}`", page.display()))?;
+    let results = root.join("benches/results");
+    fs::create_dir_all(&results).with_context(|| format!("can't make {}", results.display()))?;
     if let Some(svg) = drawing(report) {
         save(&root.join(CHART), &svg)?;
     }
-    history::append(&root.join("benches/results/history.jsonl"), machine, report)?;
+    history::append(&results.join("history.jsonl"), machine, report)?;
     save(&page, &page_text)
 }
 

@@ -34,12 +34,18 @@ pub fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
     let (count, state) = unsafe { (&mut *count, &mut *state) };
     count.seen += 1;
     // SAFETY: the tracepoint's first argument is a trusted sk_buff.
-    let Some(facts) = (unsafe { capture::facts(skb) }) else {
+    if !unsafe { capture::is_network(skb) } {
         count.skipped += 1;
         return 0;
-    };
+    }
+    if !prefilter::wants_reason(reason.unwrap_or(0)) {
+        count.filtered += 1;
+        return 0;
+    }
     // SAFETY: as above.
-    if !unsafe { prefilter::passes(&facts, reason.unwrap_or(0)) } {
+    let facts = unsafe { capture::facts(skb) };
+    // SAFETY: as above.
+    if !unsafe { prefilter::passes(&facts) } {
         count.filtered += 1;
         return 0;
     }

@@ -11,8 +11,7 @@ use std::os::fd::AsFd as _;
 
 use anyhow::Context as _;
 use aya::maps::{ArrayOfMaps, HashMap, MapData, MapError, MapFd};
-use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_HASH;
-use netdrop_common::flow::{FlowEntry, FlowKey, RestEntry, RestKey};
+use netdrop_common::flow::{RestEntry, RestKey};
 
 use super::batch::{self, Drain};
 use crate::decode::{FlowCount, RestCount};
@@ -41,9 +40,8 @@ pub struct FlowMaps {
 }
 
 impl FlowMaps {
-    /// Makes two maps of `entries` entries, and puts the first in place.
-    pub(super) fn new(mut active: Active, rests: Rests, entries: u32) -> Result<Self, MapError> {
-        let maps = [make(entries)?, make(entries)?];
+    /// Puts the first of two maps in place.
+    pub(super) fn new(mut active: Active, maps: [MapData; 2], rests: Rests) -> Result<Self, MapError> {
         active.set(0, maps[0].fd(), 0)?;
         Ok(Self { active, maps, current: 0, rests, told: StdHashMap::new(), drain: Drain::default() })
     }
@@ -81,17 +79,4 @@ impl FlowMaps {
         }
         Ok(())
     }
-}
-
-/// Preallocated: a program in the middle of a drop can't wait for memory.
-fn make(entries: u32) -> Result<MapData, MapError> {
-    let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-    let map = aya_obj::Map::new_from_params(
-        BPF_MAP_TYPE_HASH as u32,
-        size(size_of::<FlowKey>()),
-        size(size_of::<FlowEntry>()),
-        entries,
-        0,
-    );
-    MapData::create(map, "netdrop_flows", None)
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, ArrayOfMaps, HashMap, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, ProgramError, RawTracePoint, RawTracePointRunOptions, TestRun as _};
 use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 use aya_log::EbpfLogger;
@@ -20,6 +20,9 @@ use crate::kernel::KernelInfo;
 use crate::kernel::features::lacking_capabilities;
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netdrop-ebpf"));
+
+/// The two maps that take turns.
+const FLOW_MAPS: [&str; 2] = ["FLOWS_A", "FLOWS_B"];
 
 /// Why the programs could not be loaded.
 #[derive(Debug, Error)]
@@ -125,9 +128,12 @@ impl ProbeSet {
             return Err(LoadError::NoObject);
         }
         let stages = stages(&config.prefilter);
-        let btf = Btf::from_sys_fs().map_err(LoadError::from_any)?;
         let mut loader = EbpfLoader::new();
-        loader.btf(Some(&btf)).map_max_entries("RECORDS", config.memory.ring_size);
+        // The object has no relocations by BTF; all types of the kernel, parsed for them, would be megabytes.
+        loader.btf(None).map_max_entries("RECORDS", config.memory.ring_size);
+        for name in FLOW_MAPS {
+            loader.map_max_entries(name, config.memory.flows);
+        }
         for (name, offset) in &kernel.fields {
             loader.override_global(name, offset, true);
         }
@@ -150,15 +156,20 @@ impl ProbeSet {
         loader.override_global("AYA_LOG_LEVEL", &log_level, true);
         let mut ebpf = loader.load(OBJECT).map_err(|e| LoadError::of_maps(e, config.memory))?;
         fill_filter(&mut ebpf, &config.prefilter, stages).map_err(LoadError::from_any)?;
-        let mut set = Self::take_maps(ebpf, config.memory)?;
+        let mut log = None;
         if config.bpf_log {
-            set.log = Some(log::start(&mut set.ebpf).map_err(LoadError::from_any)?);
+            log = Some(log::start(&mut ebpf).map_err(LoadError::from_any)?);
         }
-        set.start(&btf).map_err(LoadError::from_any)?;
+        load_programs(&mut ebpf).map_err(LoadError::from_any)?;
+        give_memory_back();
+        let mut set = Self::take_maps(ebpf, log)?;
+        let hook: &mut BtfTracePoint =
+            program(&mut set.ebpf, "kfree_skb").and_then(TryInto::try_into).map_err(LoadError::from_any)?;
+        hook.attach().map_err(LoadError::from_any)?;
         Ok(set)
     }
 
-    fn take_maps(mut ebpf: Ebpf, plan: MemoryPlan) -> Result<Self, LoadError> {
+    fn take_maps(mut ebpf: Ebpf, log: Option<EbpfLogger<log::ToTracing>>) -> Result<Self, LoadError> {
         let mut take = |name: &str| {
             ebpf.take_map(name)
                 .ok_or_else(|| LoadError::Other(anyhow::anyhow!("the BPF object has no map {name}")))
@@ -168,17 +179,9 @@ impl ProbeSet {
         let ring = RingBuf::try_from(take("RECORDS")?).map_err(LoadError::from_any)?;
         let active = ArrayOfMaps::try_from(take("ACTIVE_FLOWS")?).map_err(LoadError::from_any)?;
         let rests = HashMap::try_from(take("RESTS")?).map_err(LoadError::from_any)?;
-        let flows = FlowMaps::new(active, rests, plan.flows).map_err(|e| LoadError::of_maps(e, plan))?;
-        Ok(Self { ebpf, counters, symbol_text, buffers: Some((ring, flows)), missed_at_end: None, log: None })
-    }
-
-    fn start(&mut self, btf: &Btf) -> anyhow::Result<()> {
-        let resolver: &mut RawTracePoint = program(&mut self.ebpf, "resolve_symbol")?.try_into()?;
-        resolver.load()?;
-        let hook: &mut BtfTracePoint = program(&mut self.ebpf, "kfree_skb")?.try_into()?;
-        hook.load("kfree_skb", btf)?;
-        hook.attach()?;
-        Ok(())
+        let maps = [flow_map(take(FLOW_MAPS[0])?)?, flow_map(take(FLOW_MAPS[1])?)?];
+        let flows = FlowMaps::new(active, maps, rests).map_err(LoadError::from_any)?;
+        Ok(Self { ebpf, counters, symbol_text, buffers: Some((ring, flows)), missed_at_end: None, log })
     }
 
     /// The buffers, for the one who reads them; `None` the second time.
@@ -237,8 +240,35 @@ impl ProbeSet {
     }
 }
 
+fn flow_map(map: Map) -> Result<MapData, LoadError> {
+    match map {
+        Map::HashMap(data) => Ok(data),
+        other => Err(LoadError::Other(anyhow::anyhow!("a flow map is no hash but {other:?}"))),
+    }
+}
+
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut aya::programs::Program, ProgramError> {
     ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)
+}
+
+fn load_programs(ebpf: &mut Ebpf) -> anyhow::Result<()> {
+    let resolver: &mut RawTracePoint = program(ebpf, "resolve_symbol")?.try_into()?;
+    resolver.load()?;
+    let hook: &mut BtfTracePoint = program(ebpf, "kfree_skb")?.try_into()?;
+    // Dropped at once: it holds all types of the kernel.
+    let btf = Btf::from_sys_fs()?;
+    hook.load("kfree_skb", &btf)?;
+    Ok(())
+}
+
+/// Reading the kernel's types took ten times the memory that is needed from here on; glibc keeps what was freed.
+fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "glibc's own call, which has no wrapper")]
+    // SAFETY: without preconditions; it looks at free memory only.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Which stages are on. One with more values than its map holds is off: the user's filter decides alone then.

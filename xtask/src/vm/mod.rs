@@ -44,6 +44,9 @@ pub struct VmArgs {
     /// Write the table of kernels in README.md anew
     #[arg(long, conflicts_with_all = ["kernel", "shell", "filter"])]
     write_readme: bool,
+    /// Use this static netdrop instead of building one
+    #[arg(long, value_name = "PATH")]
+    netdrop: Option<PathBuf>,
     /// Only tests whose name contains this
     #[arg(value_parser = test_name)]
     filter: Option<String>,
@@ -70,7 +73,11 @@ pub fn vm(args: &VmArgs) -> anyhow::Result<()> {
         Some(HOST) => Vec::new(),
         wanted => kernel::find(wanted)?,
     };
-    let binaries = Binaries { netdrop: image::netdrop()?, suite: suite()?, packages };
+    let netdrop = match &args.netdrop {
+        Some(path) => fs::canonicalize(path).with_context(|| format!("can't find {}", path.display()))?,
+        None => image::netdrop()?,
+    };
+    let binaries = Binaries { netdrop, suite: suite()?, packages };
     if args.shell {
         return kernels.iter().try_for_each(|kernel| guest::shell(kernel, &binaries));
     }
