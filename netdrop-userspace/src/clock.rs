@@ -99,12 +99,13 @@ mod tests {
     use super::*;
 
     struct Fake<'a> {
+        monotonic: &'a Cell<i128>,
         wall_ahead: &'a Cell<i128>,
     }
 
     impl Clocks for Fake<'_> {
         fn monotonic(&self) -> i128 {
-            5_000_000_000
+            self.monotonic.get()
         }
         fn realtime(&self) -> i128 {
             self.monotonic() + self.wall_ahead.get()
@@ -113,8 +114,8 @@ mod tests {
 
     #[test]
     fn a_step_and_a_slew_of_the_wall_clock_are_followed() {
-        let ahead = Cell::new(1_700_000_000_000_000_000);
-        let mut clock = Clock::with(Fake { wall_ahead: &ahead });
+        let (monotonic, ahead) = (Cell::new(5_000_000_000), Cell::new(1_700_000_000_000_000_000));
+        let mut clock = Clock::with(Fake { monotonic: &monotonic, wall_ahead: &ahead });
         let before = clock.wall(7);
         assert_eq!(before.as_nanosecond(), 1_700_000_000_000_000_007);
         ahead.set(ahead.get() + 3_600_000_000_000);
@@ -123,6 +124,23 @@ mod tests {
         ahead.set(ahead.get() + 500);
         clock.renew();
         assert_eq!(clock.wall(7).as_nanosecond() - before.as_nanosecond(), 3_600_000_000_500);
+    }
+
+    /// Nobody tells the clock of a step, forward or back: the records' own time does, a second after the anchor at the latest.
+    #[test]
+    fn a_step_is_followed_within_a_second_of_records() {
+        let (monotonic, ahead) = (Cell::new(0), Cell::new(1_000_000_000_000_000_000));
+        let mut clock = Clock::with(Fake { monotonic: &monotonic, wall_ahead: &ahead });
+        for step in [3_600_000_000_000, -7_200_000_000_000] {
+            let old = ahead.get();
+            ahead.set(old + step);
+            let start = u64::try_from(monotonic.get()).unwrap();
+            monotonic.set(monotonic.get() + i128::from(RENEW_NS));
+            let offset = |clock: &mut Clock<_>, at: u64| clock.wall(at).as_nanosecond() - i128::from(at);
+            assert_eq!(offset(&mut clock, start + RENEW_NS - 1), old, "the order within a second stays");
+            assert_eq!(offset(&mut clock, start + RENEW_NS), old + step);
+            assert_eq!(offset(&mut clock, start), old + step, "also for a record that comes late");
+        }
     }
 
     #[test]

@@ -72,3 +72,14 @@ pub(super) fn read(map: &PerCpuArray<MapData, Slot>) -> Result<Vec<ReasonCount>,
     }
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    /// A CPU that went offline keeps what it counted: all that may ever be online are read, not those that are.
+    #[test]
+    fn counters_of_cpus_that_are_offline_are_read_too() {
+        let text = std::fs::read_to_string("/sys/devices/system/cpu/possible").unwrap();
+        let last = text.trim().rsplit([',', '-']).next().unwrap();
+        assert_eq!(aya::util::nr_cpus().unwrap(), last.parse::<usize>().unwrap() + 1, "{text}");
+    }
+}
