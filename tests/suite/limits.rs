@@ -120,9 +120,7 @@ fn a_cgroup_without_room() {
     };
     let (output, talk) =
         run(group.command().args(["observe", "--server=none", "--duration=1s", "--ring-size=512Mi"]));
-    if output.status.signal() == Some(9) {
-        panic!("the kernel killed netdrop for want of memory: {talk}");
-    }
+    assert_ne!(output.status.signal(), Some(9), "the kernel killed netdrop for want of memory: {talk}");
     assert_eq!(output.status.code(), Some(1), "{talk}");
     for part in
         ["no memory for buffers", "ring buffer 536870912", "--memory-budget", "memory limit of this cgroup"]
