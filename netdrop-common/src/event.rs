@@ -5,6 +5,10 @@ pub const ABI_VERSION: u8 = 1;
 
 /// Most packet bytes a record carries.
 pub const HEAD_MAX: usize = 128;
+/// Packet bytes of a short record: enough for the headers of what storms are made of.
+pub const HEAD_SHORT: usize = 64;
+/// Length of a short record: a [`DropRecord`] up to [`HEAD_SHORT`] bytes of `head`.
+pub const SHORT_LEN: usize = size_of::<DropRecord>() - HEAD_MAX + HEAD_SHORT;
 /// Bytes of the MAC header a record carries.
 pub const MAC_MAX: usize = 14;
 
@@ -20,10 +24,8 @@ pub mod flag {
     pub const SOCKET: u32 = 1 << 3;
     /// `cgroup_id` is known (full sockets only: TIME_WAIT and NEW_SYN_RECV have none).
     pub const CGROUP: u32 = 1 << 4;
-    /// The running task owns the packet: process context, its own socket. Clear: a bystander.
+    /// The running task owns the packet: process context (on the task's own stack), its own socket. Clear: a bystander.
     pub const OWNER: u32 = 1 << 5;
-    /// The hook ran in process context (on the task's own stack).
-    pub const TASK_CONTEXT: u32 = 1 << 6;
     /// `mac` holds the MAC header.
     pub const MAC: u32 = 1 << 7;
     /// `vlan_proto` and `vlan_tci` hold a VLAN tag taken out of the packet.
@@ -46,7 +48,7 @@ pub mod flag {
     pub const REASON: u32 = 1 << 16;
 }
 
-/// One dropped packet, as the `kfree_skb` hook writes it.
+/// One dropped packet, as the `kfree_skb` hook writes it. The ring buffer also has short ones, of [`SHORT_LEN`] bytes.
 ///
 /// Layout: host order, but for byte arrays, which are in network order as they stood in the packet.
 #[repr(C)]
@@ -57,7 +59,7 @@ pub struct DropRecord {
     pub version: u8,
     /// A constant of [`crate::hook`].
     pub hook: u8,
-    /// Length of this record in bytes.
+    /// Length of this record in bytes: that of the struct, or [`SHORT_LEN`].
     pub len: u16,
     /// Bits of [`flag`].
     pub flags: u32,
@@ -118,4 +120,5 @@ const _: () = {
     assert!(core::mem::offset_of!(DropRecord, head) == 136);
     assert!(core::mem::offset_of!(DropRecord, mac) + MAC_MAX == 136);
     assert!(align_of::<DropRecord>() == 8);
+    assert!(SHORT_LEN == 200);
 };

@@ -103,16 +103,19 @@ pub const BUCKETS: u32 = 32_768;
 
 /// What a CPU keeps between two drops.
 #[repr(C)]
+#[expect(clippy::pub_underscore_fields, reason = "padding is part of the ABI and both sides write it")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuState {
     /// When this CPU last woke the reader, ns.
     pub last_wake: u64,
-    /// Bucket of all its drops together, ns: while that has tokens, no flow can be over its rate.
-    pub full_at: u64,
-    /// 1: the ring buffer was past the pressure mark when last looked at.
+    /// 1: the ring buffer was past its watermark when last looked at.
+    pub waiting: u32,
+    /// 1: it was past the pressure mark.
     pub pressed: u32,
     /// Drops until the next look.
     pub until_look: u32,
+    /// Zero.
+    pub _pad: u32,
 }
 
 const _: () = {

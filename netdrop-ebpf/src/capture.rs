@@ -7,7 +7,7 @@
 #![expect(clippy::wildcard_imports, reason = "the globals are a table, of which this file reads most rows")]
 
 use aya_ebpf::helpers::generated;
-use netdrop_common::event::{ABI_VERSION, DropRecord, HEAD_MAX, MAC_MAX, flag};
+use netdrop_common::event::{ABI_VERSION, DropRecord, HEAD_MAX, HEAD_SHORT, MAC_MAX, flag};
 use netdrop_common::hook;
 
 use crate::globals::*;
@@ -43,37 +43,51 @@ pub struct Facts {
     pub tail: u32,
 }
 
-/// The facts; `None` if this is no network packet (AF_UNIX, netlink, vsock): no device, no protocol, no socket of the network.
+/// Whether this is a network packet, and not one of AF_UNIX, netlink or vsock: it has a protocol, a device or a socket of the
+/// network. Nearly all have the first, so nearly never is more than that read.
 ///
 /// # Safety
 /// `skb` must be a typed pointer.
 #[inline(always)]
-pub unsafe fn facts(skb: Ptr) -> Option<Facts> {
+pub unsafe fn is_network(skb: Ptr) -> bool {
+    // SAFETY: typed pointers.
+    unsafe {
+        if read::typed::<u16>(skb, SKB_PROTOCOL.load()) != 0 {
+            return true;
+        }
+        if netns::of_device(read::typed(skb, SKB_DEV.load())).is_some() {
+            return true;
+        }
+        let sk: Ptr = read::typed(skb, SKB_SK.load());
+        if sk.is_null() {
+            return false;
+        }
+        let family: u16 = read::typed(sk, SOCK_FAMILY.load());
+        family == AF_INET || family == AF_INET6 || family == AF_PACKET
+    }
+}
+
+/// The facts.
+///
+/// # Safety
+/// `skb` must be a typed pointer.
+#[inline(always)]
+pub unsafe fn facts(skb: Ptr) -> Facts {
     // SAFETY: typed pointers.
     unsafe {
         let maybe_dev: Ptr = read::typed(skb, SKB_DEV.load());
         let net = netns::of_device(maybe_dev);
         let sk: Ptr = read::typed(skb, SKB_SK.load());
-        let protocol: [u8; 2] = read::typed::<u16>(skb, SKB_PROTOCOL.load()).to_ne_bytes();
-        if net.is_none() && u16::from_ne_bytes(protocol) == 0 {
-            if sk.is_null() {
-                return None;
-            }
-            let family: u16 = read::typed(sk, SOCK_FAMILY.load());
-            if family != AF_INET && family != AF_INET6 && family != AF_PACKET {
-                return None;
-            }
-        }
-        Some(Facts {
+        Facts {
             skb,
             dev: net.map(|_| maybe_dev),
             sk,
             netns: netns::inode(skb, net, sk),
-            protocol,
+            protocol: read::typed::<u16>(skb, SKB_PROTOCOL.load()).to_ne_bytes(),
             head: read::typed(skb, SKB_HEAD.load()),
             network: read::typed(skb, SKB_NETWORK_HEADER.load()),
             tail: read::typed(skb, SKB_TAIL.load()),
-        })
+        }
     }
 }
 
@@ -91,12 +105,18 @@ pub struct Event {
     pub now: u64,
 }
 
-/// Writes the record; whether a read failed.
+/// Whether a short record holds all linear bytes from the network header on.
+#[inline(always)]
+pub fn is_short(facts: &Facts) -> bool {
+    facts.network != 0 && facts.tail.wrapping_sub(u32::from(facts.network)) <= HEAD_SHORT as u32
+}
+
+/// Writes the record with room for `HEAD` packet bytes; whether a read failed.
 ///
 /// # Safety
-/// `record` must have room for a record; the pointers in `event` are typed.
+/// `record` must have room for a record with that many; the pointers in `event` are typed.
 #[inline(always)]
-pub unsafe fn fill(record: *mut DropRecord, event: &Event) -> bool {
+pub unsafe fn fill<const HEAD: usize>(record: *mut DropRecord, event: &Event) -> bool {
     let facts = &event.facts;
     // SAFETY: the verifier has proven `record` to be room for a record.
     unsafe {
@@ -104,7 +124,7 @@ pub unsafe fn fill(record: *mut DropRecord, event: &Event) -> bool {
         let mut flags = 0;
         r.version = ABI_VERSION;
         r.hook = hook::KFREE_SKB;
-        r.len = size_of::<DropRecord>() as u16;
+        r.len = (size_of::<DropRecord>() - HEAD_MAX + HEAD) as u16;
         r.time_ns = event.now;
         r.location = event.location;
         r.reason = event.reason.unwrap_or(0);
@@ -134,7 +154,7 @@ pub unsafe fn fill(record: *mut DropRecord, event: &Event) -> bool {
         flags |= socket(r, facts);
         flags |= task(r, event.ctx, !facts.sk.is_null());
         flags |= gso(r, facts);
-        flags |= bytes(r, facts);
+        flags |= bytes::<HEAD>(r, facts);
         r.flags = flags;
         flags & flag::READ_FAULT != 0
     }
@@ -215,7 +235,7 @@ unsafe fn task(r: &mut DropRecord, ctx: u64, has_socket: bool) -> u32 {
         if generated::bpf_get_current_comm(r.comm.as_mut_ptr().cast(), 16) != 0 {
             r.comm = [0; 16];
         }
-        if !present(TASK_STACK.load()) || !present(TASK_FLAGS.load()) {
+        if !has_socket || !present(TASK_STACK.load()) || !present(TASK_FLAGS.load()) {
             return 0;
         }
         let task: Ptr = generated::bpf_get_current_task_btf().cast_const().cast();
@@ -228,11 +248,7 @@ unsafe fn task(r: &mut DropRecord, ctx: u64, has_socket: bool) -> u32 {
             !present(REGS_ORIG_AX.load()) || read::typed::<i64>(top as *const _, REGS_ORIG_AX.load()) >= 0;
         let on_stack = ctx >= stack && ctx < top && in_syscall;
         let kernel_thread = read::typed::<u32>(task, TASK_FLAGS.load()) & PF_KTHREAD != 0;
-        match (on_stack && !kernel_thread, has_socket) {
-            (true, true) => flag::TASK_CONTEXT | flag::OWNER,
-            (true, false) => flag::TASK_CONTEXT,
-            _ => 0,
-        }
+        if on_stack && !kernel_thread { flag::OWNER } else { 0 }
     }
 }
 
@@ -240,6 +256,10 @@ unsafe fn task(r: &mut DropRecord, ctx: u64, has_socket: bool) -> u32 {
 unsafe fn gso(r: &mut DropRecord, facts: &Facts) -> u32 {
     r.gso_size = 0;
     r.gso_segs = 0;
+    // One read less where nothing is gained: what is this short is one packet on the wire.
+    if r.skb_len <= HEAD_MAX as u32 {
+        return 0;
+    }
     // SAFETY: typed pointer.
     let end: u32 = unsafe { read::typed(facts.skb, SKB_END.load()) };
     let shared = facts.head + u64::from(end);
@@ -256,7 +276,7 @@ unsafe fn gso(r: &mut DropRecord, facts: &Facts) -> u32 {
 
 /// Copies the headers: in the common case the MAC header and what follows, in one read.
 #[inline(always)]
-unsafe fn bytes(r: &mut DropRecord, facts: &Facts) -> u32 {
+unsafe fn bytes<const HEAD: usize>(r: &mut DropRecord, facts: &Facts) -> u32 {
     // SAFETY: `r` is room for a record; typed pointers.
     unsafe {
         let mac: u16 = read::typed(facts.skb, SKB_MAC_HEADER.load());
@@ -274,8 +294,8 @@ unsafe fn bytes(r: &mut DropRecord, facts: &Facts) -> u32 {
         // A tail before the start wraps around: no bytes.
         let len = if linear > 0xffff {
             0
-        } else if linear > HEAD_MAX as u32 {
-            HEAD_MAX as u32
+        } else if linear > HEAD as u32 {
+            HEAD as u32
         } else {
             linear
         };

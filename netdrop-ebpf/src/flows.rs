@@ -4,29 +4,16 @@
 
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
-use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA};
-use netdrop_common::flow::{BUCKETS, Bucket, CpuState, FlowEntry, FlowKey, RestEntry, RestKey};
+use aya_ebpf::bindings::BPF_NOEXIST;
+use netdrop_common::flow::{BUCKETS, Bucket, FlowEntry, FlowKey, RestEntry, RestKey};
 
-use crate::globals::{FLOW_INTERVAL_NS, PRESSURE};
-use crate::maps::{ACTIVE_FLOWS, FLOW_BUCKETS, FLOW_SCRATCH, RECORDS, RESTS};
+use crate::globals::FLOW_INTERVAL_NS;
+use crate::maps::{ACTIVE_FLOWS, FLOW_BUCKETS, FLOW_SCRATCH, RESTS};
 
 /// A flow that was quiet has a second's worth of records at once.
 const BURST_NS: u64 = 1_000_000_000;
 /// Under pressure: one record in this time.
 const PRESSED_INTERVAL_NS: u64 = 100_000_000;
-/// Drops between two looks at how full the ring buffer is.
-const LOOK_EVERY: u32 = 8;
-
-/// Whether the ring buffer is past the pressure mark.
-#[inline(always)]
-pub fn pressed(state: &mut CpuState) -> bool {
-    if state.until_look == 0 {
-        state.until_look = LOOK_EVERY;
-        state.pressed = u32::from(RECORDS.query(u64::from(BPF_RB_AVAIL_DATA)) >= u64::from(PRESSURE.load()));
-    }
-    state.until_look -= 1;
-    state.pressed != 0
-}
 
 /// Whether rates are limited at all.
 #[inline(always)]
@@ -66,6 +53,7 @@ pub fn take_token(key: &FlowKey, now: u64, pressed: bool) -> bool {
 /// The flow's bucket, or a free place: one whose bucket is full again.
 #[inline(always)]
 fn bucket(tag: u64, now: u64) -> Option<*mut Bucket> {
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits are what is wanted")]
     let index = tag as u32 & (BUCKETS - 1);
     let first = FLOW_BUCKETS.get_ptr_mut(index)?;
     // SAFETY: map values.
@@ -115,7 +103,12 @@ pub fn add(key: &FlowKey, bytes: u64, now: u64, first: impl FnOnce(&mut FlowEntr
     scratch.count = 1;
     scratch.bytes = bytes;
     scratch.last_ns = now;
-    if active.insert(key, &*scratch, u64::from(BPF_NOEXIST)).is_ok() {
+    #[expect(
+        clippy::needless_borrows_for_generic_args,
+        reason = "by value it would be copied to the stack, which is too small"
+    )]
+    let inserted = active.insert(key, &*scratch, u64::from(BPF_NOEXIST));
+    if inserted.is_ok() {
         return true;
     }
     // Another CPU was quicker, or the map is full.
@@ -142,15 +135,15 @@ fn add_to(entry: *mut FlowEntry, bytes: u64, now: u64) {
 #[inline(always)]
 pub fn add_to_rest(reason: u32, netns: u32, bytes: u64, now: u64) -> bool {
     let key = RestKey { reason, netns };
-    if let Some(entry) = RESTS.get_ptr_mut(&key) {
+    if let Some(entry) = RESTS.get_ptr_mut(key) {
         add_to_rest_entry(entry, bytes, now);
         return true;
     }
     let entry = RestEntry { count: 1, bytes, last_ns: now };
-    if RESTS.insert(&key, &entry, u64::from(BPF_NOEXIST)).is_ok() {
+    if RESTS.insert(key, entry, u64::from(BPF_NOEXIST)).is_ok() {
         return true;
     }
-    match RESTS.get_ptr_mut(&key) {
+    match RESTS.get_ptr_mut(key) {
         Some(entry) => {
             add_to_rest_entry(entry, bytes, now);
             true

@@ -31,17 +31,20 @@ fn holds(set: &HashMap<u32, u8>, key: u32) -> bool {
     set.get_ptr(key).is_some()
 }
 
-/// Whether the drop may be one the user asked for.
+/// Whether the reason may be one the user asked for: before anything is read, so that a storm of others costs one look-up.
+#[inline(always)]
+pub fn wants_reason(reason: u32) -> bool {
+    !on(filter::REASON) || holds(&FILTER_REASONS, reason)
+}
+
+/// Whether the rest may be.
 ///
 /// # Safety
 /// The pointers in `facts` are typed.
 #[inline(always)]
-pub unsafe fn passes(facts: &Facts, reason: u32) -> bool {
+pub unsafe fn passes(facts: &Facts) -> bool {
     if FILTER_STAGES.load() == 0 {
         return true;
-    }
-    if on(filter::REASON) && !holds(&FILTER_REASONS, reason) {
-        return false;
     }
     if on(filter::NETNS)
         && let Some(inode) = facts.netns

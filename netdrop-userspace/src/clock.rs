@@ -1,12 +1,10 @@
 //! Kernel time to wall time.
 
-use std::time::{Duration, Instant};
-
 use jiff::Timestamp;
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// The anchor is taken anew after this long: wall clocks are stepped and slewed, the monotonic clock is not.
-const RENEW: Duration = Duration::from_secs(1);
+const RENEW_NS: u64 = 1_000_000_000;
 /// Readings per anchor; the one with the least time between its two monotonic readings wins.
 const TRIES: usize = 5;
 
@@ -40,7 +38,8 @@ impl Clocks for SystemClocks {
 pub struct Clock<C = SystemClocks> {
     clocks: C,
     offset: i128,
-    taken: Instant,
+    /// `CLOCK_MONOTONIC`, ns, at which the anchor is old.
+    renew_at: u64,
 }
 
 impl Clock {
@@ -59,13 +58,15 @@ impl Default for Clock {
 impl<C: Clocks> Clock<C> {
     /// Anchored now by the given clocks.
     pub fn with(clocks: C) -> Self {
-        let offset = anchor(&clocks);
-        Self { clocks, offset, taken: Instant::now() }
+        let mut clock = Self { clocks, offset: 0, renew_at: 0 };
+        clock.renew();
+        clock
     }
 
     /// Wall time of a kernel timestamp in ns. A time that no timestamp can hold becomes the epoch.
     pub fn wall(&mut self, monotonic_ns: u64) -> Timestamp {
-        if self.taken.elapsed() >= RENEW {
+        // The records' own time tells when a second is over: no clock is read for each.
+        if monotonic_ns >= self.renew_at {
             self.renew();
         }
         Timestamp::from_nanosecond(i128::from(monotonic_ns) + self.offset).unwrap_or(Timestamp::UNIX_EPOCH)
@@ -73,7 +74,8 @@ impl<C: Clocks> Clock<C> {
 
     fn renew(&mut self) {
         self.offset = anchor(&self.clocks);
-        self.taken = Instant::now();
+        let now = u64::try_from(self.clocks.monotonic()).unwrap_or(0);
+        self.renew_at = now.saturating_add(RENEW_NS);
     }
 }
 

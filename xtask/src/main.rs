@@ -1,7 +1,9 @@
 //! Orchestration of netdrop's build, demo and tests.
 
+mod bench;
 mod cluster;
 mod demo;
+mod fuzz;
 mod image;
 mod shell;
 mod test;
@@ -25,6 +27,10 @@ enum Task {
     Demo(demo::DemoArgs),
     /// Runs all tests: units, real drops in namespaces, a real cluster
     Test(test::TestArgs),
+    /// Measures what netdrop costs, beside the least that a tracer can do; under ten minutes once built
+    Bench(bench::BenchArgs),
+    /// Feeds hostile bytes to all that reads bytes, steered by coverage
+    Fuzz(fuzz::FuzzArgs),
     /// Runs the tests of real drops on other kernels, in virtual machines
     Vm(vm::VmArgs),
     /// Installs what the build needs
@@ -43,6 +49,8 @@ fn run(task: Task) -> anyhow::Result<()> {
             demo::run(args)
         }
         Task::Test(args) => test::test(&args),
+        Task::Bench(args) => bench::bench(&args),
+        Task::Fuzz(args) => fuzz::fuzz(&args),
         Task::Vm(args) => vm::vm(&args),
         Task::Tools => tools::build().and_then(|()| tools::tests()),
         Task::Image(args) => image::image(&args),
@@ -51,8 +59,13 @@ fn run(task: Task) -> anyhow::Result<()> {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse().task) {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = if fuzz::wraps() {
+        fuzz::wrapped(std::env::args_os().skip(1))
+    } else {
+        run(Cli::parse().task).map(|()| ExitCode::SUCCESS)
+    };
+    match done {
+        Ok(code) => code,
         Err(e) => {
             shell::say("!!", format_args!("{e:#}"));
             ExitCode::FAILURE

@@ -29,7 +29,8 @@ pub fn test(args: &TestArgs) -> anyhow::Result<()> {
     say("...", "building netdrop");
     run(&mut cargo(&["build", "--quiet", "--package", "netdrop-userspace"]))?;
     say("...", "unit tests");
-    let units = ["--package", "netdrop-common", "--package", "netdrop-userspace", "--package", "xtask"];
+    let units = ["netdrop-common", "netdrop-userspace", "netdrop-bench", "netdrop-fuzz", "xtask"];
+    let units = units.iter().flat_map(|package| ["--package", package]);
     run(cargo(&["test", "--quiet"]).args(units).arg("--").args(&filter))?;
     say("...", "real drops, in namespaces");
     let drops = ["test", "--quiet", "--package", "netdrop-tests", "--"];

@@ -15,6 +15,8 @@ const BUILD: &[&str] = &["gcc", "libc6-dev"];
 const NETWORK: &[&str] = &["iproute2", "nftables", "iptables", "conntrack", "procps", "util-linux"];
 /// Packages that the tests compare with.
 const TESTS: &[&str] = &["bpftool", "linux-perf"];
+/// Packages that the fuzzing engine builds with.
+const FUZZ: &[&str] = &["g++"];
 /// Packages for the static image.
 const IMAGE: &[&str] = &["musl-tools"];
 /// Packages of the virtual machines.
@@ -49,6 +51,11 @@ pub fn network() -> anyhow::Result<()> {
 pub fn tests() -> anyhow::Result<()> {
     network()?;
     packages(TESTS)
+}
+
+/// To fuzz it.
+pub fn fuzz() -> anyhow::Result<()> {
+    packages(FUZZ)
 }
 
 /// To make an image.

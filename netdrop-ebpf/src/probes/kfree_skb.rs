@@ -8,7 +8,7 @@ use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use aya_log_ebpf::debug;
 use netdrop_common::counter::{self, Counters};
-use netdrop_common::event::DropRecord;
+use netdrop_common::event::{DropRecord, HEAD_MAX, HEAD_SHORT, SHORT_LEN};
 use netdrop_common::flow::{CpuState, FlowKey};
 
 use crate::capture::{self, Event};
@@ -34,12 +34,18 @@ pub fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
     let (count, state) = unsafe { (&mut *count, &mut *state) };
     count.seen += 1;
     // SAFETY: the tracepoint's first argument is a trusted sk_buff.
-    let Some(facts) = (unsafe { capture::facts(skb) }) else {
+    if !unsafe { capture::is_network(skb) } {
         count.skipped += 1;
         return 0;
-    };
+    }
+    if !prefilter::wants_reason(reason.unwrap_or(0)) {
+        count.filtered += 1;
+        return 0;
+    }
     // SAFETY: as above.
-    if !unsafe { prefilter::passes(&facts, reason.unwrap_or(0)) } {
+    let facts = unsafe { capture::facts(skb) };
+    // SAFETY: as above.
+    if !unsafe { prefilter::passes(&facts) } {
         count.filtered += 1;
         return 0;
     }
@@ -54,7 +60,8 @@ pub fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
 /// A record; else the flow's entry; else the rest of its reason; else only the count.
 #[inline(always)]
 fn hand_on(event: &Event, count: &mut Counters, state: &mut CpuState) {
-    let pressed = flows::pressed(state);
+    wakeup::look(state);
+    let pressed = state.pressed != 0;
     let mut key = flowkey::NONE;
     let mut own_record = true;
     let mut known = false;
@@ -70,14 +77,26 @@ fn hand_on(event: &Event, count: &mut Counters, state: &mut CpuState) {
     aggregate(event, known.then_some(&key), count);
 }
 
+/// A record with as many packet bytes as it needs: what is not written is not read either.
 #[inline(always)]
 fn record(event: &Event, count: &mut Counters, state: &mut CpuState) -> bool {
-    let Some(mut entry) = RECORDS.reserve::<DropRecord>(0) else {
-        return false;
-    };
-    // SAFETY: `entry` is room for one record; the pointers in `facts` are typed.
-    count.read_fault += u64::from(unsafe { capture::fill(entry.as_mut_ptr(), event) });
-    entry.submit(wakeup::flags(event.now, state));
+    if capture::is_short(&event.facts) {
+        let Some(mut entry) = RECORDS.reserve::<[u64; SHORT_LEN / 8]>(0) else {
+            return false;
+        };
+        // SAFETY: `entry` is room for a short record; the pointers in `facts` are typed.
+        let fault = unsafe { capture::fill::<HEAD_SHORT>(entry.as_mut_ptr().cast(), event) };
+        count.read_fault += u64::from(fault);
+        entry.submit(wakeup::flags(event.now, state));
+    } else {
+        let Some(mut entry) = RECORDS.reserve::<DropRecord>(0) else {
+            return false;
+        };
+        // SAFETY: `entry` is room for one record; the pointers in `facts` are typed.
+        let fault = unsafe { capture::fill::<HEAD_MAX>(entry.as_mut_ptr(), event) };
+        count.read_fault += u64::from(fault);
+        entry.submit(wakeup::flags(event.now, state));
+    }
     true
 }
 
@@ -89,7 +108,7 @@ fn aggregate(event: &Event, key: Option<&FlowKey>, count: &mut Counters) {
         let mut fault = false;
         let added = flows::add(key, bytes, event.now, |entry| {
             // SAFETY: `entry` has room for a record; the pointers in `facts` are typed.
-            fault = unsafe { capture::fill(&raw mut entry.record, event) };
+            fault = unsafe { capture::fill::<HEAD_MAX>(&raw mut entry.record, event) };
         });
         count.read_fault += u64::from(fault);
         if added {

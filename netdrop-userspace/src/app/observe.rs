@@ -1,6 +1,7 @@
 //! `netdrop observe`: an agent's observations, or live capture in this process.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::pin::pin;
 
@@ -51,7 +52,7 @@ async fn remote(config: &ObserveConfig, server: &str, stop: impl Future<Output =
             "netdrop: history of the agent at {server}; -f goes on (--server none captures here)"
         ));
     }
-    let mut sink = printer(config);
+    let mut sink = printer(config)?;
     let ending = Ending { count: config.count, duration: config.duration };
     let run = Run::new(&filter, &mut sink, ending);
     let tally = run.until_end(&mut source, stop, |_, tally| silent_remote(tally)).await?;
@@ -116,14 +117,11 @@ fn print_raw_filters(config: &ObserveConfig) -> anyhow::Result<()> {
     }
 }
 
-fn printer(config: &ObserveConfig) -> Printer<io::BufWriter<io::Stdout>, io::Stderr> {
-    let out = io::stdout();
-    let color = config.output.color.resolve(out.is_terminal());
-    Printer::new(
-        config.output.print_options(color),
-        io::BufWriter::with_capacity(64 * 1024, out),
-        io::stderr(),
-    )
+/// Unbuffered: the printer hands whole batches of lines on.
+fn printer(config: &ObserveConfig) -> anyhow::Result<Printer<std::fs::File, io::Stderr>> {
+    let color = config.output.color.resolve(io::stdout().is_terminal());
+    let out = io::stdout().as_fd().try_clone_to_owned().context("stdout is closed")?;
+    Ok(Printer::new(config.output.print_options(color), out.into(), io::stderr()))
 }
 
 async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
@@ -150,7 +148,7 @@ async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow:
         describe_names(&names),
         describe(&filter)
     ));
-    let mut sink = printer(config);
+    let mut sink = printer(config)?;
     let ending = Ending { count: config.count.or(config.selection.first), duration: config.duration };
     let run = Run::new(&filter, &mut sink, ending);
     let tally = run.until_end(&mut source, stop, silent).await?;

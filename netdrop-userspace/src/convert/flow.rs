@@ -80,7 +80,8 @@ fn extensions(f: &Flow) -> Option<Any> {
     let mut fields = BTreeMap::new();
     extension(f, &mut |key, value| {
         let kind = match value {
-            Value::Text(text) => Kind::StringValue(text.into()),
+            Value::Text(text) => Kind::StringValue(text.into_owned()),
+            Value::Site(site) => Kind::StringValue(site.to_string()),
             Value::Number(n) => Kind::NumberValue(f64::from(n)),
             Value::Bool(b) => Kind::BoolValue(b),
         };

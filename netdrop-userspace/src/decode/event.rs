@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use netdrop_common::event::{ABI_VERSION, DropRecord, HEAD_MAX, flag};
+use netdrop_common::event::{ABI_VERSION, DropRecord, HEAD_MAX, HEAD_SHORT, SHORT_LEN, flag};
 use netdrop_common::hook;
 use thiserror::Error;
 
@@ -36,14 +36,23 @@ impl fmt::Debug for DropEvent {
 }
 
 impl DropEvent {
-    /// Checks and copies a ring record.
+    /// Checks and copies a ring record, whole or short.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        if bytes.len() < size_of::<DropRecord>() {
-            return Err(DecodeError::Short(bytes.len()));
+        if bytes.len() >= size_of::<DropRecord>() {
+            // SAFETY: at least size_of::<DropRecord>() bytes are there, the type is repr(C), made of integers and arrays of
+            // integers only (any bit pattern is valid), and read_unaligned asks for no alignment.
+            let record = unsafe { bytes.as_ptr().cast::<DropRecord>().read_unaligned() };
+            return Self::from_record(record);
         }
-        // SAFETY: at least size_of::<DropRecord>() bytes are there, the type is repr(C), made of integers and arrays of
-        // integers only (any bit pattern is valid), and read_unaligned asks for no alignment.
-        let record = unsafe { bytes.as_ptr().cast::<DropRecord>().read_unaligned() };
+        let Some(short) = bytes.get(..SHORT_LEN) else {
+            return Err(DecodeError::Short(bytes.len()));
+        };
+        let mut record = std::mem::MaybeUninit::<DropRecord>::zeroed();
+        // SAFETY: the record is longer than `short`; any bytes are valid for it, as above.
+        let record = unsafe {
+            record.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(short.as_ptr(), SHORT_LEN);
+            record.assume_init()
+        };
         Self::from_record(record)
     }
 
@@ -55,7 +64,12 @@ impl DropEvent {
         if record.hook != hook::KFREE_SKB {
             return Err(DecodeError::Hook(record.hook));
         }
-        if usize::from(record.len) != size_of::<DropRecord>() || usize::from(record.head_len) > HEAD_MAX {
+        let most = match usize::from(record.len) {
+            SHORT_LEN => HEAD_SHORT,
+            len if len == size_of::<DropRecord>() => HEAD_MAX,
+            _ => return Err(DecodeError::Length),
+        };
+        if usize::from(record.head_len) > most {
             return Err(DecodeError::Length);
         }
         Ok(Self(record))

@@ -110,7 +110,8 @@ mod tests {
                 ("192.168.0.1".parse().unwrap(), Arc::from("n1")),
                 ("192.168.0.2".parse().unwrap(), Arc::from("n2")),
             ]
-            .into(),
+            .into_iter()
+            .collect(),
             vec![
                 ("10.0.1.0/24".parse().unwrap(), "n1".into()),
                 ("10.0.2.0/24".parse().unwrap(), "n2".into()),

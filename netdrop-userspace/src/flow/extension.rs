@@ -1,29 +1,32 @@
 //! netdrop's own facts of a flow, for formats that have no field for them: keys and values of the
 //! `google.protobuf.Struct` in `Flow.extensions`. One list, for JSON and for the wire, there and back.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::kernel::site_from_text;
 
-use super::{DropReason, Flow, Fragment, Netns, Process, TallyKind, arp_text, inner_text};
+use super::{DropReason, DropSite, Flow, Fragment, Netns, Process, TallyKind, arp_text, inner_text};
 
 /// A value of the Struct.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub enum Value<'a> {
     /// Text.
-    Text(Box<str>),
+    Text(Cow<'a, str>),
+    /// The place where a packet died, as text.
+    Site(&'a DropSite),
     /// A number; a Struct holds doubles, so 64-bit ids go as text.
     Number(u32),
     /// Yes or no.
     Bool(bool),
 }
 
-fn text(s: impl Into<Box<str>>) -> Value {
+fn text<'a>(s: impl Into<Cow<'a, str>>) -> Value<'a> {
     Value::Text(s.into())
 }
 
 /// Calls `visit` with each fact that is known, in the order of the keys.
-pub fn extension(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value)) {
+pub fn extension(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value<'_>)) {
     let packet = &flow.packet;
     let many = flow.tally.kind != TallyKind::Packet;
     if many {
@@ -34,13 +37,13 @@ pub fn extension(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value)) {
         arp_text(arp, &mut words);
         visit("arp", text(words));
     } else if let Some(words) = &flow.remote_arp {
-        visit("arp", text(words.clone()));
+        visit("arp", text(&**words));
     }
     if many {
         visit("bytes", text(flow.tally.bytes.to_string()));
     }
     if let Some(process) = &flow.process {
-        visit("comm", text(process.comm.clone()));
+        visit("comm", text(&*process.comm));
     }
     if many {
         visit("count", text(flow.tally.count.to_string()));
@@ -64,7 +67,7 @@ pub fn extension(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value)) {
         inner_text(inner, &mut words);
         visit("inner", text(words));
     } else if let Some(words) = &flow.remote_inner {
-        visit("inner", text(words.clone()));
+        visit("inner", text(&**words));
     }
     if let Some(reason) = &flow.reason {
         visit("kernel_reason", text(&*reason.name));
@@ -77,7 +80,7 @@ pub fn extension(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value)) {
 }
 
 /// The second half of the keys.
-fn place(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value)) {
+fn place(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value<'_>)) {
     if let Some(length) = flow.length {
         visit("length", Value::Number(length));
     }
@@ -98,7 +101,7 @@ fn place(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value)) {
         visit("protocol", Value::Number(u32::from(ip.protocol)));
     }
     if let Some(site) = &flow.site {
-        visit("site", text(site.to_string()));
+        visit("site", Value::Site(site));
     }
     if let Some(reason) = &flow.reason {
         visit("subsystem", text(&*reason.subsystem));
@@ -116,9 +119,14 @@ fn place(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value)) {
 
 /// Puts a fact of another netdrop's flow back. Unknown keys and values of the wrong type are left alone: a newer netdrop may
 /// have written them.
-pub fn apply_extension(flow: &mut Flow, key: &str, value: &Value) {
+pub fn apply_extension(flow: &mut Flow, key: &str, value: &Value<'_>) {
     match value {
         Value::Text(s) => apply_text(flow, key, s),
+        Value::Site(site) => {
+            if key == "site" {
+                flow.site = Some((*site).clone());
+            }
+        }
         Value::Number(n) => apply_number(flow, key, *n),
         Value::Bool(owner) => {
             if key == "process_owner" {
@@ -218,7 +226,15 @@ mod tests {
         flow.length = Some(60);
         flow.incoming_ifindex = Some(3);
         let mut facts = Vec::new();
-        extension(&flow, &mut |k, v| facts.push((k, v)));
+        extension(&flow, &mut |k, v| {
+            let v = match v {
+                Value::Text(t) => Value::Text(t.into_owned().into()),
+                Value::Site(s) => Value::Text(s.to_string().into()),
+                Value::Number(n) => Value::Number(n),
+                Value::Bool(b) => Value::Bool(b),
+            };
+            facts.push((k, v));
+        });
         let mut sorted = facts.clone();
         sorted.sort_by_key(|f| f.0);
         assert_eq!(facts, sorted, "JSON sorts the keys of a Struct");

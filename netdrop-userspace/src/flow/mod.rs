@@ -190,7 +190,7 @@ pub struct Process {
     /// Thread id in the root pid namespace.
     pub tid: u32,
     /// Task name, at most 15 bytes; not escaped.
-    pub comm: Box<str>,
+    pub comm: Arc<str>,
     /// Whether the packet was its own; false: a bystander that the softirq interrupted.
     pub owner: bool,
 }

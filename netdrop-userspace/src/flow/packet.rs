@@ -204,12 +204,12 @@ pub enum ParseProblem {
 
 /// Appends a MAC address as Hubble writes it: `02:00:00:00:00:01`.
 pub fn write_mac(mac: [u8; 6], out: &mut String) {
-    use std::fmt::Write as _;
+    const HEX: &[u8; 16] = b"0123456789abcdef";
     for (i, byte) in mac.iter().enumerate() {
         if i > 0 {
             out.push(':');
         }
-        // Writing to a String does not fail.
-        let _ = write!(out, "{byte:02x}");
+        out.push(HEX[usize::from(byte >> 4)].into());
+        out.push(HEX[usize::from(byte & 0xf)].into());
     }
 }

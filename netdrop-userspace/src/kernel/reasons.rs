@@ -11,6 +11,8 @@ use crate::flow::DropReason;
 const SUBSYS_SHIFT: u32 = 16;
 /// What the kernel's own names begin with and netdrop's don't.
 const PREFIX: &str = "SKB_DROP_REASON_";
+/// Most reasons kept; a kernel with all its modules has some hundreds.
+const KNOWN_MAX: usize = 4096;
 /// Most names of unknown codes kept; a kernel has a handful at most.
 const UNKNOWN_MAX: usize = 1024;
 
@@ -38,7 +40,9 @@ impl Reasons {
                 reasons.add_subsystem_enum(btf, t);
             }
         }
-        reasons.by_name = reasons.known.iter().map(|(code, r)| (Box::from(&*r.name), *code)).collect();
+        // As `code` looks for them: a name of small letters must be found, too.
+        let keys = reasons.known.iter().map(|(code, r)| (bare_name(&r.name).into(), *code));
+        reasons.by_name = keys.collect();
         reasons
     }
 
@@ -66,6 +70,9 @@ impl Reasons {
     }
 
     fn add(&mut self, code: u32, name: &str) {
+        if self.known.len() >= KNOWN_MAX && !self.known.contains_key(&code) {
+            return;
+        }
         let subsystem = self.subsystem(code >> SUBSYS_SHIFT);
         self.known.insert(code, DropReason { code, subsystem, name: Arc::from(name) });
     }
@@ -189,7 +196,7 @@ fn subsystems(kernel: &Btf) -> BTreeMap<u32, Arc<str>> {
         let name = e.name.strip_prefix("SKB_DROP_REASON_SUBSYS_").filter(|n| *n != "NUM")?;
         Some((e.code(), Arc::from(name)))
     });
-    names.collect()
+    names.take(KNOWN_MAX).collect()
 }
 
 fn module_btf(root: &Path, kernel: &Arc<Btf>) -> Vec<Btf> {

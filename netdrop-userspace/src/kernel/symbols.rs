@@ -123,8 +123,14 @@ fn in_brackets(text: &str) -> Option<&str> {
 }
 
 /// A site from what the kernel prints for `%pS`: `tcp_v4_rcv+0x1a3/0x1b0 [module]`, or `0xffff...` where it knows no name.
+///
+/// With an `address` of 0 (the site of another machine) a text without a name is itself the address.
 pub fn site_from_text(address: u64, text: &str) -> DropSite {
-    parse_site(address, text).unwrap_or(DropSite { address, symbol: None, offset: 0, module: None })
+    parse_site(address, text).unwrap_or_else(|| {
+        let bare = || u64::from_str_radix(text.trim().strip_prefix("0x")?, 16).ok();
+        let address = if address == 0 { bare().unwrap_or(0) } else { address };
+        DropSite { address, symbol: None, offset: 0, module: None }
+    })
 }
 
 fn parse_site(address: u64, text: &str) -> Option<DropSite> {
@@ -297,6 +303,12 @@ ffffffffc0009000 t bpf_prog_abc\t[bpf]
         for unknown in ["", "0xffffffff81000000", "(____ptrval____)", "x+0xzz/0x1", "+0x1/0x2"] {
             assert_eq!(text(unknown), "0x7", "{unknown}");
         }
+    }
+
+    #[test]
+    fn a_bare_address_of_another_machine_stays_what_it_is() {
+        assert_eq!(site_from_text(0, "0xffffffff81000000").to_string(), "0xffffffff81000000");
+        assert_eq!(site_from_text(0, "0xnonsense").to_string(), "0x0");
     }
 
     #[test]

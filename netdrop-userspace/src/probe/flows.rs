@@ -70,7 +70,7 @@ impl FlowMaps {
     }
 
     fn take_rests(&mut self, mut each: impl FnMut(RestCount)) -> anyhow::Result<()> {
-        for item in self.rests.iter() {
+        for item in &self.rests {
             let (Abi(key), Abi(now)) = item.context("cannot read the map of the rest")?;
             let before = self.told.insert(key, now).unwrap_or_default();
             if let Some(count) = RestCount::since(key, before, now) {

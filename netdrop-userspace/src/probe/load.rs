@@ -17,6 +17,7 @@ use thiserror::Error;
 use super::counters::{self, Slot};
 use super::{FlowMaps, MemoryPlan, Totals, log};
 use crate::kernel::KernelInfo;
+use crate::kernel::features::lacking_capabilities;
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netdrop-ebpf"));
 
@@ -30,11 +31,14 @@ pub enum LoadError {
     #[error("this netdrop was built without its BPF object (AYA_BUILD_SKIP); build it again without")]
     NoObject,
     /// EPERM.
-    #[error(
-        "the kernel refuses BPF to this process: run as root, or with the capabilities BPF and PERFMON \
-         (in a container: securityContext.capabilities.add: [BPF, PERFMON])"
-    )]
-    Permission(#[source] anyhow::Error),
+    #[error("the kernel refuses BPF to this process: {}", way_in(.lacking))]
+    Permission {
+        /// Capabilities that it would need and does not have.
+        lacking: Vec<&'static str>,
+        /// The kernel's refusal.
+        #[source]
+        source: anyhow::Error,
+    },
     /// ENOMEM: the machine, or the memory limit of this cgroup.
     #[error(
         "the kernel has no memory for buffers of {} bytes (ring buffer {}, two flow maps of {} entries): ask for less with \
@@ -55,8 +59,11 @@ pub enum LoadError {
 
 impl LoadError {
     fn from_any(e: impl Into<anyhow::Error>) -> Self {
-        let e = e.into();
-        if is_kind(&e, std::io::ErrorKind::PermissionDenied) { Self::Permission(e) } else { Self::Other(e) }
+        let source = e.into();
+        if is_kind(&source, std::io::ErrorKind::PermissionDenied) {
+            return Self::Permission { lacking: lacking_capabilities(), source };
+        }
+        Self::Other(source)
     }
 
     /// For what may also fail for want of memory.
@@ -67,6 +74,21 @@ impl LoadError {
         }
         Self::from_any(source)
     }
+}
+
+/// What a process without rights has to do.
+fn way_in(lacking: &[&str]) -> String {
+    if lacking.is_empty() {
+        return "it holds the capabilities BPF and PERFMON, so a seccomp filter, a security module, lockdown or a user namespace \
+                (a rootless container) forbids it; `netdrop status --local` tells more"
+            .to_owned();
+    }
+    let (noun, names) =
+        (if lacking.len() == 1 { "capability" } else { "capabilities" }, lacking.join(" and "));
+    let list = lacking.join(", ");
+    format!(
+        "run as root, or grant the {noun} {names} that it lacks (in a container: securityContext.capabilities.add: [{list}])"
+    )
 }
 
 fn is_kind(e: &anyhow::Error, kind: std::io::ErrorKind) -> bool {
@@ -106,9 +128,9 @@ impl ProbeSet {
             return Err(LoadError::NoObject);
         }
         let stages = stages(&config.prefilter);
-        let btf = Btf::from_sys_fs().map_err(LoadError::from_any)?;
         let mut loader = EbpfLoader::new();
-        loader.btf(Some(&btf)).map_max_entries("RECORDS", config.memory.ring_size);
+        // The object has no relocations by BTF; all types of the kernel, parsed for them, would be megabytes.
+        loader.btf(None).map_max_entries("RECORDS", config.memory.ring_size);
         for name in FLOW_MAPS {
             loader.map_max_entries(name, config.memory.flows);
         }
@@ -134,15 +156,20 @@ impl ProbeSet {
         loader.override_global("AYA_LOG_LEVEL", &log_level, true);
         let mut ebpf = loader.load(OBJECT).map_err(|e| LoadError::of_maps(e, config.memory))?;
         fill_filter(&mut ebpf, &config.prefilter, stages).map_err(LoadError::from_any)?;
-        let mut set = Self::take_maps(ebpf)?;
-        if config.bpf_log {
-            set.log = Some(log::start(&mut set.ebpf).map_err(LoadError::from_any)?);
-        }
-        set.start(&btf).map_err(LoadError::from_any)?;
+        let log = match config.bpf_log {
+            true => Some(log::start(&mut ebpf).map_err(LoadError::from_any)?),
+            false => None,
+        };
+        load_programs(&mut ebpf).map_err(LoadError::from_any)?;
+        give_memory_back();
+        let mut set = Self::take_maps(ebpf, log)?;
+        let hook: &mut BtfTracePoint =
+            program(&mut set.ebpf, "kfree_skb").and_then(TryInto::try_into).map_err(LoadError::from_any)?;
+        hook.attach().map_err(LoadError::from_any)?;
         Ok(set)
     }
 
-    fn take_maps(mut ebpf: Ebpf) -> Result<Self, LoadError> {
+    fn take_maps(mut ebpf: Ebpf, log: Option<EbpfLogger<log::ToTracing>>) -> Result<Self, LoadError> {
         let mut take = |name: &str| {
             ebpf.take_map(name)
                 .ok_or_else(|| LoadError::Other(anyhow::anyhow!("the BPF object has no map {name}")))
@@ -154,16 +181,7 @@ impl ProbeSet {
         let rests = HashMap::try_from(take("RESTS")?).map_err(LoadError::from_any)?;
         let maps = [flow_map(take(FLOW_MAPS[0])?)?, flow_map(take(FLOW_MAPS[1])?)?];
         let flows = FlowMaps::new(active, maps, rests).map_err(LoadError::from_any)?;
-        Ok(Self { ebpf, counters, symbol_text, buffers: Some((ring, flows)), missed_at_end: None, log: None })
-    }
-
-    fn start(&mut self, btf: &Btf) -> anyhow::Result<()> {
-        let resolver: &mut RawTracePoint = program(&mut self.ebpf, "resolve_symbol")?.try_into()?;
-        resolver.load()?;
-        let hook: &mut BtfTracePoint = program(&mut self.ebpf, "kfree_skb")?.try_into()?;
-        hook.load("kfree_skb", btf)?;
-        hook.attach()?;
-        Ok(())
+        Ok(Self { ebpf, counters, symbol_text, buffers: Some((ring, flows)), missed_at_end: None, log })
     }
 
     /// The buffers, for the one who reads them; `None` the second time.
@@ -231,6 +249,26 @@ fn flow_map(map: Map) -> Result<MapData, LoadError> {
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut aya::programs::Program, ProgramError> {
     ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)
+}
+
+fn load_programs(ebpf: &mut Ebpf) -> anyhow::Result<()> {
+    let resolver: &mut RawTracePoint = program(ebpf, "resolve_symbol")?.try_into()?;
+    resolver.load()?;
+    let hook: &mut BtfTracePoint = program(ebpf, "kfree_skb")?.try_into()?;
+    // Dropped at once: it holds all types of the kernel.
+    let btf = Btf::from_sys_fs()?;
+    hook.load("kfree_skb", &btf)?;
+    Ok(())
+}
+
+/// Reading the kernel's types took ten times the memory that is needed from here on; glibc keeps what was freed.
+fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "glibc's own call, which has no wrapper")]
+    // SAFETY: without preconditions; it looks at free memory only.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Which stages are on. One with more values than its map holds is off: the user's filter decides alone then.

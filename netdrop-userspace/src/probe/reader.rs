@@ -29,9 +29,9 @@ const IDLE: Duration = Duration::from_millis(250);
 /// How often flows are told that were added up.
 const FLUSH: Duration = Duration::from_secs(1);
 /// Most items in a batch.
-const BATCH: usize = 512;
+const BATCH: usize = 1024;
 /// Batches under way.
-const QUEUE: usize = 16;
+const QUEUE: usize = 8;
 
 /// What was read together.
 #[derive(Debug)]

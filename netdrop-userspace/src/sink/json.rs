@@ -6,31 +6,39 @@
 use std::fmt::Write as _;
 
 use super::columns::{self, put};
+use super::text::{close_json, push_ip, push_json, push_number};
 use super::time;
 use crate::flow::{
     Endpoint, Flow, L4, LostEvents, NodeStatus, Observation, Packet, ServiceName, TcpFlags, TrafficDirection,
     Value, Verdict, extension, hubble, write_mac, write_summary,
 };
 
+/// A key with its quotes and colon.
+macro_rules! key {
+    ($name:literal) => {
+        concat!("\"", $name, "\":")
+    };
+}
+
 /// Appends one line.
 pub fn write_json(observation: &Observation, out: &mut String) {
     let mut top = Object::open(out);
     let (node, time) = match observation {
         Observation::Flow(f) => {
-            top.object("flow", |o| flow(f, o));
+            top.object(key!("flow"), |o| flow(f, o));
             (f.node_name.as_deref(), f.time)
         }
         Observation::Lost(l) => {
-            top.object("lost_events", |o| lost(l, o));
+            top.object(key!("lost_events"), |o| lost(l, o));
             (l.node_name.as_deref(), l.time)
         }
         Observation::Status(s) => {
-            top.object("node_status", |o| status(s, o));
+            top.object(key!("node_status"), |o| status(s, o));
             (s.reporter.as_deref(), s.time)
         }
     };
-    top.text("node_name", node.unwrap_or(""));
-    top.time("time", time);
+    top.text(key!("node_name"), node.unwrap_or(""));
+    top.time(key!("time"), time);
     top.close();
     out.push('\n');
 }
@@ -51,12 +59,13 @@ impl<'a> Object<'a> {
         self.out.push('}');
     }
 
+    /// `key` with its quotes and colon, as `key!` writes it.
     fn key(&mut self, key: &str) {
         if !self.empty {
             self.out.push(',');
         }
         self.empty = false;
-        put(self.out, format_args!("\"{key}\":"));
+        self.out.push_str(key);
     }
 
     fn object(&mut self, key: &str, write: impl FnOnce(&mut Object<'_>)) {
@@ -69,7 +78,7 @@ impl<'a> Object<'a> {
     fn text(&mut self, key: &str, text: &str) {
         if !text.is_empty() {
             self.key(key);
-            string(text, self.out);
+            push_json(text, self.out);
         }
     }
 
@@ -77,14 +86,16 @@ impl<'a> Object<'a> {
         let number = number.into();
         if number != 0 {
             self.key(key);
-            put(self.out, format_args!("{number}"));
+            push_number(number, self.out);
         }
     }
 
     fn long(&mut self, key: &str, number: u64) {
         if number != 0 {
             self.key(key);
-            put(self.out, format_args!("\"{number}\""));
+            self.out.push('"');
+            push_number(number, self.out);
+            self.out.push('"');
         }
     }
 
@@ -116,89 +127,78 @@ impl<'a> Object<'a> {
     }
 }
 
-fn string(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => put(out, format_args!("\\u{:04x}", c as u32)),
-            c if (c as u32) < 0x20 => put(out, format_args!("\\u{:04x}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
 fn flow(f: &Flow, o: &mut Object<'_>) {
-    o.time("time", f.time);
+    o.time(key!("time"), f.time);
     if let Some(uuid) = f.uuid {
-        o.bare("uuid", format_args!("\"{uuid}\""));
+        o.text(key!("uuid"), uuid.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()));
     }
     if f.verdict != Verdict::Unknown {
-        o.text("verdict", f.verdict.name());
+        o.text(key!("verdict"), f.verdict.name());
     }
-    o.number("drop_reason", f.drop_reason_desc);
+    o.number(key!("drop_reason"), f.drop_reason_desc);
     packet(&f.packet, o);
-    endpoint("source", &f.source, o);
-    endpoint("destination", &f.destination, o);
+    endpoint(key!("source"), &f.source, o);
+    endpoint(key!("destination"), &f.destination, o);
     if f.packet.ip.is_some() || f.packet.ethernet.is_some() {
-        o.text("Type", "L3_L4");
+        o.text(key!("Type"), "L3_L4");
     }
-    o.text("node_name", f.node_name.as_deref().unwrap_or(""));
-    o.list("source_names", &f.source_names, |n, out| string(n, out));
-    o.list("destination_names", &f.destination_names, |n, out| string(n, out));
+    o.text(key!("node_name"), f.node_name.as_deref().unwrap_or(""));
+    o.list(key!("source_names"), &f.source_names, |n, out| push_json(n, out));
+    o.list(key!("destination_names"), &f.destination_names, |n, out| push_json(n, out));
     if f.event_type != crate::flow::EventType::default() {
-        o.object("event_type", |o| {
-            o.number("type", f.event_type.kind);
-            o.number("sub_type", f.event_type.sub_type);
+        o.object(key!("event_type"), |o| {
+            o.number(key!("type"), f.event_type.kind);
+            o.number(key!("sub_type"), f.event_type.sub_type);
         });
     }
-    service("source_service", f.source_service.as_deref(), o);
-    service("destination_service", f.destination_service.as_deref(), o);
+    service(key!("source_service"), f.source_service.as_deref(), o);
+    service(key!("destination_service"), f.destination_service.as_deref(), o);
     if f.direction != TrafficDirection::Unknown {
-        o.text("traffic_direction", columns::direction(f.direction));
+        o.text(key!("traffic_direction"), columns::direction(f.direction));
     }
     match hubble::drop_reason_name(f.drop_reason_desc) {
-        Some(name) if f.drop_reason_desc != 0 => o.text("drop_reason_desc", name),
-        _ => o.number("drop_reason_desc", f.drop_reason_desc),
+        Some(name) if f.drop_reason_desc != 0 => o.text(key!("drop_reason_desc"), name),
+        _ => o.number(key!("drop_reason_desc"), f.drop_reason_desc),
     }
     if let Some(reply) = f.is_reply {
-        o.bare("is_reply", format_args!("{reply}"));
+        o.bare(key!("is_reply"), format_args!("{reply}"));
     }
     if let Some(interface) = &f.interface {
-        o.object("interface", |o| {
-            o.number("index", interface.index);
-            o.text("name", interface.name.as_deref().unwrap_or(""));
+        o.object(key!("interface"), |o| {
+            o.number(key!("index"), interface.index);
+            o.text(key!("name"), interface.name.as_deref().unwrap_or(""));
         });
     }
-    o.long("cgroup_id", f.cgroup_id.unwrap_or(0));
+    o.long(key!("cgroup_id"), f.cgroup_id.unwrap_or(0));
     summary_field(f, o);
     extensions(f, o);
     if let Some([ingress, egress, unknown]) = f.tally.aggregate(f.direction) {
-        o.object("aggregate", |o| {
-            o.number("ingress_flow_count", ingress);
-            o.number("egress_flow_count", egress);
-            o.number("unknown_direction_flow_count", unknown);
+        o.object(key!("aggregate"), |o| {
+            o.number(key!("ingress_flow_count"), ingress);
+            o.number(key!("egress_flow_count"), egress);
+            o.number(key!("unknown_direction_flow_count"), unknown);
         });
     }
 }
 
 fn summary_field(f: &Flow, o: &mut Object<'_>) {
-    let mut summary = String::new();
-    write_summary(f, &mut summary);
-    o.text("Summary", &summary);
+    let before = (o.out.len(), o.empty);
+    o.key(key!("Summary"));
+    o.out.push('"');
+    let start = o.out.len();
+    write_summary(f, o.out);
+    if o.out.len() == start {
+        o.out.truncate(before.0);
+        o.empty = before.1;
+        return;
+    }
+    close_json(start, o.out);
 }
 
 fn packet(p: &Packet, o: &mut Object<'_>) {
     if let Some(eth) = p.ethernet {
-        o.object("ethernet", |o| {
-            for (key, mac) in [("source", eth.source), ("destination", eth.destination)] {
+        o.object(key!("ethernet"), |o| {
+            for (key, mac) in [(key!("source"), eth.source), (key!("destination"), eth.destination)] {
                 o.key(key);
                 o.out.push('"');
                 write_mac(mac, o.out);
@@ -207,46 +207,50 @@ fn packet(p: &Packet, o: &mut Object<'_>) {
         });
     }
     if let Some(ip) = p.ip {
-        o.object("IP", |o| {
-            o.bare("source", format_args!("\"{}\"", ip.source));
-            o.bare("destination", format_args!("\"{}\"", ip.destination));
-            o.text("ipVersion", if ip.source.is_ipv4() { "IPv4" } else { "IPv6" });
+        o.object(key!("IP"), |o| {
+            for (key, address) in [(key!("source"), ip.source), (key!("destination"), ip.destination)] {
+                o.key(key);
+                o.out.push('"');
+                push_ip(address, o.out);
+                o.out.push('"');
+            }
+            o.text(key!("ipVersion"), if ip.source.is_ipv4() { "IPv4" } else { "IPv6" });
         });
     }
     if let Some(l4) = p.l4 {
-        o.object("l4", |o| transport(l4, o));
+        o.object(key!("l4"), |o| transport(l4, o));
     }
 }
 
 fn transport(l4: L4, o: &mut Object<'_>) {
     let ports = |o: &mut Object<'_>| {
         if let Some((source, destination)) = l4.ports() {
-            o.number("source_port", source);
-            o.number("destination_port", destination);
+            o.number(key!("source_port"), source);
+            o.number(key!("destination_port"), destination);
         }
     };
     match l4 {
-        L4::Tcp { flags, .. } => o.object("TCP", |o| {
+        L4::Tcp { flags, .. } => o.object(key!("TCP"), |o| {
             ports(o);
-            o.object("flags", |o| tcp_flags(flags, o));
+            o.object(key!("flags"), |o| tcp_flags(flags, o));
         }),
-        L4::Udp { .. } => o.object("UDP", ports),
-        L4::Sctp { .. } => o.object("SCTP", ports),
+        L4::Udp { .. } => o.object(key!("UDP"), ports),
+        L4::Sctp { .. } => o.object(key!("SCTP"), ports),
         L4::Icmpv4(m) | L4::Icmpv6(m) => {
-            let key = if matches!(l4, L4::Icmpv4(_)) { "ICMPv4" } else { "ICMPv6" };
+            let key = if matches!(l4, L4::Icmpv4(_)) { key!("ICMPv4") } else { key!("ICMPv6") };
             o.object(key, |o| {
-                o.number("type", m.kind);
-                o.number("code", m.code);
+                o.number(key!("type"), m.kind);
+                o.number(key!("code"), m.code);
             });
         }
-        L4::Vrrp { kind, vrid, priority } => o.object("VRRP", |o| {
-            o.number("type", kind);
-            o.number("vrid", vrid);
-            o.number("priority", priority);
+        L4::Vrrp { kind, vrid, priority } => o.object(key!("VRRP"), |o| {
+            o.number(key!("type"), kind);
+            o.number(key!("vrid"), vrid);
+            o.number(key!("priority"), priority);
         }),
-        L4::Igmp { kind, group } => o.object("IGMP", |o| {
-            o.number("type", kind);
-            o.bare("group_address", format_args!("\"{group}\""));
+        L4::Igmp { kind, group } => o.object(key!("IGMP"), |o| {
+            o.number(key!("type"), kind);
+            o.bare(key!("group_address"), format_args!("\"{group}\""));
         }),
     }
 }
@@ -254,15 +258,15 @@ fn transport(l4: L4, o: &mut Object<'_>) {
 /// In the order of the message's fields, which is the order of the bits.
 fn tcp_flags(flags: TcpFlags, o: &mut Object<'_>) {
     for (bit, name) in [
-        (1, "FIN"),
-        (2, "SYN"),
-        (4, "RST"),
-        (8, "PSH"),
-        (16, "ACK"),
-        (32, "URG"),
-        (64, "ECE"),
-        (128, "CWR"),
-        (256, "NS"),
+        (1, key!("FIN")),
+        (2, key!("SYN")),
+        (4, key!("RST")),
+        (8, key!("PSH")),
+        (16, key!("ACK")),
+        (32, key!("URG")),
+        (64, key!("ECE")),
+        (128, key!("CWR")),
+        (256, key!("NS")),
     ] {
         if flags.contains(TcpFlags(bit)) {
             o.bare(name, format_args!("true"));
@@ -275,15 +279,15 @@ fn endpoint(key: &str, e: &Endpoint, o: &mut Object<'_>) {
         return;
     }
     o.object(key, |o| {
-        o.number("ID", e.id);
-        o.number("identity", e.identity.0);
-        o.text("namespace", e.namespace());
-        o.list("labels", e.labels(), |l, out| string(l, out));
-        o.text("pod_name", e.pod_name());
-        o.list("workloads", e.workloads(), |w, out| {
+        o.number(key!("ID"), e.id);
+        o.number(key!("identity"), e.identity.0);
+        o.text(key!("namespace"), e.namespace());
+        o.list(key!("labels"), e.labels(), |l, out| push_json(l, out));
+        o.text(key!("pod_name"), e.pod_name());
+        o.list(key!("workloads"), e.workloads(), |w, out| {
             let mut o = Object::open(out);
-            o.text("name", &w.name);
-            o.text("kind", &w.kind);
+            o.text(key!("name"), &w.name);
+            o.text(key!("kind"), &w.kind);
             o.close();
         });
     });
@@ -292,8 +296,8 @@ fn endpoint(key: &str, e: &Endpoint, o: &mut Object<'_>) {
 fn service(key: &str, s: Option<&ServiceName>, o: &mut Object<'_>) {
     if let Some(s) = s {
         o.object(key, |o| {
-            o.text("name", &s.name);
-            o.text("namespace", &s.namespace);
+            o.text(key!("name"), &s.name);
+            o.text(key!("namespace"), &s.namespace);
         });
     }
 }
@@ -311,15 +315,20 @@ fn extensions(f: &Flow, o: &mut Object<'_>) {
             out.push(',');
         }
         any = true;
-        let _ = match value {
-            Value::Text(text) => {
-                let _ = write!(out, "\"{key}\":");
-                string(&text, out);
-                Ok(())
+        out.push('"');
+        out.push_str(key);
+        out.push_str("\":");
+        match value {
+            Value::Text(text) => push_json(&text, out),
+            Value::Site(site) => {
+                out.push('"');
+                let start = out.len();
+                let _ = write!(out, "{site}");
+                close_json(start, out);
             }
-            Value::Number(n) => write!(out, "\"{key}\":{n}"),
-            Value::Bool(b) => write!(out, "\"{key}\":{b}"),
-        };
+            Value::Number(n) => push_number(n, out),
+            Value::Bool(b) => out.push_str(if b { "true" } else { "false" }),
+        }
     });
     if any {
         out.push_str("}}");
@@ -331,24 +340,24 @@ fn extensions(f: &Flow, o: &mut Object<'_>) {
 
 fn lost(l: &LostEvents, o: &mut Object<'_>) {
     if l.source != crate::flow::LostSource::Unknown {
-        o.text("source", l.source.name());
+        o.text(key!("source"), l.source.name());
     }
-    o.long("num_events_lost", l.count);
+    o.long(key!("num_events_lost"), l.count);
     if let Some(cpu) = l.cpu {
-        o.bare("cpu", format_args!("{cpu}"));
+        o.bare(key!("cpu"), format_args!("{cpu}"));
     }
     if let Some(first) = l.first {
-        o.time("first", first);
+        o.time(key!("first"), first);
     }
     if let Some(last) = l.last {
-        o.time("last", last);
+        o.time(key!("last"), last);
     }
 }
 
 fn status(s: &NodeStatus, o: &mut Object<'_>) {
     if s.state != crate::flow::NodeState::Unknown {
-        o.text("state_change", s.state.name());
+        o.text(key!("state_change"), s.state.name());
     }
-    o.list("node_names", &s.nodes, |n, out| string(n, out));
-    o.text("message", &s.message);
+    o.list(key!("node_names"), &s.nodes, |n, out| push_json(n, out));
+    o.text(key!("message"), &s.message);
 }

@@ -7,6 +7,7 @@ mod dict;
 mod escape;
 mod json;
 mod table;
+mod text;
 mod time;
 
 use std::io;
@@ -77,9 +78,15 @@ pub struct Printer<W: io::Write, E> {
     options: PrintOptions,
     out: Out<W>,
     err: E,
-    line: String,
+    /// Lines that wait to be written together.
+    lines: String,
+    /// Up to here they are for `out`.
+    written: usize,
     records: u64,
 }
+
+/// So many bytes of lines are written at once, if nobody flushes before.
+const FULL: usize = 64 * 1024;
 
 enum Out<W: io::Write> {
     Plain(W),
@@ -93,13 +100,12 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
             Format::Table => Out::Table(table::Table::new(out, options)),
             _ => Out::Plain(out),
         };
-        Self { options, out, err, line: String::with_capacity(1024), records: 0 }
+        Self { options, out, err, lines: String::with_capacity(FULL + 4096), written: 0, records: 0 }
     }
 }
 
 impl<W: io::Write, E: io::Write> Sink for Printer<W, E> {
     fn write(&mut self, observation: &Observation) -> io::Result<()> {
-        self.line.clear();
         if let Observation::Status(status) = observation {
             // Only trouble is news; the client keeps the rest for its debug log.
             if self.options.format != Format::Json
@@ -112,20 +118,25 @@ impl<W: io::Write, E: io::Write> Sink for Printer<W, E> {
             (_, Out::Table(table)) if !matches!(observation, Observation::Status(_)) => {
                 return table.write(observation);
             }
-            (Format::Json, _) => write_json(observation, &mut self.line),
-            (Format::Dict, _) => dict::write(observation, self.options, self.records, &mut self.line),
-            _ => compact::write(observation, self.options, &mut self.line),
+            (Format::Json, _) => write_json(observation, &mut self.lines),
+            (Format::Dict, _) => dict::write(observation, self.options, self.records, &mut self.lines),
+            _ => compact::write(observation, self.options, &mut self.lines),
         }
         match (observation, &mut self.out) {
-            (Observation::Status(_), _) | (_, Out::Table(_)) => self.err.write_all(self.line.as_bytes()),
-            (_, Out::Plain(out)) => {
+            (Observation::Status(_), _) | (_, Out::Table(_)) => {
+                let line = self.lines.split_off(self.written);
+                self.err.write_all(line.as_bytes())
+            }
+            (_, Out::Plain(_)) => {
                 self.records += 1;
-                out.write_all(self.line.as_bytes())
+                self.written = self.lines.len();
+                if self.written < FULL { Ok(()) } else { self.pass_on() }
             }
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.pass_on()?;
         match &mut self.out {
             Out::Plain(out) => out.flush(),
             Out::Table(_) => Ok(()),
@@ -133,10 +144,24 @@ impl<W: io::Write, E: io::Write> Sink for Printer<W, E> {
     }
 
     fn finish(&mut self) -> io::Result<()> {
+        self.pass_on()?;
         match &mut self.out {
             Out::Plain(out) => out.flush(),
             Out::Table(table) => table.finish(),
         }
+    }
+}
+
+impl<W: io::Write, E> Printer<W, E> {
+    /// Writes the lines that wait.
+    fn pass_on(&mut self) -> io::Result<()> {
+        let Out::Plain(out) = &mut self.out else {
+            return Ok(());
+        };
+        let written = out.write_all(self.lines.as_bytes());
+        self.lines.clear();
+        self.written = 0;
+        written
     }
 }
 

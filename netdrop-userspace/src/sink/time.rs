@@ -1,10 +1,12 @@
 //! Times in the client's formats, always in UTC.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
 use jiff::tz::Offset;
+
+use super::text::push_padded;
 
 /// One of the client's `--time-format` names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,16 +66,19 @@ impl TimeFormat {
         let nanos = clock.subsec_nanosecond();
         // Writing to a String does not fail.
         let _ = match self {
-            Self::StampMilli => write!(out, "{month} {:>2} ", date.day())
-                .and_then(|()| hms(out))
-                .and_then(|()| write!(out, ".{:03}", nanos / 1_000_000)),
+            Self::StampMilli => {
+                out.push_str(month);
+                let written = write!(out, " {:>2} ", date.day()).and_then(|()| hms(out));
+                fraction_of_second(nanos / 1_000_000, 3, out);
+                written
+            }
             Self::YearMonthDay => ymd(out),
             Self::YearMonthDayHour => ymd(out).and_then(|()| write!(out, "T{:02}Z", clock.hour())),
             Self::YearMonthDayHourMinute => {
                 ymd(out).and_then(|()| write!(out, "T{:02}:{:02}Z", clock.hour(), clock.minute()))
             }
             Self::Rfc3339 | Self::Rfc3339Milli | Self::Rfc3339Micro | Self::Rfc3339Nano => {
-                self.rfc3339(&t, nanos, out);
+                self.rfc3339(time, nanos, out);
                 Ok(())
             }
             Self::Rfc1123Z => {
@@ -85,17 +90,8 @@ impl TimeFormat {
         };
     }
 
-    fn rfc3339(self, t: &DateTime, nanos: i32, out: &mut String) {
-        let _ = write!(
-            out,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-            t.year(),
-            t.month(),
-            t.day(),
-            t.hour(),
-            t.minute(),
-            t.second()
-        );
+    fn rfc3339(self, time: Timestamp, nanos: i32, out: &mut String) {
+        second(time, out);
         let (digits, fraction) = match self {
             Self::Rfc3339Milli => (3, nanos / 1_000_000),
             Self::Rfc3339Micro => (6, nanos / 1_000),
@@ -104,29 +100,71 @@ impl TimeFormat {
         };
         // Go's layouts with nines leave trailing zeroes out, and the dot with them.
         if fraction != 0 {
-            let _ = write!(out, ".{fraction:0digits$}");
+            fraction_of_second(fraction, digits, out);
             out.truncate(out.trim_end_matches('0').len());
         }
         out.push('Z');
     }
 }
 
-/// Appends a protobuf timestamp as JSON has it: 0, 3, 6 or 9 digits after the second.
-pub(super) fn write_json(time: Timestamp, out: &mut String) {
-    let t = Offset::UTC.to_datetime(time);
-    let nanos = t.time().subsec_nanosecond();
-    TimeFormat::Rfc3339.rfc3339(&t, nanos, out);
-    if nanos == 0 {
+fn fraction_of_second(fraction: i32, digits: usize, out: &mut String) {
+    out.push('.');
+    push_padded(fraction.unsigned_abs(), digits, out);
+}
+
+/// A second as `2006-01-02T15:04:05`.
+#[derive(Clone, Copy)]
+struct Second {
+    at: i64,
+    text: [u8; 19],
+}
+
+thread_local! {
+    /// The last one: flows come by the thousand in one.
+    static LAST: Cell<Second> = const { Cell::new(Second { at: i64::MIN, text: [0; 19] }) };
+}
+
+fn second(time: Timestamp, out: &mut String) {
+    let at = time.as_second();
+    let last = LAST.get();
+    if last.at == at {
+        // It was written from a string below.
+        out.push_str(str::from_utf8(&last.text).unwrap_or_default());
         return;
     }
-    out.pop();
-    let _ = if nanos % 1_000_000 == 0 {
-        write!(out, ".{:03}", nanos / 1_000_000)
+    let t = Offset::UTC.to_datetime(time);
+    let start = out.len();
+    let _ = write!(
+        out,
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+        t.year(),
+        t.month(),
+        t.day(),
+        t.hour(),
+        t.minute(),
+        t.second()
+    );
+    // Not so for a year of more or fewer digits, or in the second that began before the epoch.
+    if let Ok(text) = out.as_bytes()[start..].try_into()
+        && time.subsec_nanosecond() >= 0
+    {
+        LAST.set(Second { at, text });
+    }
+}
+
+/// Appends a protobuf timestamp as JSON has it: 0, 3, 6 or 9 digits after the second.
+pub(super) fn write_json(time: Timestamp, out: &mut String) {
+    let nanos = time.subsec_nanosecond().rem_euclid(1_000_000_000);
+    second(time, out);
+    if nanos % 1_000_000 == 0 {
+        if nanos != 0 {
+            fraction_of_second(nanos / 1_000_000, 3, out);
+        }
     } else if nanos % 1_000 == 0 {
-        write!(out, ".{:06}", nanos / 1_000)
+        fraction_of_second(nanos / 1_000, 6, out);
     } else {
-        write!(out, ".{nanos:09}")
-    };
+        fraction_of_second(nanos, 9, out);
+    }
     out.push('Z');
 }
 

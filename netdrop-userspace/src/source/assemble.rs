@@ -5,14 +5,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use netdrop_common::event::flag;
 
-use super::interner::{Interner, kernel_name};
+use super::interner::{Interner, Memo, kernel_name};
 use super::netns::NetnsNames;
 use crate::clock::Clock;
 use crate::decode::{self, DropEvent, FlowCount, RestCount};
 use crate::enrich::Names;
 use crate::flow::{
-    DropReason, Flow, Interface, Process, Tally, TallyKind, TrafficDirection, Verdict, event_type, hubble,
-    nearest,
+    DropReason, DropSite, Flow, Interface, Process, Tally, TallyKind, TrafficDirection, Verdict, event_type,
+    hubble, nearest,
 };
 use crate::kernel::{Reasons, Sites};
 use crate::probe::ProbeSet;
@@ -26,6 +26,16 @@ pub(super) struct Assembler {
     sites: Sites,
     netns: NetnsNames,
     strings: Interner,
+    last: Last,
+}
+
+/// What the last record had, and what that is called.
+#[derive(Default)]
+struct Last {
+    device: Memo<[u8; 16], Arc<str>>,
+    comm: Memo<[u8; 16], Arc<str>>,
+    reason: Memo<Option<u32>, (Option<DropReason>, i32)>,
+    site: Memo<u64, DropSite>,
 }
 
 impl Assembler {
@@ -38,6 +48,7 @@ impl Assembler {
             sites: Sites::default(),
             netns: NetnsNames::new(),
             strings: Interner::default(),
+            last: Last::default(),
         }
     }
 
@@ -62,13 +73,16 @@ impl Assembler {
         flow.netns = event.netns().map(|inode| self.netns.get(inode));
         flow.interface = event.ifindex().map(|index| Interface {
             index,
-            name: Some(self.strings.get(&kernel_name(&record.dev_name))).filter(|n| !n.is_empty()),
+            name: Some(
+                self.last.device.get(record.dev_name, || self.strings.get(&kernel_name(&record.dev_name))),
+            )
+            .filter(|n| !n.is_empty()),
         });
         flow.incoming_ifindex = event.skb_iif();
         flow.process = Some(Process {
             pid: record.pid,
             tid: record.tid,
-            comm: kernel_name(&record.comm).into(),
+            comm: self.last.comm.get(record.comm, || self.strings.get(&kernel_name(&record.comm))),
             owner: event.has(flag::OWNER),
         });
         flow.node_name.clone_from(&self.node_name);
@@ -106,9 +120,12 @@ impl Assembler {
         flow
     }
 
-    fn reason(&self, flow: &mut Flow, code: Option<u32>) {
-        flow.reason = code.map(|code| self.reasons.name(code));
-        flow.drop_reason_desc = flow.reason.as_ref().map_or(0, |r: &DropReason| nearest(&r.name));
+    fn reason(&mut self, flow: &mut Flow, code: Option<u32>) {
+        (flow.reason, flow.drop_reason_desc) = self.last.reason.get(code, || {
+            let reason = code.map(|code| self.reasons.name(code));
+            let desc = reason.as_ref().map_or(0, |r| nearest(&r.name));
+            (reason, desc)
+        });
         flow.event_type = event_type(flow.drop_reason_desc);
         debug_assert_ne!(flow.event_type.sub_type, 0, "prints as Success; {} is free", hubble::UNMAPPED);
     }
@@ -116,23 +133,25 @@ impl Assembler {
     fn why(&mut self, flow: &mut Flow, event: &DropEvent, probe: &mut ProbeSet) {
         self.reason(flow, event.reason());
         let address = event.location();
-        // The kernel's own text first: it is there for an agent that may not read kallsyms.
-        if !self.sites.knows(address)
-            && let Ok(text) = probe.symbol_text(address)
-        {
-            self.sites.learn(address, &text);
-        }
-        flow.site = Some(self.sites.name(address));
+        let Self { last, sites, .. } = self;
+        flow.site = Some(last.site.get(address, || {
+            // The kernel's own text first: it is there for an agent that may not read kallsyms.
+            if !sites.knows(address)
+                && let Ok(text) = probe.symbol_text(address)
+            {
+                sites.learn(address, &text);
+            }
+            sites.name(address)
+        }));
     }
 
     fn who(&self, flow: &mut Flow, at: Timestamp) {
         let Some(ip) = flow.packet.ip else {
             return;
         };
-        flow.source = self.names.endpoint(ip.source, at);
-        flow.destination = self.names.endpoint(ip.destination, at);
-        flow.source_service = self.names.service(ip.source);
-        flow.destination_service = self.names.service(ip.destination);
+        let [source, destination] = self.names.ends([ip.source, ip.destination], at);
+        (flow.source, flow.source_service) = source;
+        (flow.destination, flow.destination_service) = destination;
     }
 }
 

@@ -25,6 +25,26 @@ impl Interner {
     }
 }
 
+/// The last answer: in a storm the next question is the same.
+#[derive(Debug)]
+pub(super) struct Memo<K, V>(Option<(K, V)>);
+
+impl<K, V> Default for Memo<K, V> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<K: PartialEq, V: Clone> Memo<K, V> {
+    /// The value of `key`, made if it is not the last one's.
+    pub(super) fn get(&mut self, key: K, make: impl FnOnce() -> V) -> V {
+        match &self.0 {
+            Some((last, value)) if *last == key => value.clone(),
+            _ => self.0.insert((key, make())).1.clone(),
+        }
+    }
+}
+
 /// A NUL-padded name of the kernel as text; bytes that are not UTF-8 are replaced.
 pub(super) fn kernel_name(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());

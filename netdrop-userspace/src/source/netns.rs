@@ -16,13 +16,20 @@ pub(super) struct NetnsNames {
     folder: PathBuf,
     names: HashMap<u32, Arc<str>>,
     own: Option<u32>,
+    host: Arc<str>,
     read_at: Option<Instant>,
 }
 
 impl NetnsNames {
     /// The names in `/run/netns`; this process's own namespace is `host`, unless it has a name there.
     pub(super) fn new() -> Self {
-        Self { folder: "/run/netns".into(), names: HashMap::new(), own: own_inode(), read_at: None }
+        Self {
+            folder: "/run/netns".into(),
+            names: HashMap::new(),
+            own: own_inode(),
+            host: "host".into(),
+            read_at: None,
+        }
     }
 
     /// The namespace of an inode, named if it has a name.
@@ -30,8 +37,11 @@ impl NetnsNames {
         if !self.names.contains_key(&inode) && self.read_at.is_none_or(|at| at.elapsed() > REFRESH) {
             self.read();
         }
-        let name =
-            self.names.get(&inode).cloned().or_else(|| (self.own == Some(inode)).then(|| "host".into()));
+        let name = self
+            .names
+            .get(&inode)
+            .cloned()
+            .or_else(|| (self.own == Some(inode)).then(|| Arc::clone(&self.host)));
         Netns { inode, name }
     }
 
@@ -65,8 +75,13 @@ mod tests {
         let file = dir.path().join("blue");
         std::fs::write(&file, "").unwrap();
         let inode = u32::try_from(std::fs::metadata(&file).unwrap().ino()).unwrap();
-        let mut n =
-            NetnsNames { folder: dir.path().into(), names: HashMap::new(), own: Some(7), read_at: None };
+        let mut n = NetnsNames {
+            folder: dir.path().into(),
+            names: HashMap::new(),
+            own: Some(7),
+            host: "host".into(),
+            read_at: None,
+        };
         assert_eq!(n.get(inode).name.as_deref(), Some("blue"));
         assert_eq!(n.get(7).name.as_deref(), Some("host"));
         assert_eq!(n.get(8).name, None);

@@ -28,6 +28,8 @@ pub mod ether_type {
     pub const VLAN: u16 = 0x8100;
     /// IPv6.
     pub const IPV6: u16 = 0x86dd;
+    /// A provider's VLAN tag, before another.
+    pub const QINQ: u16 = 0x88a8;
     /// One for local experiments (IEEE 802).
     pub const EXPERIMENT: u16 = 0x88b5;
 }
@@ -80,10 +82,19 @@ impl Ipv4 {
         p.extend(self.source.octets());
         p.extend(self.destination.octets());
         p.extend(options);
-        let sum = checksum(&[&p]);
-        p[10..12].copy_from_slice(&sum);
+        sum_header4(&mut p);
         p.extend(payload);
         p
+    }
+}
+
+/// Makes the checksum of an IPv4 header right, as far as its own length field says.
+pub fn sum_header4(packet: &mut [u8]) {
+    let len = packet.first().map_or(0, |b| usize::from(b & 0xf) * 4);
+    if let Some(header) = packet.get_mut(..len).filter(|h| h.len() >= 12) {
+        header[10..12].fill(0);
+        let sum = checksum(&[header]);
+        header[10..12].copy_from_slice(&sum);
     }
 }
 

@@ -4,8 +4,9 @@
 //! kernel refuses with EPERM counts as sent: that is how a drop on the way out shows to its sender.
 
 pub mod craft;
+pub mod hostile;
 mod raw;
 mod socket;
 
-pub use raw::{arp_request, echo, frames, packets};
+pub use raw::{Offload, arp_request, echo, frames, offloaded, packets};
 pub use socket::{Mailbox, syns, udp, udp_gso};

@@ -10,6 +10,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::craft;
 
+/// Each frame begins with an [`Offload`] (include/uapi/linux/if_packet.h).
+const PACKET_VNET_HDR: libc::c_int = 15;
+
 /// Address families have 16 bits in an address and 32 in a call.
 const fn family(number: libc::c_int) -> libc::sa_family_t {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "all families are below 50")]
@@ -87,7 +90,9 @@ fn send(socket: &OwnedFd, bytes: &[u8], to: &Address) -> Result<()> {
     };
     if sent < 0 {
         let error = io::Error::last_os_error();
-        ensure!(error.kind() == io::ErrorKind::PermissionDenied, "can't send a raw packet: {error}");
+        if error.kind() != io::ErrorKind::PermissionDenied {
+            return Err(error).context("can't send a raw packet");
+        }
     }
     Ok(())
 }
@@ -126,6 +131,62 @@ pub fn frames<F: AsRef<[u8]>>(device: u32, frames: impl IntoIterator<Item = F>) 
     let socket = open(libc::AF_PACKET, 0)?;
     let to = Address::device(i32::try_from(device).context("no device has such an index")?);
     frames.into_iter().try_for_each(|frame| send(&socket, frame.as_ref(), &to))
+}
+
+/// What a sender may tell of a frame before it (`struct virtio_net_hdr`, include/uapi/linux/virtio_net.h): where its headers
+/// end, what the device has to sum up and into what pieces to cut it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offload {
+    /// 1: a checksum is missing.
+    pub flags: u8,
+    /// 0 none, 1 TCP on IPv4, 3 UDP fragments, 4 TCP on IPv6, 5 UDP datagrams.
+    pub kind: u8,
+    /// Bytes of headers, which the kernel keeps in one piece; the rest of a frame of a page and more lies elsewhere.
+    pub headers: u16,
+    /// Bytes of each piece.
+    pub size: u16,
+    /// Where the sum begins.
+    pub sum_start: u16,
+    /// Where it goes, from there.
+    pub sum_offset: u16,
+}
+
+impl Offload {
+    fn bytes(self) -> Vec<u8> {
+        let words = [self.headers, self.size, self.sum_start, self.sum_offset].map(u16::to_ne_bytes);
+        [&[self.flags, self.kind][..], words.as_flattened()].concat()
+    }
+}
+
+/// Sends Ethernet frames by a device, each with its [`Offload`]. What the kernel holds to be nonsense it does not send (EINVAL, or
+/// ENOMEM where it can't cut it up); gives how many it sent.
+pub fn offloaded<F: AsRef<[u8]>>(
+    device: u32,
+    frames: impl IntoIterator<Item = (Offload, F)>,
+) -> Result<usize> {
+    let socket = open(libc::AF_PACKET, 0)?;
+    let (on, len) = (1, libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(0));
+    let value: *const libc::c_int = &raw const on;
+    // SAFETY: the option's value is an int that lives until the call returns.
+    let set =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_PACKET, PACKET_VNET_HDR, value.cast(), len) };
+    ensure!(set == 0, "can't set PACKET_VNET_HDR: {}", io::Error::last_os_error());
+    let to = Address::device(i32::try_from(device).context("no device has such an index")?);
+    let mut count = 0;
+    for (offload, frame) in frames {
+        match send(&socket, &[&offload.bytes(), frame.as_ref()].concat(), &to) {
+            Ok(()) => count += 1,
+            Err(e) if is_nonsense(&e) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(count)
+}
+
+fn is_nonsense(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|e| e.raw_os_error() == Some(libc::EINVAL) || e.raw_os_error() == Some(libc::ENOMEM))
 }
 
 /// Sends `count` echo requests by an ICMP or ICMPv6 raw socket, with identifier `id` and sequence numbers from 0.

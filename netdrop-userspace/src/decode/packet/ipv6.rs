@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use network_types::ip::Ipv6Hdr;
 
-use super::{Depth, transport};
+use super::{Depth, transport, without_padding};
 use crate::decode::bytes::{be16, header};
 use crate::flow::{Fragment, Ip, Packet, ParseProblem};
 
@@ -20,7 +20,7 @@ const MOBILITY: u8 = 135;
 const MAX_EXTENSIONS: usize = 8;
 
 pub(super) fn parse(packet: &mut Packet, bytes: &[u8], depth: Depth) {
-    let Some((fixed, mut rest)) = header::<Ipv6Hdr>(bytes) else {
+    let Some((fixed, rest)) = header::<Ipv6Hdr>(bytes) else {
         packet.problem = Some(ParseProblem::Truncated);
         return;
     };
@@ -38,6 +38,7 @@ pub(super) fn parse(packet: &mut Packet, bytes: &[u8], depth: Depth) {
         total_length: if payload == 0 { 0 } else { payload + 40 },
         fragment: None,
     };
+    let mut rest = if payload == 0 { rest } else { without_padding(rest, payload as usize) };
     let end = extensions(&mut ip, &mut rest);
     packet.ip = Some(ip);
     match end {

@@ -159,10 +159,17 @@ fn ipv4(packet: &mut Packet, bytes: &[u8], depth: Depth) {
     if offset != 0 {
         return;
     }
-    match bytes.get(header_len..) {
+    let stated = usize::from(u16::from_be_bytes(ip.tot_len));
+    let own = if stated < header_len { bytes } else { without_padding(bytes, stated) };
+    match own.get(header_len..) {
         Some(rest) => transport::parse(packet, ip.proto, rest, depth),
         None => packet.problem = Some(ParseProblem::Truncated),
     }
+}
+
+/// A packet without what fills its frame up (Ethernet's least is 60 bytes): that is none of it, and no header.
+pub(super) fn without_padding(bytes: &[u8], stated: usize) -> &[u8] {
+    bytes.get(..stated).unwrap_or(bytes)
 }
 
 fn arp(packet: &mut Packet, bytes: &[u8]) {

@@ -152,6 +152,24 @@ fn other_protocols() {
     assert_eq!((p.ip, p.ether_type, p.problem), (None, Some(0x88b5), None));
 }
 
+/// What fills a frame up is no transport header, however much it looks like one.
+#[test]
+fn padding_is_not_the_packet() {
+    let padding = udp_header(53);
+    let p = parse_network(Some(IPV4), &join(&[&ipv4_header(17, 0, 0, 0), &padding]));
+    assert_eq!((p.l4, p.ip.unwrap().protocol), (None, 17));
+    let p = parse_network(Some(IPV4), &join(&[&ipv4_header(17, 0, 0, 3), &padding]));
+    assert_eq!(p.l4, None);
+    let short = join(&[&ipv6_header(44, 8), &[17, 0, 0, 1, 0, 0, 0, 9], &padding]);
+    let p = parse_network(Some(IPV6), &short);
+    assert_eq!((p.l4, p.ip.unwrap().protocol), (None, 17));
+    // A GSO packet of more than 64 KiB states 0.
+    let mut large = ipv4_header(17, 0, 0, 0);
+    large[2..4].fill(0);
+    let large = parse_network(Some(IPV4), &join(&[&large, &padding]));
+    assert_eq!(large.l4.unwrap().ports(), Some((40000, 53)));
+}
+
 #[test]
 fn contradictions_are_malformed() {
     let mut h = ipv4_header(6, 0, 0, 20);

@@ -1,6 +1,5 @@
 //! The index of addresses: written by a names file or by the Kubernetes watchers, read for every flow.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
@@ -9,6 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
+use rustc_hash::FxHashMap as HashMap;
 
 use super::file;
 use crate::flow::{Endpoint, EndpointInfo, Identity, ServiceName};
@@ -156,20 +156,18 @@ impl Names {
 
     /// Who had `address` at a time.
     pub fn endpoint(&self, address: IpAddr, at: Timestamp) -> Endpoint {
-        let index = self.read();
-        if let Some(info) = index.pod(address, at) {
-            return Endpoint { id: 0, identity: Identity::UNKNOWN, info: Some(Arc::clone(info)) };
-        }
-        if let Some((_, info)) = index.networks.iter().find(|(net, _)| net.contains(&address)) {
-            return Endpoint { id: 0, identity: Identity::UNKNOWN, info: Some(Arc::clone(info)) };
-        }
-        let (identity, info) = index.reserved(address);
-        Endpoint { id: 0, identity, info: info.cloned() }
+        self.read().endpoint(address, at)
     }
 
     /// The service whose address this is.
     pub fn service(&self, address: IpAddr) -> Option<Arc<ServiceName>> {
         self.read().services.get(&address).cloned()
+    }
+
+    /// Both for both ends of a flow, under one lock.
+    pub fn ends(&self, addresses: [IpAddr; 2], at: Timestamp) -> [(Endpoint, Option<Arc<ServiceName>>); 2] {
+        let index = self.read();
+        addresses.map(|address| (index.endpoint(address, at), index.services.get(&address).cloned()))
     }
 
     /// The node that an address is on: a pod's, its own, or one of its pod network.
@@ -278,6 +276,17 @@ impl Names {
 }
 
 impl Index {
+    fn endpoint(&self, address: IpAddr, at: Timestamp) -> Endpoint {
+        let named = self
+            .pod(address, at)
+            .or_else(|| self.networks.iter().find(|(net, _)| net.contains(&address)).map(|(_, info)| info));
+        if let Some(info) = named {
+            return Endpoint { id: 0, identity: Identity::UNKNOWN, info: Some(Arc::clone(info)) };
+        }
+        let (identity, info) = self.reserved(address);
+        Endpoint { id: 0, identity, info: info.cloned() }
+    }
+
     /// The tenant at a time. One whose pod came to be known only after the packet still is the best guess, unless another had
     /// the address then.
     fn pod(&self, address: IpAddr, at: Timestamp) -> Option<&Arc<EndpointInfo>> {

@@ -21,13 +21,14 @@ fn names() -> Names {
     let n = Names::default();
     n.expect_kubernetes(Some("n1".into()));
     n.set_nodes(
-        [(ip("192.168.0.1"), Arc::from("n1")), (ip("192.168.0.2"), Arc::from("n2"))].into(),
+        [(ip("192.168.0.1"), Arc::from("n1")), (ip("192.168.0.2"), Arc::from("n2"))].into_iter().collect(),
         vec![("10.0.1.0/24".parse().unwrap(), "n1".into()), ("10.0.2.0/24".parse().unwrap(), "n2".into())],
     );
     n.set_api_servers(vec![ip("192.168.0.9")]);
     n.set_services(
         [(ip("10.96.0.10"), Arc::new(ServiceName { name: "dns".into(), namespace: "kube-system".into() }))]
-            .into(),
+            .into_iter()
+            .collect(),
     );
     n
 }

@@ -6,6 +6,8 @@
 //! The bytes stay as they were read; names are borrowed from them. One pass finds where each type starts and indexes names by
 //! hash. Bytes are not trusted: every access is checked, every walk is bounded.
 
+#[cfg(test)]
+mod corpus;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -19,6 +21,10 @@ use std::sync::Arc;
 use raw::Kind;
 pub use raw::{Enumerator, Type};
 pub use walk::Member;
+
+/// Longest name, as the kernel holds BTF to it (KSYM_NAME_LEN, 512 since 6.1): what is longer is no name. So a look at a name
+/// costs no more, also where thousands of types point into one string without an end.
+const NAME_MAX: usize = 512;
 
 /// Why bytes are not BTF that can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -162,7 +168,7 @@ impl Btf {
         self.string(t.name_off)
     }
 
-    /// The string at an offset; empty where there is none or where it is not UTF-8.
+    /// The string at an offset; empty where there is none, where it is longer than a name may be or where it is not UTF-8.
     pub fn string(&self, offset: u32) -> &str {
         std::str::from_utf8(self.name_bytes(offset)).unwrap_or_default()
     }
@@ -173,7 +179,7 @@ impl Btf {
         }
         let strings = self.bytes.get(self.strings.clone()).unwrap_or_default();
         let rest = strings.get((offset - self.first_string) as usize..).unwrap_or_default();
-        let end = rest.iter().position(|b| *b == 0).unwrap_or(0);
+        let end = rest.iter().take(NAME_MAX).position(|b| *b == 0).unwrap_or(0);
         &rest[..end]
     }
 

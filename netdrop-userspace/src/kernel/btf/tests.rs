@@ -103,6 +103,43 @@ fn loops_end() {
     assert_eq!(btf.size_of(3), None);
 }
 
+/// A struct whose anonymous members are itself has three to the power of the depth many members.
+#[test]
+fn a_struct_of_itself_ends_soon() {
+    let mut w = Writer::new();
+    let (s, x) = (w.name("s"), w.name("x"));
+    for _ in 0..100 {
+        w.head(s, 4, false, 3, 4);
+        w.words(&[0, 1, 0, 0, 1, 0, x, 1, 0]);
+    }
+    let btf = Btf::parse(w.finish()).unwrap();
+    let start = std::time::Instant::now();
+    assert!((0..50).all(|_| btf.member("s", "y").is_none()));
+    assert!(start.elapsed().as_secs() < 5, "50 look-ups took {:?}", start.elapsed());
+    assert!(btf.member("s", "x").is_none_or(|m| m.type_id == 1));
+}
+
+/// Each type's name is the rest of one endless string: the cost of a name must not be that of the string.
+#[test]
+fn names_without_an_end_cost_little() {
+    let mut w = Writer::new();
+    let endless = w.name(&"n".repeat(1 << 22));
+    for n in 0..20_000 {
+        w.head(endless + n, 4, false, 0, 0);
+    }
+    let start = std::time::Instant::now();
+    let btf = Btf::parse(w.finish()).unwrap();
+    assert!(start.elapsed().as_secs() < 5, "20,000 names took {:?}", start.elapsed());
+    assert!(btf.own_types().all(|t| btf.name(&t).is_empty()));
+    let longest = Btf::parse({
+        let mut w = Writer::new();
+        let name = w.name(&"n".repeat(NAME_MAX - 1));
+        w.head(name, 4, false, 0, 0);
+        w.finish()
+    });
+    assert!(longest.unwrap().has_struct(&"n".repeat(NAME_MAX - 1)));
+}
+
 #[test]
 fn what_is_not_btf_says_why() {
     let good = small().bytes;

@@ -5,8 +5,8 @@ use super::raw::{Kind, Type, word};
 
 /// Most links of a chain of typedefs, qualifiers and tags, and most anonymous structs inside each other.
 const DEPTH: u32 = 32;
-/// Most members looked at for one name.
-const MEMBERS: u32 = 1 << 20;
+/// Most members looked at for one path, in all structs that share the name; the kernel's largest have a few hundred.
+const MEMBERS: u32 = 1 << 14;
 /// Size of a pointer on every machine netdrop runs on.
 const POINTER: u32 = 8;
 
@@ -71,7 +71,8 @@ impl Btf {
     ///
     /// Where several structs share the name, the first that has the whole path is meant.
     pub fn member(&self, container: &str, path: &str) -> Option<Member> {
-        self.named(container).find_map(|t| self.member_of(t.id, path))
+        let mut budget = MEMBERS;
+        self.named(container).find_map(|t| self.member_of(t.id, path, &mut budget))
     }
 
     /// Whether there is a struct, union or typedef of this name with a body.
@@ -80,11 +81,10 @@ impl Btf {
             .any(|t| self.strip(t.id).is_some_and(|t| matches!(t.kind, Kind::Struct | Kind::Union)))
     }
 
-    fn member_of(&self, container: u32, path: &str) -> Option<Member> {
+    fn member_of(&self, container: u32, path: &str, budget: &mut u32) -> Option<Member> {
         let mut found = Member { bit_offset: 0, bitfield: None, type_id: container };
         for name in path.split('.') {
-            let mut budget = MEMBERS;
-            let next = self.member_named(found.type_id, name, DEPTH, &mut budget)?;
+            let next = self.member_named(found.type_id, name, DEPTH, budget)?;
             found = Member { bit_offset: found.bit_offset + next.bit_offset, ..next };
         }
         Some(found)

@@ -44,6 +44,15 @@ fn capability_set(root: &Path) -> Option<u64> {
     u64::from_str_radix(hex.trim(), 16).ok()
 }
 
+/// Which of the two capabilities that capture needs this process lacks.
+pub(super) fn lacking(root: &Path) -> Vec<&'static str> {
+    let Some(set) = capability_set(root) else { return Vec::new() };
+    let held = |bit: u32| set >> bit & 1 == 1;
+    // CAP_SYS_ADMIN includes both.
+    let all = [(CAP_BPF, "BPF"), (CAP_PERFMON, "PERFMON")];
+    all.into_iter().filter(|(bit, _)| !held(*bit) && !held(CAP_SYS_ADMIN)).map(|(_, name)| name).collect()
+}
+
 fn capabilities(root: &Path) -> Vec<Feature> {
     let set = capability_set(root);
     let held = |bit: u32| set.is_some_and(|s| s >> bit & 1 == 1);

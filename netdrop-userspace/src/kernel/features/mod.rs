@@ -74,6 +74,11 @@ pub struct Features {
     pub features: Vec<Feature>,
 }
 
+/// Which of the two capabilities that capture needs (`BPF`, `PERFMON`) this process lacks.
+pub fn lacking_capabilities() -> Vec<&'static str> {
+    host::lacking(Path::new("/"))
+}
+
 impl Features {
     /// Probes the machine this runs on. Leaves nothing behind in the kernel.
     ///

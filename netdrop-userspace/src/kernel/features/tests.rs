@@ -82,3 +82,15 @@ fn confidentiality_and_a_refused_program_are_named() {
     assert_eq!(state(&features, "lockdown"), State::Missing);
     assert_eq!(features.get("tp_btf").unwrap().detail, "kfree_skb: permission denied");
 }
+
+#[test]
+fn the_capability_that_lacks_is_named() {
+    // CAP_BPF alone, then CAP_SYS_ADMIN alone, then none.
+    for (set, expected) in
+        [("0000008000000000", vec!["PERFMON"]), ("0000000000200000", vec![]), ("0", vec!["BPF", "PERFMON"])]
+    {
+        let root = machine(&[("proc/self/status", &format!("CapEff:\t{set}\n"))]);
+        assert_eq!(host::lacking(root.path()), expected);
+    }
+    assert!(host::lacking(machine(&[]).path()).is_empty(), "nothing is known");
+}

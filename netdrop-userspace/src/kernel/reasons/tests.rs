@@ -162,6 +162,25 @@ fn written(base: Option<&Arc<Btf>>, enums: &[(&str, &[(&str, u32)])]) -> Btf {
     }
 }
 
+#[test]
+fn a_name_in_small_letters_is_found() {
+    let reasons =
+        Reasons::from_btf(&written(None, &[("skb_drop_reason", &[("SKB_DROP_REASON_Odd_one", 9)])]), &[]);
+    assert_eq!(
+        (&*reasons.name(9).name, reasons.code("Odd_one"), reasons.code("odd_ONE")),
+        ("Odd_one", Some(9), Some(9))
+    );
+}
+
+#[test]
+fn a_kernel_of_too_many_reasons_keeps_the_first() {
+    let names: Vec<String> = (0..10_000).map(|n| format!("SKB_DROP_REASON_R{n}")).collect();
+    let values: Vec<(&str, u32)> = names.iter().map(String::as_str).zip(0..).collect();
+    let reasons = Reasons::from_btf(&written(None, &[("skb_drop_reason", &values)]), &[]);
+    assert_eq!((reasons.len(), reasons.code("R7"), reasons.code("R9999")), (KNOWN_MAX, Some(7), None));
+    assert_eq!(&*reasons.name(9999).name, "CORE:9999");
+}
+
 proptest! {
     #[test]
     fn any_code_has_a_name_that_leads_back(code: u32) {

@@ -1,0 +1,13 @@
+//! What the fuzzer and the corpus test feed with hostile bytes. A target returns, whatever the bytes; it panics where netdrop
+//! breaks a promise.
+
+pub mod btf;
+mod flows;
+pub mod packet;
+pub mod ring;
+
+/// A name and what it does with bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets; each has a folder of its name below `corpus/`.
+pub const TARGETS: [Target; 3] = [("ring", ring::run), ("packet", packet::run), ("btf", btf::run)];
