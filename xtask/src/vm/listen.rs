@@ -11,7 +11,7 @@ use netdrop_tests::expect::{Line, Lines};
 
 use crate::shell::say;
 
-/// Reads all lines, keeps them in a file, and says at once which tests fail.
+/// Reads all lines, keeps them in a file with the seconds since the start, and says at once which tests fail.
 pub(super) fn to<R: Read + AsFd>(
     mut lines: Lines<R>,
     who: &str,
@@ -19,13 +19,14 @@ pub(super) fn to<R: Read + AsFd>(
     keep: &Path,
 ) -> anyhow::Result<String> {
     let mut file = File::create(keep).with_context(|| format!("can't make {}", keep.display()))?;
-    let deadline = Instant::now() + limit;
+    let start = Instant::now();
+    let deadline = start + limit;
     let mut heard = String::new();
     loop {
         match lines.next(deadline)? {
             Line::Text(line) => {
                 let line = line.trim_end_matches('\r');
-                writeln!(file, "{line}")?;
+                writeln!(file, "{:7.1} {line}", start.elapsed().as_secs_f64())?;
                 if line.starts_with("test ") && line.ends_with("FAILED") {
                     say("!!", format_args!("{who}: {line}"));
                 }

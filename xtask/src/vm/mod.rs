@@ -13,8 +13,10 @@ mod table;
 
 use std::fs;
 use std::io::Write as _;
+use std::panic;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
@@ -23,6 +25,7 @@ use clap::Args;
 use crate::image::{self, STATIC, target_folder};
 use crate::shell::{cargo, say};
 use crate::tools;
+use kernel::Kernel;
 use report::Report;
 use table::Table;
 
@@ -81,11 +84,7 @@ pub fn vm(args: &VmArgs) -> anyhow::Result<()> {
     if args.shell {
         return kernels.iter().try_for_each(|kernel| guest::shell(kernel, &binaries));
     }
-    let mut reports = Vec::new();
-    for kernel in &kernels {
-        let started = Instant::now();
-        reports.push(done(guest::run(kernel, &binaries, args)?, started, args)?);
-    }
+    let mut reports = guests(&kernels, &binaries, args)?;
     if args.kernel.as_deref().is_none_or(|kernel| kernel == HOST) {
         let started = Instant::now();
         reports.push(done(host::run(&binaries, args)?, started, args)?);
@@ -100,6 +99,19 @@ pub fn vm(args: &VmArgs) -> anyhow::Result<()> {
         (false, true) => Ok(()),
         (false, false) => readme::check(&table),
     }
+}
+
+/// Runs the guests side by side: each keeps one of this machine's processors busy.
+fn guests(kernels: &[Kernel], binaries: &Binaries, args: &VmArgs) -> anyhow::Result<Vec<Report>> {
+    let run = |kernel| {
+        let started = Instant::now();
+        done(guest::run(kernel, binaries, args)?, started, args)
+    };
+    let ended: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = kernels.iter().map(|kernel| scope.spawn(move || run(kernel))).collect();
+        threads.into_iter().map(ScopedJoinHandle::join).collect()
+    });
+    ended.into_iter().map(|report| report.unwrap_or_else(|panic| panic::resume_unwind(panic))).collect()
 }
 
 /// Says what came of a kernel and keeps it.
