@@ -194,12 +194,21 @@ fn in_the_stack() {
         rule.packets(&net.node).expect("a counter"),
         of(&["NETFILTER_DROP"], IPV4) + of(&["NETFILTER_DROP"], IPV6)
     );
-    assert_eq!(grown("IpInHdrErrors"), of(&["IP_INHDR", "IP_CSUM"], IPV4));
+    // Older kernels have no name for some of these, as for what is wrong with IPv4 options: those may be among the unnamed.
+    let counted = |counter: &str, reasons: &[&str], ether_type: u16| {
+        let (named, unnamed) = (of(reasons, ether_type), of(&["NOT_SPECIFIED"], ether_type));
+        let grown = grown(counter);
+        assert!(
+            (named..=named + unnamed).contains(&grown),
+            "{counter}: {grown}, {named} and {unnamed} unnamed"
+        );
+    };
+    counted("IpInHdrErrors", &["IP_INHDR", "IP_CSUM"], IPV4);
     // Another version is an unhandled protocol; what hop-by-hop options lack is not specified.
-    assert_eq!(grown("Ip6InHdrErrors"), of(&["IP_INHDR", "UNHANDLED_PROTO", "NOT_SPECIFIED"], IPV6));
-    assert_eq!(grown("IpExtInCsumErrors"), of(&["IP_CSUM"], IPV4));
-    assert_eq!(grown("IpExtInTruncatedPkts"), of(&["PKT_TOO_SMALL"], IPV4));
-    assert_eq!(grown("Ip6InTruncatedPkts"), of(&["PKT_TOO_SMALL"], IPV6));
+    counted("Ip6InHdrErrors", &["IP_INHDR", "UNHANDLED_PROTO"], IPV6);
+    counted("IpExtInCsumErrors", &["IP_CSUM"], IPV4);
+    counted("IpExtInTruncatedPkts", &["PKT_TOO_SMALL"], IPV4);
+    counted("Ip6InTruncatedPkts", &["PKT_TOO_SMALL"], IPV6);
 }
 
 /// Where connections are tracked, fragments are put together and headers looked at that nobody else looks at.
