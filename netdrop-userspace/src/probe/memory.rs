@@ -182,15 +182,27 @@ fn machine_memory(root: &Path) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// The tightest `memory.max` from this process's cgroup (v2) up.
+/// The tightest limit from this process's cgroup up, of cgroup v2 or of v1's memory controller.
 fn cgroup_limit(root: &Path) -> Option<u64> {
     let text = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
-    let path = text.lines().find_map(|l| l.strip_prefix("0::"))?;
-    let top = root.join("sys/fs/cgroup");
+    // HIERARCHY:CONTROLLERS:PATH
+    let limits = text.lines().filter_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?);
+        if controllers.is_empty() {
+            return tightest(&root.join("sys/fs/cgroup"), path, "memory.max");
+        }
+        let is_memory = controllers.split(',').any(|c| c == "memory");
+        is_memory.then(|| tightest(&root.join("sys/fs/cgroup/memory"), path, "memory.limit_in_bytes"))?
+    });
+    limits.min()
+}
+
+fn tightest(top: &Path, path: &str, file: &str) -> Option<u64> {
     let mut at = top.join(path.trim_start_matches('/'));
     let mut least: Option<u64> = None;
-    while at.starts_with(&top) {
-        let limit = fs::read_to_string(at.join("memory.max")).ok().and_then(|t| t.trim().parse().ok());
+    while at.starts_with(top) {
+        let limit = fs::read_to_string(at.join(file)).ok().and_then(|t| t.trim().parse().ok());
         least = least.into_iter().chain(limit).min();
         if !at.pop() {
             break;
@@ -251,5 +263,11 @@ mod tests {
         write("sys/fs/cgroup/kubepods/pod1/memory.max", "134217728\n");
         write("sys/fs/cgroup/kubepods/pod1/agent/memory.max", "max\n");
         assert_eq!(default_budget(root.path()), 32 * MIB);
+        // v1: no limit is a huge one.
+        write("proc/self/cgroup", "5:cpu,cpuacct:/x\n4:memory:/pod1\n0::/elsewhere\n");
+        write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+        assert_eq!(default_budget(root.path()), 48_000 * 1024);
+        write("sys/fs/cgroup/memory/pod1/memory.limit_in_bytes", "67108864\n");
+        assert_eq!(default_budget(root.path()), 16 * MIB);
     }
 }
