@@ -16,6 +16,7 @@ mod matrix;
 mod nobody;
 mod overlay;
 mod perf;
+mod reasons;
 mod retransmission;
 mod rights;
 mod routing;

@@ -34,6 +34,10 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         "The kernel could not cut a large (GSO) packet into packets of the link's size.",
         causes ["a driver, tunnel or BPF program set wrong segmentation data", "a VM sends a segmentation type that the host does not know"],
         next ["ethtool -k DEVICE | grep -E 'segmentation|gro'" => "offloads; try: ethtool -K DEVICE gso off gro off tso off"];
+    SKB_BAD_GSO: Actionable,
+        "A large (GSO) packet has segmentation data that does not fit its headers.",
+        causes ["a VM or a program with a packet socket sends wrong virtio headers", "a BPF program changed the packet's size without correcting its segmentation data"],
+        next ["ip -s -s link show dev DEVICE" => "errors by kind", "ip -d tuntap show; ss -0 -p" => "programs that hold such devices and sockets"];
     NOT_DROPPED_YET: Benign,
         "Not a drop: the value the kernel starts with before it has decided.",
         causes ["code that passes on its reason without having set one"],
