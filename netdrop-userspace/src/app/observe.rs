@@ -12,8 +12,9 @@ use super::say;
 use crate::agent::DEFAULT_SOCKET;
 use crate::balance::Balance;
 use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
-use crate::convert::{filter_to_wire, filters_to_extension, time_to_wire};
+use crate::convert::{ask_for_benign, filter_to_wire, filters_to_extension, time_to_wire};
 use crate::enrich::{Names, NamesSource};
+use crate::explain;
 use crate::filter::Compiled;
 use crate::observe::{Ending, Run, Tally};
 use crate::proto::observer::GetFlowsRequest;
@@ -104,7 +105,7 @@ fn request(config: &ObserveConfig) -> GetFlowsRequest {
             .filter(|f| f.reason.is_empty() && f.netns.is_empty())
             .map(filter_to_wire)
             .collect(),
-        extensions: filters_to_extension(filters),
+        extensions: ask_for_benign(filters_to_extension(filters), config.include_benign),
         ..GetFlowsRequest::default()
     }
 }
@@ -126,6 +127,7 @@ fn printer(config: &ObserveConfig) -> anyhow::Result<Printer<std::fs::File, io::
 
 async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     config.check_live()?;
+    let hide_benign = !config.include_benign && !explain::is_asked_for(&config.filters);
     let capture = Capture {
         filters: &config.filters,
         names_file: config.names.clone(),
@@ -135,6 +137,7 @@ async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow:
         memory: config.capture.memory(),
         events_per_flow: config.capture.events_per_flow(),
         own_node_only: false,
+        hide_benign,
     };
     let Started { mut source, filter, kernel, names, kube: _watchers } = start(capture).await?;
     // From here on an interrupt ends with a sum, not at once.
@@ -150,7 +153,7 @@ async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow:
     ));
     let mut sink = printer(config)?;
     let ending = Ending { count: config.count.or(config.selection.first), duration: config.duration };
-    let run = Run::new(&filter, &mut sink, ending);
+    let run = Run::new(&filter, &mut sink, ending).hide_benign(hide_benign);
     let tally = run.until_end(&mut source, stop, silent).await?;
     let balance = Balance::new(&source.tally().context("cannot read the counters")?, &tally.flows);
     if let Some(table) = balance.by_reason() {
@@ -177,8 +180,12 @@ fn silent(source: &LiveSource, tally: &Tally) {
     if let Ok(live) = source.tally() {
         let seen = live.dropped();
         let hidden = live.filtered() + tally.flows.total().hidden;
+        let told = match live.benign() + tally.flows.total().benign {
+            0 => String::new(),
+            n => format!(" ({n} benign: --include-benign shows them)"),
+        };
         say(format_args!(
-            "netdrop: nothing to show for 10 s; {seen} drops seen, {hidden} hidden by the filter"
+            "netdrop: nothing to show for 10 s; {seen} drops seen, {hidden} hidden by the filter{told}"
         ));
     }
 }

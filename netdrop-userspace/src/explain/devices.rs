@@ -8,11 +8,12 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         causes [
             "code that has not been taught to give reasons yet: many drivers, netlink, older protocols",
             "the symbol after 'at' names the function that dropped it; its source says why",
-            "at ip_error: a blackhole, unreachable or prohibit route covers the destination; Calico has one for addresses of the node's block that no pod uses",
-            "frequent harmless ones: multicast that no one here wants, duplicates on a bridge, a packet for a device that is going away",
+            "at tcp_v4_rcv: mostly the last FIN of a connection that this side has closed; at ip_rcv_finish_core: multicast that nobody here wants",
+            "at ip_error: a route of type blackhole, unreachable or prohibit; at __dev_forward_skb2: the other end of a veth pair has a smaller MTU",
         ],
         next [
-            "netdrop observe --reason NOT_SPECIFIED -o dict" => "the whole record of each, with the place in the kernel",
+            "netdrop explain NOT_SPECIFIED --site SYMBOL" => "what it means at the place that a drop names",
+            "netdrop observe --reason NOT_SPECIFIED -o json" => "the whole record of each, with its place and what that means",
             "nstat -z; sleep 5; nstat" => "which counter of the kernel grows at the same rate",
         ];
     DEV_READY: Actionable,

@@ -9,6 +9,7 @@
 mod devices;
 mod document;
 mod headers;
+mod judge;
 pub mod kernels;
 mod neighbour;
 mod openvswitch;
@@ -25,6 +26,7 @@ mod wifi;
 use serde::Serialize;
 
 pub use document::markdown;
+pub use judge::{Judgement, benign_codes, is_asked_for, judge};
 
 /// Whether a drop of this kind is a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

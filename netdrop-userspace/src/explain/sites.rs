@@ -32,6 +32,7 @@ type Span = (Release, Option<Release>);
 
 const ALWAYS: Span = (Release::new(5, 17), None);
 
+/// From the first release with reasons.
 const fn until(major: u16, minor: u16) -> Span {
     (Release::new(5, 17), Some(Release::new(major, minor)))
 }
@@ -75,11 +76,20 @@ const TABLE: &[Site] = sites! {
         "The IPv4 header is not valid, or the frame's MAC address is another machine's; later kernels tell these apart.",
         "nstat -az IpInHdrErrors IpExtInCsumErrors IpExtInTruncatedPkts";
     NOT_SPECIFIED at [tcp_v4_rcv, tcp_v6_rcv]: Informational, until(6, 2),
-        "A packet for a connection in TIME_WAIT, a repeated SYN or ACK of one that is being set up, or one from farther away than the socket allows (IP_MINTTL).",
-        "nstat -az TcpExtTCPMinTTLDrop; nsenter -t PID -n ss -tan state time-wait";
-    NOT_SPECIFIED at [tcp_v4_rcv, tcp_v6_rcv]: Informational, since(6, 3),
-        "A packet for a connection in TIME_WAIT, or a repeated SYN or ACK of one that is being set up; the kernel has answered it if it asks for an answer.",
+        "Mostly the other end's last FIN, for a connection that this side has closed: normal. Else a repeated SYN, the end of a handshake while the accept queue is full, or a packet from farther away than the socket allows (IP_MINTTL).",
+        "nstat -az TcpExtListenOverflows TcpExtTCPMinTTLDrop; nsenter -t PID -n ss -tan state time-wait";
+    NOT_SPECIFIED at [tcp_v4_rcv, tcp_v6_rcv]: Informational, (Release::new(6, 3), Some(Release::new(6, 14))),
+        "Mostly the other end's last FIN, for a connection that this side has closed: normal. Else a repeated SYN, or the end of a handshake while the accept queue is full.",
+        "nstat -az TcpExtListenOverflows; nsenter -t PID -n ss -ltn; nsenter -t PID -n ss -tan state time-wait";
+    NOT_SPECIFIED at [tcp_v4_rcv, tcp_v6_rcv]: Informational, since(6, 15),
+        "Mostly the other end's last FIN, for a connection that this side has closed: normal. Else a repeated SYN, which was answered, or a packet in a frame for many.",
         "nsenter -t PID -n ss -tan state time-wait; nsenter -t PID -n ss -tan state syn-recv";
+    NOT_SPECIFIED at [__dev_forward_skb2, __dev_forward_skb, dev_forward_skb]: Actionable, ALWAYS,
+        "The device at the other end of the veth pair is down, or its MTU is smaller than the packet.",
+        "ip -d link show dev DEVICE; nsenter -t PID -n ip link show";
+    NOT_SPECIFIED at [ip6_rcv_core]: Informational, since(5, 18),
+        "The interface has no IPv6: its MTU is below 1,280, or it is just being set up or removed.",
+        "ip link show dev DEVICE; ip -6 addr show dev DEVICE";
     NOT_SPECIFIED at [sk_stream_kill_queues]: Benign, until(6, 5),
         "A TCP socket was destroyed with packets in its receive queue that nobody read.",
         "nstat -az TcpExtTCPAbortOnClose";

@@ -95,8 +95,8 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         causes ["a stray answer to an earlier connection on the same ports", "a middlebox that rewrites timestamps"],
         next ["nstat -az TcpExtPAWSActive TcpExtTSEcrRejected" => "how many so far"];
     TCP_OLD_SEQUENCE: Benign,
-        "The segment ends before what the receiver already has: an old duplicate.",
-        causes ["a retransmission whose original did arrive"],
+        "The segment ends before what the receiver already has: an old duplicate, or a keepalive probe; it is answered.",
+        causes ["keepalive probes, which repeat a byte on purpose: one for each interval and idle connection", "a retransmission whose original did arrive"],
         next ["nstat -az TcpRetransSegs TcpExtTCPDSACKOldSent" => "retransmissions so far"];
     TCP_INVALID_SEQUENCE: Informational,
         "The sequence number lies outside the receiver's window.",
