@@ -3,10 +3,8 @@
 //! Straight from the domain types, without a tree in between: fields in the order of their declaration, what is unset left out,
 //! 64-bit numbers as text, `<`, `>` and `&` escaped as Go does.
 
-use std::fmt::Write as _;
-
 use super::columns::{self, put};
-use super::text::{close_json, push_ip, push_json, push_number};
+use super::text::{close_json, push_ip, push_json, push_number, push_site};
 use super::time;
 use crate::flow::{
     Endpoint, Flow, L4, LostEvents, NodeStatus, Observation, Packet, ServiceName, TcpFlags, TrafficDirection,
@@ -126,7 +124,7 @@ impl<'a> Object<'a> {
 
     /// A field with the text that stands at `start` of the output already, with its quotes.
     fn again(&mut self, key: &str, start: usize) {
-        let length = self.out[start + 1..].find('"').map_or(0, |end| end + 2);
+        let length = self.out[start + 1..].bytes().position(|b| b == b'"').map_or(0, |end| end + 2);
         self.key(key);
         self.out.extend_from_within(start..start + length);
     }
@@ -343,7 +341,7 @@ fn extensions(f: &Flow, o: &mut Object<'_>) {
             Value::Site(site) => {
                 out.push('"');
                 let start = out.len();
-                let _ = write!(out, "{site}");
+                push_site(site, out);
                 close_json(start, out);
             }
             Value::Number(n) => push_number(n, out),
