@@ -275,9 +275,9 @@ fn filters(m: &ArgMatches) -> anyhow::Result<Filters> {
 fn raw_filters(m: &ArgMatches, name: &str) -> anyhow::Result<Vec<FlowFilter>> {
     let mut out = Vec::new();
     for text in m.get_many::<String>(name).into_iter().flatten() {
-        for filter in serde_json::Deserializer::from_str(text).into_iter::<FlowFilter>() {
-            out.push(filter.map_err(|e| anyhow!("invalid --{name} flag: failed to decode '{text}': {e}"))?);
-        }
+        let filters = FlowFilter::several(text)
+            .map_err(|e| anyhow!("invalid --{name} flag: failed to decode '{text}': {e}"))?;
+        out.extend(filters);
     }
     Ok(out)
 }

@@ -226,3 +226,41 @@ pub(super) fn escaped(filter: &super::FlowFilter) -> serde_json::Result<String> 
     }
     Ok(out)
 }
+
+/// Several filters, one after the other.
+pub(super) fn several(text: &str) -> serde_json::Result<Vec<super::FlowFilter>> {
+    for value in serde_json::Deserializer::from_str(text).into_iter::<serde_json::Value>() {
+        if !is_filter(&value?) {
+            return Err(serde_json::Error::custom("expected an object, as {\"verdict\":[\"DROPPED\"]}"));
+        }
+    }
+    serde_json::Deserializer::from_str(text).into_iter().collect()
+}
+
+/// Lists are no messages, though they could be read as the values of one.
+fn is_filter(value: &serde_json::Value) -> bool {
+    const MESSAGES: [&str; 7] = [
+        "source_workload",
+        "destination_workload",
+        "interface",
+        "event_type",
+        "http_header",
+        "tcp_flags",
+        "experimental",
+    ];
+    let Some(fields) = value.as_object() else { return false };
+    fields.iter().all(|(name, value)| {
+        let snake = name.chars().fold(String::new(), |mut all, c| {
+            all.extend(c.is_ascii_uppercase().then_some('_'));
+            all.push(c.to_ascii_lowercase());
+            all
+        });
+        match value {
+            serde_json::Value::Array(_) if snake == "experimental" => false,
+            serde_json::Value::Array(all) if MESSAGES.contains(&snake.as_str()) => {
+                all.iter().all(serde_json::Value::is_object)
+            }
+            _ => true,
+        }
+    })
+}

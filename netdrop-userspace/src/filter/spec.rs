@@ -263,6 +263,11 @@ impl FlowFilter {
         !self.reason.is_empty() || !self.netns.is_empty()
     }
 
+    /// One or several JSON objects in a row.
+    pub fn several(text: &str) -> serde_json::Result<Vec<Self>> {
+        json::several(text)
+    }
+
     /// As the stock client writes it.
     pub fn to_json(&self) -> serde_json::Result<String> {
         json::escaped(self)

@@ -89,12 +89,20 @@ pub const BY_HAND: &[&[&str]] = &[
     &["--cel-expression", "_flow.verdict == Verdict.DROPPED && 1 < 2"],
     &["--cel-expression", "not even cel ("],
     &["--protocol", "foo", "--ip", "no-address", "--label", "a in (b"],
-    &["--allowlist", "{\"verdict\":[\"DROPPED\"]}{\"sourceIp\":[\"10.0.0.1\"]}", "--denylist", "{\"reply\":[true]}"],
+    &[
+        "--allowlist",
+        "{\"verdict\":[\"DROPPED\"]}{\"sourceIp\":[\"10.0.0.1\"]}",
+        "--denylist",
+        "{\"reply\":[true]}",
+    ],
     &["--allowlist", "", "--allowlist", " {} ", "--denylist", "{\"experimental\":{}}"],
     &["--allowlist", "{\"verdict\":[1,2,99],\"ip_version\":[\"IPv6\",0],\"drop_reason_desc\":[133,1]}"],
     &["--allowlist", "{\"ipTraceId\":[\"5\",7],\"source_identity\":[\"3\",4e0],\"encrypted\":[true,false]}"],
     &["--allowlist", "{\"event_type\":[{\"type\":1,\"matchSubType\":true,\"subType\":\"-3\"},{}]}"],
-    &["--allowlist", "{\"interface\":[{\"index\":3},{\"name\":\"eth0\"}],\"tcp_flags\":[{\"SYN\":true,\"ACK\":null},{}]}"],
+    &[
+        "--allowlist",
+        "{\"interface\":[{\"index\":3},{\"name\":\"eth0\"}],\"tcp_flags\":[{\"SYN\":true,\"ACK\":null},{}]}",
+    ],
     &["--allowlist", "{\"source_pod\":null,\"node_labels\":[\"a=b\"],\"httpHeader\":[{\"key\":\"a\"}]}"],
     &["--allowlist", "{\"verdikt\":[]}"],
     &["--allowlist", "{\"verdict\":[\"NOPE\"]}"],
@@ -111,14 +119,15 @@ pub const BY_HAND: &[&[&str]] = &[
     &["--pod", "\u{7f}\u{85}\u{a0}\u{feff}\u{1f600}\u{2028}'\"\\<&>\u{1b}\n\t"],
     &["--pod", "it's \u{e9}\u{202e}"],
     &["--pod", "\u{1f600}"],
-    &["flows", "--pod", "a"],
 ];
 
 /// A flag and what to give it; an empty list: it stands alone.
 type Choice = (&'static str, &'static [&'static str]);
 
-const IPS: &[&str] = &["10.0.0.1", "10.0.0.0/8", "fd00::/16", "2001:DB8::1", "192.168.0.0/16", "::/0", "fe80::1%eth0"];
-const PODS: &[&str] = &["checkout", "production/checkout", "/db", "production/", "/", "kube-system/d", "a/b/c"];
+const IPS: &[&str] =
+    &["10.0.0.1", "10.0.0.0/8", "fd00::/16", "2001:DB8::1", "192.168.0.0/16", "::/0", "fe80::1%eth0"];
+const PODS: &[&str] =
+    &["checkout", "production/checkout", "/db", "production/", "/", "kube-system/d", "a/b/c"];
 const SERVICES: &[&str] = &["db", "production/db", "/kube", "kube-system/"];
 const LABELS: &[&str] = &[
     "app=checkout",
@@ -140,7 +149,8 @@ const LABELS: &[&str] = &[
     "node-role.kubernetes.io/worker",
 ];
 const FQDNS: &[&str] = &["*.example.com", "API.example.com.", "*", "example.*", "a_b.cilium.io", "cilium.io"];
-const NODES: &[&str] = &["worker-*", "east/*", "default/k8s1", "*/worker-2", "/", "*.example.com", "worker_3"];
+const NODES: &[&str] =
+    &["worker-*", "east/*", "default/k8s1", "*/worker-2", "/", "*.example.com", "worker_3"];
 const IDENTITIES: &[&str] = &["world", "1", "0x63", "12345", "remote-node", "4294967295", "0"];
 const WORKLOADS: &[&str] = &["checkout-api", "Deployment/", "StatefulSet/db", "/db", ""];
 const CLUSTERS: &[&str] = &["default", "east", "west-1"];
@@ -185,9 +195,26 @@ pub const CHOICES: &[Choice] = &[
     ("--port", PORTS),
     ("--from-port", PORTS),
     ("--to-port", PORTS),
-    ("--protocol", &["tcp", "UDP", "icmp", "ICMPv6", "icmpv4", "sctp", "vrrp", "igmp", "dns", "http", "kafka"]),
+    (
+        "--protocol",
+        &["tcp", "UDP", "icmp", "ICMPv6", "icmpv4", "sctp", "vrrp", "igmp", "dns", "http", "kafka"],
+    ),
     ("--tcp-flags", &["SYN", "syn,ack", "RST,FIN,PSH", "urg,ECE,cwr,NS"]),
-    ("-t", &["drop", "trace:to-stack", "l7", "policy-verdict", "drop:133", "4:5", "0", "capture", "trace-sock:1", "agent"]),
+    (
+        "-t",
+        &[
+            "drop",
+            "trace:to-stack",
+            "l7",
+            "policy-verdict",
+            "drop:133",
+            "4:5",
+            "0",
+            "capture",
+            "trace-sock:1",
+            "agent",
+        ],
+    ),
     ("--traffic-direction", &["ingress", "EGRESS"]),
     ("--interface", &["eth0", "lxc12ab", ""]),
     ("--node-name", NODES),
@@ -205,8 +232,22 @@ pub const CHOICES: &[Choice] = &[
     ("--http-path", &["^/page/\\d+$", "a b", "^$", "", "#frag"]),
     ("--http-url", &["cilium\\.io", "^/", "(?i)HTTP", "[[:digit:]]"]),
     ("--http-header", &["foo:bar", "Host:example.com", "x-request-id:"]),
-    ("--allowlist", &["{\"dns_query\":[\"^api\\\\.\"]}", "{\"reply\":[false]}", "{\"reply\":[true]}{\"encrypted\":[true]}"]),
-    ("--denylist", &["{\"verdict\":[99]}", "{\"interface\":[{\"index\":7}]}", "{\"event_type\":[{\"matchSubType\":true}]}"]),
+    (
+        "--allowlist",
+        &[
+            "{\"dns_query\":[\"^api\\\\.\"]}",
+            "{\"reply\":[false]}",
+            "{\"reply\":[true]}{\"encrypted\":[true]}",
+        ],
+    ),
+    (
+        "--denylist",
+        &[
+            "{\"verdict\":[99]}",
+            "{\"interface\":[{\"index\":7}]}",
+            "{\"event_type\":[{\"matchSubType\":true}]}",
+        ],
+    ),
 ];
 
 /// Expressions that this and the stock client read alike.
@@ -239,16 +280,15 @@ pub fn generated(rng: &mut Rng) -> Vec<String> {
             line.push(flag.to_owned());
             continue;
         }
-        let value = values[rng.usize(..values.len())];
+        // Now and then what no such thing is called.
+        let value = match rng.u32(0..40) {
+            0 => pools::HOSTILE[rng.usize(..pools::HOSTILE.len())].replace('\0', "\u{1}"),
+            _ => values[rng.usize(..values.len())].to_owned(),
+        };
         if flag.starts_with("--") && rng.bool() {
             line.push(format!("{flag}={value}"));
         } else {
-            line.extend([flag.to_owned(), value.to_owned()]);
-        }
-        // Now and then what no flag takes.
-        if rng.u32(0..40) == 0 {
-            line.pop();
-            line.push(pools::HOSTILE[rng.usize(..pools::HOSTILE.len())].replace('\0', "\u{1}"));
+            line.extend([flag.to_owned(), value]);
         }
     }
     line
