@@ -58,8 +58,7 @@ pub const IPS: &[&str] = &[
 /// Ports; the last does not fit into 16 bits.
 pub const PORTS: &[u64] = &[0, 53, 80, 443, 8080, 40_000, 65_535, 65_616];
 /// Security identities.
-pub const IDENTITIES: &[u64] =
-    &[0, 1, 2, 3, 6, 7, 9, 11, 15, 99, 128, 12_345, 16_777_217, 4_294_967_295];
+pub const IDENTITIES: &[u64] = &[0, 1, 2, 3, 6, 7, 9, 11, 15, 99, 128, 12_345, 16_777_217, 4_294_967_295];
 /// HTTP status codes.
 pub const HTTP_CODES: &[u64] = &[0, 1, 99, 100, 200, 201, 301, 404, 418, 500, 503, 599, 1000];
 /// HTTP methods.
