@@ -7,6 +7,7 @@ mod company;
 mod endings;
 mod exhaustion;
 mod flags;
+mod formats;
 mod frames;
 mod harness;
 mod headers;

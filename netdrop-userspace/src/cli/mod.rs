@@ -9,6 +9,7 @@ mod flags;
 pub mod observe;
 pub mod reasons;
 mod settings;
+pub mod shown;
 pub mod status;
 pub mod status_local;
 pub mod time;

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::capture::CaptureArgs;
 use super::filters::FilterBuilder;
 use super::flags::{FILTER_FLAGS, FilterFlag};
-use super::{args, time, yaml};
+use super::{args, shown, time, yaml};
 use crate::filter::{Filters, FlowFilter};
 use crate::go;
 use crate::sink::{ColorWhen, Format, PrintOptions, TimeFormat};
@@ -71,6 +71,8 @@ pub struct ObserveConfig {
     pub selection: Selection,
     /// How to print.
     pub output: OutputConfig,
+    /// What is read and asked for beside filters.
+    pub shown: shown::ShownConfig,
     /// An agent's address; `None`: the local one, or live capture.
     pub server: Option<String>,
     /// End after this many flows.
@@ -164,6 +166,7 @@ pub fn command() -> Command {
         ))
         .arg(text("kubeconfig", "FILE", "Names for live capture from this cluster"))
         .arg(text("as-node", "NAME", "This node's name in the output of live capture").env("NODE_NAME"));
+    let command = shown::add(command);
     CaptureArgs::augment_args(command.next_help_heading("Live capture"))
 }
 
@@ -184,13 +187,16 @@ impl ObserveConfig {
     /// Checks all that was typed.
     pub fn from_matches(m: &ArgMatches) -> anyhow::Result<Self> {
         let mut filters = filters(m)?;
+        let output = output(m)?;
+        let typed = m.get_one::<String>("output").map_or("", String::as_str);
         let selection = selection(m)?;
         filters.allow.extend(raw_filters(m, "allowlist")?);
         filters.deny.extend(raw_filters(m, "denylist")?);
         let config = Self {
             filters,
             selection,
-            output: output(m)?,
+            shown: shown::ShownConfig::from_matches(m, output.format, typed)?,
+            output,
             server: server(m),
             count: count(m, "count")?,
             duration: span(m)?,
