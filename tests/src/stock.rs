@@ -22,12 +22,9 @@ pub struct Printed {
 /// an error where `NETDROP_REQUIRE_HUBBLE` asks for it.
 #[expect(clippy::print_stderr, reason = "what did not run is said")]
 pub fn client(what: &str) -> Result<Option<PathBuf>> {
-    let cache = env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
-        .unwrap_or_default();
-    let path =
-        env::var_os("NETDROP_HUBBLE").map_or_else(|| cache.join("netdrop-cluster/bin/hubble"), PathBuf::from);
+    let home = || env::var_os("HOME").map_or_else(PathBuf::new, PathBuf::from).join(".cache/netdrop/cluster");
+    let built = || env::var_os("NETDROP_CLUSTER_BIN").map_or_else(home, PathBuf::from).join("hubble");
+    let path = env::var_os("NETDROP_HUBBLE").map_or_else(built, PathBuf::from);
     if path.is_file() {
         return Ok(Some(path));
     }
