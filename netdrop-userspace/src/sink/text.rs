@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use crate::flow::DropSite;
 
 /// Appends a decimal number.
-pub(super) fn push_number(number: impl itoa::Integer, out: &mut String) {
+pub(crate) fn push_number(number: impl itoa::Integer, out: &mut String) {
     out.push_str(itoa::Buffer::new().format(number));
 }
 
 /// Appends `digits` decimal digits of a number, zeroes in front.
-pub(super) fn push_padded(number: u32, digits: usize, out: &mut String) {
+pub(crate) fn push_padded(number: u32, digits: usize, out: &mut String) {
     let mut text = [b'0'; 10];
     let mut left = number;
     for place in text.iter_mut().rev() {
@@ -23,7 +23,7 @@ pub(super) fn push_padded(number: u32, digits: usize, out: &mut String) {
 }
 
 /// Appends an address.
-pub(super) fn push_ip(address: IpAddr, out: &mut String) {
+pub(crate) fn push_ip(address: IpAddr, out: &mut String) {
     let IpAddr::V4(v4) = address else {
         // Writing to a String does not fail.
         let _ = write!(out, "{address}");
@@ -62,7 +62,7 @@ fn push_hex(number: u64, out: &mut String) {
 }
 
 /// Appends a JSON text with its quotes.
-pub(super) fn push_json(text: &str, out: &mut String) {
+pub(crate) fn push_json(text: &str, out: &mut String) {
     out.push('"');
     if has_special(text) {
         push_escaped(text, out);
@@ -73,7 +73,7 @@ pub(super) fn push_json(text: &str, out: &mut String) {
 }
 
 /// Closes a JSON text that was appended from `start` on; the quote in front stands there already.
-pub(super) fn close_json(start: usize, out: &mut String) {
+pub(crate) fn close_json(start: usize, out: &mut String) {
     if has_special(&out[start..]) {
         let text = out.split_off(start);
         push_escaped(&text, out);
