@@ -7,6 +7,7 @@ mod filters;
 mod flags;
 pub mod observe;
 pub mod reasons;
+pub mod record;
 pub mod shown;
 pub mod status;
 pub mod status_local;
