@@ -8,6 +8,7 @@ mod filters;
 mod flags;
 pub mod observe;
 pub mod reasons;
+pub mod record;
 mod settings;
 pub mod shown;
 pub mod status;
