@@ -13,8 +13,15 @@ fn main() -> anyhow::Result<()> {
 /// Compiles the API's definitions with protox, a protobuf compiler in Rust: nothing to install.
 fn protos() -> anyhow::Result<()> {
     println!("cargo:rerun-if-changed=proto");
-    let files = protox::compile(["observer/observer.proto"], ["proto"])?;
-    tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(files)?;
+    let files = ["observer/observer.proto"];
+    tonic_prost_build::configure()
+        .emit_rerun_if_changed(false)
+        .compile_fds(protox::compile(files, ["proto"])?)?;
+    // For reflection: with what they import, without comments.
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_imports(true).include_source_info(false).open_files(files)?;
+    let out = std::env::var("OUT_DIR")?;
+    fs::write(Path::new(&out).join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! `observer.Observer`: Hubble's server semantics over the history.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
@@ -9,6 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::history::{History, Reader};
+use super::namespaces::Namespaces;
 use crate::balance::{Balance, Row};
 use crate::convert::{filter_from_wire, filters_from_extension, time_from_wire, to_wire};
 use crate::filter::{Compiled, Filters};
@@ -17,7 +18,7 @@ use crate::proto::observer::observer_server::Observer;
 use crate::proto::observer::{
     DropBalance, GetAgentEventsRequest, GetAgentEventsResponse, GetDebugEventsRequest,
     GetDebugEventsResponse, GetFlowsRequest, GetFlowsResponse, GetNamespacesRequest, GetNamespacesResponse,
-    GetNodesRequest, GetNodesResponse, Namespace, ServerStatusRequest, ServerStatusResponse,
+    GetNodesRequest, GetNodesResponse, ServerStatusRequest, ServerStatusResponse,
 };
 
 /// Responses under way to one client; then it is the client that must read, and the history that runs on.
@@ -26,6 +27,7 @@ const IN_FLIGHT: usize = 64;
 /// Serves one history.
 pub(super) struct ObserverService {
     history: Arc<History>,
+    namespaces: Arc<Namespaces>,
     balance: watch::Receiver<Balance>,
     stopped: watch::Receiver<bool>,
 }
@@ -33,10 +35,11 @@ pub(super) struct ObserverService {
 impl ObserverService {
     pub(super) fn new(
         history: Arc<History>,
+        namespaces: Arc<Namespaces>,
         balance: watch::Receiver<Balance>,
         stopped: watch::Receiver<bool>,
     ) -> Self {
-        Self { history, balance, stopped }
+        Self { history, namespaces, balance, stopped }
     }
 
     /// The sums by reason; the first, without a name, over all.
@@ -204,22 +207,7 @@ impl Observer for ObserverService {
         &self,
         _request: Request<GetNamespacesRequest>,
     ) -> Result<Response<GetNamespacesResponse>, Status> {
-        let mut names = BTreeSet::new();
-        let mut reader = self.history.from_oldest();
-        loop {
-            let batch = reader.take();
-            if batch.items.is_empty() {
-                break;
-            }
-            for observation in &batch.items {
-                if let Observation::Flow(f) = &**observation {
-                    names.extend([f.source.namespace().to_owned(), f.destination.namespace().to_owned()]);
-                }
-            }
-        }
-        names.remove("");
-        let namespaces =
-            names.into_iter().map(|namespace| Namespace { cluster: "default".into(), namespace }).collect();
+        let namespaces = self.namespaces.list(Instant::now());
         Ok(Response::new(GetNamespacesResponse { namespaces }))
     }
 
