@@ -1,5 +1,8 @@
 //! Builds the BPF object, and the protobuf types without protoc.
 
+#[path = "build/codec.rs"]
+mod codec;
+
 use std::fs;
 use std::path::Path;
 
@@ -13,15 +16,17 @@ fn main() -> anyhow::Result<()> {
 /// Compiles the API's definitions with protox, a protobuf compiler in Rust: nothing to install.
 fn protos() -> anyhow::Result<()> {
     println!("cargo:rerun-if-changed=proto");
-    let files = ["observer/observer.proto"];
-    tonic_prost_build::configure()
-        .emit_rerun_if_changed(false)
-        .compile_fds(protox::compile(files, ["proto"])?)?;
+    println!("cargo:rerun-if-changed=build");
+    let sources = ["observer/observer.proto"];
+    let files = protox::compile(sources, ["proto"])?;
+    let out = std::env::var("OUT_DIR")?;
+    let out = Path::new(&out);
+    fs::write(out.join("codec.rs"), codec::generate(&files)?)?;
+    tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(files)?;
     // For reflection: with what they import, without comments.
     let mut compiler = protox::Compiler::new(["proto"])?;
-    compiler.include_imports(true).include_source_info(false).open_files(files)?;
-    let out = std::env::var("OUT_DIR")?;
-    fs::write(Path::new(&out).join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
+    compiler.include_imports(true).include_source_info(false).open_files(sources)?;
+    fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     Ok(())
 }
 

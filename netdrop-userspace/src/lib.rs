@@ -20,3 +20,4 @@ pub mod probe;
 pub mod proto;
 pub mod sink;
 pub mod source;
+pub mod wire;

@@ -6,6 +6,7 @@
 pub mod command;
 pub mod conntrack;
 pub mod expect;
+pub mod flowgen;
 pub mod kernel;
 pub mod link;
 pub mod netns;

@@ -3,6 +3,7 @@
 mod agent;
 mod live;
 mod observe;
+mod replay;
 mod status;
 
 use std::fmt;

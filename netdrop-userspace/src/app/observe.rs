@@ -6,8 +6,10 @@ use std::path::Path;
 use std::pin::pin;
 
 use anyhow::Context as _;
+use prost_types::FieldMask;
 
 use super::live::{Capture, Started, start};
+use super::replay::replay;
 use super::say;
 use crate::agent::DEFAULT_SOCKET;
 use crate::balance::Balance;
@@ -15,16 +17,22 @@ use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
 use crate::convert::{filter_to_wire, filters_to_extension, time_to_wire};
 use crate::enrich::{Names, NamesSource};
 use crate::filter::Compiled;
-use crate::observe::{Ending, Run, Tally};
+use crate::observe::{self, Ending, Tally};
 use crate::proto::observer::GetFlowsRequest;
 use crate::sink::Printer;
 use crate::source::live::LiveSource;
 use crate::source::remote::RemoteSource;
+use crate::wire::print;
+use crate::wire::run::{self, Run};
+use crate::wire::window::Window;
 
 /// Runs the command until its end; `stop` is Ctrl-C or SIGTERM.
 pub async fn observe(config: ObserveConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     if config.print_raw_filters {
         return print_raw_filters(&config);
+    }
+    if let Some(file) = &config.shown.input_file {
+        return replay(&config, file, stop).await;
     }
     match server(&config) {
         Some(server) => remote(&config, &server, stop).await,
@@ -43,6 +51,7 @@ fn server(config: &ObserveConfig) -> Option<String> {
 }
 
 async fn remote(config: &ObserveConfig, server: &str, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let own = filters_to_extension(&config.filters).is_some();
     let filter = config.filters.compile()?;
     let mut source = RemoteSource::connect(server, request(config)).await?;
     if config.selection.follow {
@@ -52,30 +61,22 @@ async fn remote(config: &ObserveConfig, server: &str, stop: impl Future<Output =
             "netdrop: history of the agent at {server}; -f goes on (--server none captures here)"
         ));
     }
-    let mut sink = printer(config)?;
+    let mut sink = wire_printer(config)?;
     let ending = Ending { count: config.count, duration: config.duration };
-    let run = Run::new(&filter, &mut sink, ending);
-    let tally = run.until_end(&mut source, stop, |_, tally| silent_remote(tally)).await?;
+    // The server has filtered, and may have left fields out; only what Hubble's filters can't say is left to do here.
+    let run = Run::new(Some(&filter).filter(|_| own), Window::all(), &mut sink, ending);
+    let tally = run.until_end(&mut source, stop, silent_remote).await?;
     if config.selection.follow {
-        let sums = tally.flows.total();
         say(format_args!(
             "netdrop: {} shown, {} aggregated, {} hidden by the filter here, {} lost",
-            sums.shown,
-            sums.aggregated,
-            sums.hidden,
-            tally.lost + sums.unnamed
+            tally.shown, tally.aggregated, tally.hidden, tally.lost
         ));
     }
     Ok(())
 }
 
-fn shown(tally: &Tally) -> u64 {
-    let sums = tally.flows.total();
-    sums.shown + sums.aggregated
-}
-
-fn silent_remote(tally: &Tally) {
-    say(format_args!("netdrop: nothing to show for 10 s; {} shown so far", shown(tally)));
+fn silent_remote(tally: &run::Tally) {
+    say(format_args!("netdrop: nothing to show for 10 s; {} shown so far", tally.shown + tally.aggregated));
 }
 
 /// The request for what was asked.
@@ -90,6 +91,10 @@ fn request(config: &ObserveConfig) -> GetFlowsRequest {
         _ if nothing_asked => DEFAULT_LAST,
         _ => 0,
     };
+    // What is matched here must be there to be matched.
+    let mask = config.shown.field_mask.clone();
+    let mask =
+        if filters_to_extension(filters).is_some() && !config.shown.own_mask { Vec::new() } else { mask };
     GetFlowsRequest {
         number,
         first: s.first.is_some(),
@@ -105,6 +110,7 @@ fn request(config: &ObserveConfig) -> GetFlowsRequest {
             .map(filter_to_wire)
             .collect(),
         extensions: filters_to_extension(filters),
+        field_mask: Some(FieldMask { paths: mask }).filter(|m| !m.paths.is_empty()),
         ..GetFlowsRequest::default()
     }
 }
@@ -122,6 +128,23 @@ fn printer(config: &ObserveConfig) -> anyhow::Result<Printer<std::fs::File, io::
     let color = config.output.color.resolve(io::stdout().is_terminal());
     let out = io::stdout().as_fd().try_clone_to_owned().context("stdout is closed")?;
     Ok(Printer::new(config.output.print_options(color), out.into(), io::stderr()))
+}
+
+/// For what a server or a file holds.
+pub(super) fn wire_printer(
+    config: &ObserveConfig,
+) -> anyhow::Result<print::Printer<std::fs::File, io::Stderr>> {
+    let terminal = io::stdout().is_terminal();
+    let options = print::Options {
+        print: config.output.print_options(config.output.color.resolve(terminal)),
+        policy_names: config.shown.policy_names,
+        legacy_json: config.shown.legacy_json,
+        debug: false,
+        silent: config.shown.silent,
+        terminal,
+    };
+    let out = io::stdout().as_fd().try_clone_to_owned().context("stdout is closed")?;
+    Ok(print::Printer::new(options, out.into(), io::stderr()))
 }
 
 async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
@@ -150,7 +173,7 @@ async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow:
     ));
     let mut sink = printer(config)?;
     let ending = Ending { count: config.count.or(config.selection.first), duration: config.duration };
-    let run = Run::new(&filter, &mut sink, ending);
+    let run = observe::Run::new(&filter, &mut sink, ending);
     let tally = run.until_end(&mut source, stop, silent).await?;
     let balance = Balance::new(&source.tally().context("cannot read the counters")?, &tally.flows);
     if let Some(table) = balance.by_reason() {

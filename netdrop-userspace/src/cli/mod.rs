@@ -8,6 +8,7 @@ mod flags;
 mod listen;
 pub mod observe;
 pub mod reasons;
+pub mod shown;
 pub mod status;
 pub mod status_local;
 pub mod time;

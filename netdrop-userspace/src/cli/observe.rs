@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::capture::CaptureArgs;
 use super::filters::FilterBuilder;
 use super::flags::{FILTER_FLAGS, FilterFlag};
-use super::time;
+use super::{shown, time};
 use crate::filter::{Filters, FlowFilter};
 use crate::sink::{ColorWhen, Format, PrintOptions, TimeFormat};
 
@@ -70,6 +70,8 @@ pub struct ObserveConfig {
     pub selection: Selection,
     /// How to print.
     pub output: OutputConfig,
+    /// What is read and asked for beside filters.
+    pub shown: shown::ShownConfig,
     /// An agent's address; `None`: the local one, or live capture.
     pub server: Option<String>,
     /// End after this many flows.
@@ -164,6 +166,7 @@ pub fn command() -> Command {
         ))
         .arg(text("kubeconfig", "FILE", "Names for live capture from this cluster"))
         .arg(text("as-node", "NAME", "This node's name in the output of live capture").env("NODE_NAME"));
+    let command = shown::add(command);
     CaptureArgs::augment_args(command.next_help_heading("Live capture"))
 }
 
@@ -184,10 +187,13 @@ impl ObserveConfig {
         let mut filters = filters(m)?;
         filters.allow.extend(raw_filters(m, "allowlist")?);
         filters.deny.extend(raw_filters(m, "denylist")?);
+        let output = output(m)?;
+        let typed = m.get_one::<String>("output").map_or("", String::as_str);
         let config = Self {
             filters,
             selection: selection(m)?,
-            output: output(m)?,
+            shown: shown::ShownConfig::from_matches(m, output.format, typed)?,
+            output,
             server: server(m),
             count: m.get_one::<u64>("count").copied(),
             duration: span(m)?,

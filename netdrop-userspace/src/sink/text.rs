@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 /// Appends a decimal number.
-pub(super) fn push_number(number: impl itoa::Integer, out: &mut String) {
+pub(crate) fn push_number(number: impl itoa::Integer, out: &mut String) {
     out.push_str(itoa::Buffer::new().format(number));
 }
 
 /// Appends `digits` decimal digits of a number, zeroes in front.
-pub(super) fn push_padded(number: u32, digits: usize, out: &mut String) {
+pub(crate) fn push_padded(number: u32, digits: usize, out: &mut String) {
     let mut text = [b'0'; 10];
     let mut left = number;
     for place in text.iter_mut().rev() {
@@ -21,7 +21,7 @@ pub(super) fn push_padded(number: u32, digits: usize, out: &mut String) {
 }
 
 /// Appends an address.
-pub(super) fn push_ip(address: IpAddr, out: &mut String) {
+pub(crate) fn push_ip(address: IpAddr, out: &mut String) {
     let IpAddr::V4(v4) = address else {
         // Writing to a String does not fail.
         let _ = write!(out, "{address}");
@@ -36,7 +36,7 @@ pub(super) fn push_ip(address: IpAddr, out: &mut String) {
 }
 
 /// Appends a JSON text with its quotes.
-pub(super) fn push_json(text: &str, out: &mut String) {
+pub(crate) fn push_json(text: &str, out: &mut String) {
     out.push('"');
     if has_special(text) {
         push_escaped(text, out);
@@ -47,7 +47,7 @@ pub(super) fn push_json(text: &str, out: &mut String) {
 }
 
 /// Closes a JSON text that was appended from `start` on; the quote in front stands there already.
-pub(super) fn close_json(start: usize, out: &mut String) {
+pub(crate) fn close_json(start: usize, out: &mut String) {
     if has_special(&out[start..]) {
         let text = out.split_off(start);
         push_escaped(&text, out);

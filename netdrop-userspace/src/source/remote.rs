@@ -12,9 +12,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::Source;
-use crate::convert::from_wire;
-use crate::flow::Observation;
+use super::wire::WireSource;
 use crate::proto::observer::observer_client::ObserverClient;
 use crate::proto::observer::{GetFlowsRequest, GetFlowsResponse, ServerStatusRequest, ServerStatusResponse};
 
@@ -107,7 +105,8 @@ fn words(status: &Status) -> anyhow::Error {
 #[derive(Debug)]
 pub struct RemoteSource {
     stream: Streaming<GetFlowsResponse>,
-    ended: bool,
+    /// How it ended, which is told after all that came before.
+    end: Option<Result<(), Status>>,
 }
 
 impl RemoteSource {
@@ -116,36 +115,42 @@ impl RemoteSource {
         let channel = Address::parse(server)?.connect().await?;
         let mut client = ObserverClient::new(channel).max_decoding_message_size(MAX_RESPONSE);
         let stream = client.get_flows(request).await.map_err(|s| words(&s))?.into_inner();
-        Ok(Self { stream, ended: false })
+        Ok(Self { stream, end: None })
     }
 }
 
-impl Source for RemoteSource {
-    async fn next(&mut self, batch: &mut Vec<Observation>) -> anyhow::Result<bool> {
-        let before = batch.len();
-        while !self.ended && batch.len() == before {
-            match self.stream.message().await.map_err(|s| words(&s))? {
-                Some(response) => batch.extend(from_wire(response)),
-                None => self.ended = true,
+impl WireSource for RemoteSource {
+    async fn next(&mut self, batch: &mut Vec<GetFlowsResponse>) -> anyhow::Result<bool> {
+        if self.end.is_none() {
+            match self.stream.message().await {
+                Ok(Some(response)) => {
+                    batch.push(response);
+                    self.take_ready(batch);
+                    return Ok(true);
+                }
+                Ok(None) => self.end = Some(Ok(())),
+                Err(status) => self.end = Some(Err(status)),
             }
         }
-        self.take_ready(batch);
-        Ok(batch.len() > before)
+        match self.end.replace(Ok(())) {
+            Some(Err(status)) => Err(words(&status)),
+            _ => Ok(false),
+        }
     }
 }
 
 impl RemoteSource {
     /// Takes what has arrived already, so that a burst is written at once.
-    fn take_ready(&mut self, batch: &mut Vec<Observation>) {
+    fn take_ready(&mut self, batch: &mut Vec<GetFlowsResponse>) {
         for _ in 0..TAKE {
-            // An error or the end shows at the next call, too.
             match futures::FutureExt::now_or_never(self.stream.message()) {
-                Some(Ok(Some(response))) => batch.extend(from_wire(response)),
-                Some(Ok(None)) => {
-                    self.ended = true;
-                    return;
-                }
-                _ => return,
+                Some(Ok(Some(response))) => batch.push(response),
+                Some(Ok(None)) => self.end = Some(Ok(())),
+                Some(Err(status)) => self.end = Some(Err(status)),
+                None => return,
+            }
+            if self.end.is_some() {
+                return;
             }
         }
     }
