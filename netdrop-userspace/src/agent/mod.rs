@@ -3,10 +3,12 @@
 mod call;
 mod connection;
 pub mod doors;
+mod events;
 mod feed;
 mod feeder;
 mod history;
 mod limits;
+mod mask;
 mod metrics;
 mod namespaces;
 pub mod problems;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -33,6 +36,7 @@ use crate::flow::{LostEvents, Observation};
 use crate::ledger::{Fate, Ledger};
 use crate::source::Source;
 use doors::Doors;
+use events::AgentEvents;
 use feeder::Feeder;
 use namespaces::Namespaces;
 use service::ObserverService;
@@ -61,6 +65,8 @@ pub struct AgentConfig {
     pub metrics_address: Option<SocketAddr>,
     /// Lines a second on stdout; 0: no feed.
     pub log_rate: u32,
+    /// This node's name, where it has one.
+    pub node_name: Option<Arc<str>>,
     /// What is kept and shown at all.
     pub filter: Compiled,
 }
@@ -89,12 +95,19 @@ pub async fn run<S: Source>(
         None => None,
     };
     let namespaces = Arc::new(Namespaces::new(Instant::now()));
-    let observer =
-        ObserverService::new(Arc::clone(&history), Arc::clone(&namespaces), balances, stopped.clone());
+    let events = Arc::new(AgentEvents::new(config.node_name.clone()));
+    let observer = ObserverService::new(
+        Arc::clone(&history),
+        Arc::clone(&namespaces),
+        Arc::clone(&events),
+        balances,
+        stopped.clone(),
+    );
     let (routes, health) = server::services(observer).await?;
     config.doors.announce();
     let Doors { all: doors, file } = config.doors;
     let server = server::serve(doors, &routes, health, config.limits, stopped);
+    events.started(Timestamp::now());
     config.systemd.ready();
     let mut feed = Feeder::start(feed_to, config.log_rate).context("cannot start the log feed")?;
     let mut tally = AgentTally::default();
@@ -225,5 +238,7 @@ mod tests;
 mod tests_limits;
 #[cfg(test)]
 mod tests_raw;
+#[cfg(test)]
+mod tests_service;
 #[cfg(test)]
 mod tests_tls;

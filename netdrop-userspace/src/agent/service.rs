@@ -8,7 +8,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::connection::end;
+use super::events::{self, AgentEvents, Window};
 use super::history::{History, Reader};
+use super::mask::Mask;
 use super::namespaces::Namespaces;
 use crate::balance::{Balance, Row};
 use crate::convert::{filter_from_wire, filters_from_extension, time_from_wire, to_wire};
@@ -28,6 +31,7 @@ const IN_FLIGHT: usize = 64;
 pub(super) struct ObserverService {
     history: Arc<History>,
     namespaces: Arc<Namespaces>,
+    events: Arc<AgentEvents>,
     balance: watch::Receiver<Balance>,
     stopped: watch::Receiver<bool>,
 }
@@ -36,10 +40,11 @@ impl ObserverService {
     pub(super) fn new(
         history: Arc<History>,
         namespaces: Arc<Namespaces>,
+        events: Arc<AgentEvents>,
         balance: watch::Receiver<Balance>,
         stopped: watch::Receiver<bool>,
     ) -> Self {
-        Self { history, namespaces, balance, stopped }
+        Self { history, namespaces, events, balance, stopped }
     }
 
     /// The sums by reason; the first, without a name, over all.
@@ -72,6 +77,7 @@ struct Query {
     follow: bool,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
+    mask: Mask,
 }
 
 impl Query {
@@ -97,6 +103,7 @@ impl Query {
             follow: request.follow,
             since: time("since", request.since)?,
             until: time("until", request.until)?,
+            mask: Mask::new(request.field_mask.as_ref())?,
         })
     }
 
@@ -163,7 +170,7 @@ async fn stream(
                     None => {}
                 }
             }
-            if to.send(Ok(to_wire(observation))).await.is_err() {
+            if to.send(Ok(query.mask.apply(to_wire(observation)))).await.is_err() {
                 return;
             }
         }
@@ -220,15 +227,33 @@ impl Observer for ObserverService {
 
     async fn get_agent_events(
         &self,
-        _request: Request<GetAgentEventsRequest>,
+        request: Request<GetAgentEventsRequest>,
     ) -> Result<Response<Self::GetAgentEventsStream>, Status> {
-        Err(Status::unimplemented("GetAgentEvents not implemented"))
+        let window = Window::new(request.get_ref())?;
+        let (to, from) = mpsc::channel(IN_FLIGHT);
+        tokio::spawn(events::stream(Arc::clone(&self.events), window, to, self.stopped.clone()));
+        Ok(Response::new(ReceiverStream::new(from)))
     }
 
+    /// There are none: netdrop's BPF programs have no debug mode. A follower waits for ever, as for those of a quiet server.
     async fn get_debug_events(
         &self,
-        _request: Request<GetDebugEventsRequest>,
+        request: Request<GetDebugEventsRequest>,
     ) -> Result<Response<Self::GetDebugEventsStream>, Status> {
-        Err(Status::unimplemented("GetDebugEvents not implemented"))
+        let GetDebugEventsRequest { first, follow, .. } = request.into_inner();
+        if first && follow {
+            return Err(invalid("first cannot be specified with follow"));
+        }
+        let (to, from) = mpsc::channel(1);
+        if follow {
+            let mut stopped = self.stopped.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = to.closed() => {}
+                    () = end(&mut stopped) => {}
+                }
+            });
+        }
+        Ok(Response::new(ReceiverStream::new(from)))
     }
 }

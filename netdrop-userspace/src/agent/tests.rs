@@ -62,6 +62,7 @@ impl Agent {
             capacity,
             metrics_address: None,
             log_rate: 0,
+            node_name: Some("node-1".into()),
             filter: Compiled::default(),
         };
         let ended = tokio::spawn(async move {

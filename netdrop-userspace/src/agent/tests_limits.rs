@@ -9,14 +9,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tonic::Code;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::{v1, v1alpha};
 
 use super::doors::Listen;
 use super::tests::{Agent, flow};
-use super::tests_raw::{Endless, Raw, SOON, framed};
+use super::tests_raw::{Endless, Raw, SOON, channel, framed};
 use super::*;
 use crate::convert::from_wire;
 use crate::proto::flow::FlowFilter;
@@ -40,15 +40,6 @@ fn hasty() -> Limits {
 
 async fn start(limits: Limits) -> Agent {
     Agent::with(100, limits, Listen::default()).await
-}
-
-async fn channel(agent: &Agent) -> Channel {
-    let socket = agent.socket.clone();
-    let connect = tower::service_fn(move |_: Uri| {
-        let socket = socket.clone();
-        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
-    });
-    Endpoint::from_static("http://localhost").connect_with_connector(connect).await.unwrap()
 }
 
 async fn observer(agent: &Agent) -> ObserverClient<Channel> {

@@ -1,4 +1,4 @@
-//! A client below gRPC, which sends what a library would not.
+//! Clients of the agent's socket: one of gRPC, and one below it, which sends what a library would not.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -15,9 +15,22 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use tonic::Code;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+use super::tests::Agent;
 
 /// Far beyond all that the tests wait for.
 pub(super) const SOON: Duration = Duration::from_secs(10);
+
+/// Connects as any library does.
+pub(super) async fn channel(agent: &Agent) -> Channel {
+    let socket = agent.socket.clone();
+    let connect = tower::service_fn(move |_: Uri| {
+        let socket = socket.clone();
+        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+    });
+    Endpoint::from_static("http://localhost").connect_with_connector(connect).await.unwrap()
+}
 
 /// A client that sends what it likes: one message may be many, or none, or never end.
 pub(super) struct Raw<B>(http2::SendRequest<B>);

@@ -18,12 +18,13 @@ pub async fn agent(args: AgentArgs, stop: impl Future<Output = ()>) -> anyhow::R
     let systemd = Notifier::from_env()?;
     let doors = Doors::take(&args.listen.into(), Inherited::from_env()?)?;
     let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() && args.kubeconfig.is_none();
+    let node_name: Option<Arc<str>> = args.node_name.filter(|n| !n.is_empty()).map(Arc::from);
     let capture = Capture {
         filters: &Filters::default(),
         names_file: args.names,
         kubeconfig: args.kubeconfig,
         in_cluster,
-        node_name: args.node_name.filter(|n| !n.is_empty()).map(Arc::from),
+        node_name: node_name.clone(),
         memory: args.capture.memory(),
         events_per_flow: args.capture.events_per_flow(),
         own_node_only: true,
@@ -42,6 +43,7 @@ pub async fn agent(args: AgentArgs, stop: impl Future<Output = ()>) -> anyhow::R
         capacity: usize::try_from(args.event_buffer_capacity).unwrap_or(usize::MAX),
         metrics_address: args.metrics_address,
         log_rate: args.log_rate,
+        node_name,
         filter: Compiled::default(),
     };
     let tally = agent::run(&mut source, config, BufWriter::new(io::stdout()), stop).await?;
