@@ -12,6 +12,7 @@ pub mod link;
 pub mod netns;
 pub mod observer;
 pub mod rules;
+pub mod stock;
 pub mod topology;
 pub mod traffic;
 pub mod truth;

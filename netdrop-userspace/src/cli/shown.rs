@@ -32,6 +32,8 @@ pub(super) fn add(command: Command) -> Command {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
     };
     command
+        // As with Hubble's client, the last of several counts.
+        .args_override_self(true)
         .arg(
             Arg::new("input-file")
                 .long("input-file")

@@ -50,7 +50,7 @@ async fn bad_lines_are_named_and_the_rest_is_read() {
 
 #[tokio::test]
 async fn a_line_without_end_is_left_out() {
-    let mut text = vec![b'x'; (LONGEST + 5) as usize];
+    let mut text = vec![b'x'; usize::try_from(LONGEST).unwrap() + 5];
     text.extend([b"\n", LINE.as_bytes()].concat());
     let (_dir, path) = file("flows.json", &text);
     let (read, troubles, _) = all(&path).await;

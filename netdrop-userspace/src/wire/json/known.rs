@@ -238,7 +238,7 @@ impl Value for Duration {
         crate::sink::text::push_number(self.seconds.unsigned_abs(), out);
         let nanos = self.nanos.unsigned_abs();
         for (unit, digits) in [(1_000_000, 3), (1_000, 6), (1, 9)] {
-            if nanos != 0 && nanos % unit == 0 {
+            if nanos != 0 && nanos.is_multiple_of(unit) {
                 out.push('.');
                 push_padded(nanos / unit, digits, out);
                 break;

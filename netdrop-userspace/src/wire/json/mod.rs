@@ -20,6 +20,14 @@ pub(super) use codec::{Branch, Field, Tree};
 use codec::{EnumSlot, Slot, Value, keep_one, message_value, write_always};
 
 /// The code that build.rs wrote.
+// Not every package trips every lint, so these can't be expectations.
+#[allow(
+    clippy::pedantic,
+    clippy::style,
+    clippy::complexity,
+    clippy::allow_attributes_without_reason,
+    reason = "generated"
+)]
 mod generated {
     use super::any::Embedded;
     use super::known::*;

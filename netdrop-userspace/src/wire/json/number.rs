@@ -36,6 +36,9 @@ pub(super) fn whole<T: FromStr>(text: &str) -> Option<T> {
     if let Ok(number) = text.parse() {
         return Some(number);
     }
+    if text.is_empty() {
+        return None;
+    }
     let (sign, rest) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
     let (mantissa, exponent) = rest.split_once(['e', 'E']).unwrap_or((rest, ""));
     let (int, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -99,7 +102,7 @@ mod tests {
         ] {
             assert_eq!(whole::<i32>(text), Some(number), "{text}");
         }
-        for text in ["1.5", "1e99", "15e-1", "4294967296", "1e99999999999"] {
+        for text in ["", "1.5", "1e99", "15e-1", "4294967296", "1e99999999999"] {
             assert_eq!(whole::<i32>(text), None, "{text}");
         }
         assert_eq!(whole::<u64>("18446744073709551615"), Some(u64::MAX));

@@ -147,17 +147,15 @@ const LAST_NAMED: u32 = 10;
 pub(super) fn identity(endpoint: Option<&wire::Endpoint>, options: Options, out: &mut String) {
     let number = endpoint.map_or(0, |e| e.identity);
     let name = Identity(number).reserved_name().filter(|_| number <= LAST_NAMED);
-    Painter(options.print.color).identity(out, |out| match name {
-        Some(name) => {
-            out.push('(');
+    Painter(options.print.color).identity(out, |out| {
+        out.push('(');
+        if let Some(name) = name {
             out.push_str(name);
-            out.push(')');
-        }
-        None => {
-            out.push_str("(ID:");
+        } else {
+            out.push_str("ID:");
             push_number(number, out);
-            out.push(')');
         }
+        out.push(')');
     });
 }
 
@@ -169,13 +167,7 @@ pub(super) fn kind(flow: &wire::Flow, options: Options, out: &mut String) {
     let (kind, sub_type) = flow.event_type.map_or((0, 0), |e| (e.r#type, e.sub_type));
     let number = sub_type.to_le_bytes()[0];
     match kind {
-        1 => match hubble::drop_type_text(number).filter(|_| !NAMED_LATER.contains(&number)) {
-            Some(text) => out.push_str(text),
-            None => {
-                push_number(number, out);
-                out.push_str(", 0");
-            }
-        },
+        1 => drop_reason(number, out),
         3 => FLOW_DEBUG_CAPTURE_POINT.push(flow.debug_capture_point, out),
         4 => match hubble::TRACE_POINTS.get(usize::from(number)) {
             Some(point) => out.push_str(point),
@@ -204,6 +196,15 @@ pub(super) fn kind(flow: &wire::Flow, options: Options, out: &mut String) {
             other => FLOW_SOCKET_TRANSLATION_POINT.push(other, out),
         },
         _ => out.push_str("UNKNOWN"),
+    }
+}
+
+fn drop_reason(number: u8, out: &mut String) {
+    if let Some(text) = hubble::drop_type_text(number).filter(|_| !NAMED_LATER.contains(&number)) {
+        out.push_str(text);
+    } else {
+        push_number(number, out);
+        out.push_str(", 0");
     }
 }
 

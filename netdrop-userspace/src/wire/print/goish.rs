@@ -1,6 +1,7 @@
 //! Small things that Go's library does in its own way.
 
 use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 
 /// `path.Join` of two parts: empty ones are left out, the rest is cleaned of `.`, `..` and doubled slashes.
 pub(super) fn join<'a>(first: &'a str, second: &'a str) -> Cow<'a, str> {
@@ -52,19 +53,20 @@ pub(super) fn quote(text: &str, out: &mut String) {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             '\u{b}' => out.push_str("\\v"),
-            c if c < ' ' || c == '\u{7f}' => out.push_str(&format!("\\x{:02x}", u32::from(c))),
-            c if c != '\'' && c.escape_debug().count() > 1 => {
-                let code = u32::from(c);
-                out.push_str(&if code < 0x10000 {
-                    format!("\\u{code:04x}")
-                } else {
-                    format!("\\U{code:08x}")
-                });
-            }
+            c if c < ' ' || c == '\u{7f}' => put(out, format_args!("\\x{:02x}", u32::from(c))),
+            c if c != '\'' && c.escape_debug().count() > 1 => match u32::from(c) {
+                code @ ..0x10000 => put(out, format_args!("\\u{code:04x}")),
+                code => put(out, format_args!("\\U{code:08x}")),
+            },
             c => out.push(c),
         }
     }
     out.push('"');
+}
+
+fn put(out: &mut String, text: fmt::Arguments<'_>) {
+    // Writing to a String does not fail.
+    let _ = out.write_fmt(text);
 }
 
 /// Appends as many names as go into 50 bytes, at least one.
