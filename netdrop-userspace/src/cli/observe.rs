@@ -237,6 +237,15 @@ impl ObserveConfig {
             ("--since", s.since.is_some()),
             ("--until", s.until.is_some()),
         ];
+        if self.output.format == Format::Table && self.count.or(s.first).is_none() && self.duration.is_none()
+        {
+            bail!(
+                "a table is printed at its end, which live capture does not have by itself: add --first N or --duration TIME, or choose -o compact"
+            );
+        }
+        if s.first == Some(0) {
+            bail!("--first 0 would show nothing; leave it out to go on until Ctrl-C");
+        }
         match asked.iter().find(|(_, on)| *on) {
             Some((flag, _)) => bail!(
                 "{flag} asks for the past, which live capture does not have: start `netdrop agent`, or name one with --server"
