@@ -7,6 +7,7 @@ mod filters;
 mod flags;
 pub mod observe;
 pub mod reasons;
+pub mod server_flags;
 pub mod status;
 pub mod status_local;
 pub mod time;

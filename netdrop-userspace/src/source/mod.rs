@@ -3,9 +3,11 @@
 mod assemble;
 mod interner;
 pub mod live;
+pub mod merged;
 mod netns;
 pub mod remote;
 mod tally;
+pub mod wire;
 
 use crate::flow::Observation;
 
