@@ -12,6 +12,7 @@ use super::say;
 use crate::agent::DEFAULT_SOCKET;
 use crate::balance::Balance;
 use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
+use crate::cli::server_flags::Servers;
 use crate::convert::{filter_to_wire, filters_to_extension, time_to_wire};
 use crate::enrich::{Names, NamesSource};
 use crate::filter::Compiled;
@@ -19,38 +20,42 @@ use crate::observe::{Ending, Run, Tally};
 use crate::proto::observer::GetFlowsRequest;
 use crate::sink::Printer;
 use crate::source::live::LiveSource;
-use crate::source::remote::RemoteSource;
+use crate::source::remote::Remote;
 
 /// Runs the command until its end; `stop` is Ctrl-C or SIGTERM.
 pub async fn observe(config: ObserveConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     if config.print_raw_filters {
         return print_raw_filters(&config);
     }
-    match server(&config) {
-        Some(server) => remote(&config, &server, stop).await,
+    match servers(&config)? {
+        Some(servers) => remote(&config, &servers, stop).await,
         None => live(&config, stop).await,
     }
 }
 
-/// The agent to ask: the one named, else the local one if it is there and nothing asks for what only capture here has.
-fn server(config: &ObserveConfig) -> Option<String> {
-    match config.server.as_deref() {
-        Some("none") => None,
-        Some(server) => Some(server.to_owned()),
-        None if config.names.is_some() || config.kubeconfig.is_some() => None,
-        None => Path::new(DEFAULT_SOCKET).exists().then(|| format!("unix://{DEFAULT_SOCKET}")),
-    }
+/// Whom to ask: those named, else the local agent if it is there and nothing asks for what only capture here has.
+fn servers(config: &ObserveConfig) -> anyhow::Result<Option<Servers>> {
+    let named = config.server.named();
+    let here = match &named[..] {
+        [none] if none == "none" => true,
+        [] => config.names.is_some() || config.kubeconfig.is_some() || !Path::new(DEFAULT_SOCKET).exists(),
+        _ => false,
+    };
+    if here { Ok(None) } else { config.server.servers().map(Some) }
 }
 
-async fn remote(config: &ObserveConfig, server: &str, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+async fn remote(
+    config: &ObserveConfig,
+    servers: &Servers,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let filter = config.filters.compile()?;
-    let mut source = RemoteSource::connect(server, request(config)).await?;
+    let mut source = Remote::open(servers, request(config)).await?;
+    let noun = if servers.targets.len() == 1 { "agent at" } else { "servers" };
     if config.selection.follow {
-        say(format_args!("netdrop: following the agent at {server} (--server none captures here)"));
+        say(format_args!("netdrop: following the {noun} {servers} (--server none captures here)"));
     } else {
-        say(format_args!(
-            "netdrop: history of the agent at {server}; -f goes on (--server none captures here)"
-        ));
+        say(format_args!("netdrop: history of the {noun} {servers}; -f goes on (--server none captures here)"));
     }
     let mut sink = printer(config)?;
     let ending = Ending { count: config.count, duration: config.duration };

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::capture::CaptureArgs;
 use super::filters::FilterBuilder;
 use super::flags::{FILTER_FLAGS, FilterFlag};
+use super::server_flags::ServerFlags;
 use super::time;
 use crate::filter::{Filters, FlowFilter};
 use crate::sink::{ColorWhen, Format, PrintOptions, TimeFormat};
@@ -70,8 +71,8 @@ pub struct ObserveConfig {
     pub selection: Selection,
     /// How to print.
     pub output: OutputConfig,
-    /// An agent's address; `None`: the local one, or live capture.
-    pub server: Option<String>,
+    /// Servers to ask; none named: the local agent, or live capture.
+    pub server: ServerFlags,
     /// End after this many flows.
     pub count: Option<u64>,
     /// End after this time.
@@ -153,10 +154,6 @@ pub fn command() -> Command {
         )
         .arg(switch("print-node-name", "Name the node that saw the flow"))
         .next_help_heading("Source")
-        .arg(
-            text("server", "ADDRESS", "Agent to ask: unix:///path or host:port; `none` captures here")
-                .env("NETDROP_SERVER"),
-        )
         .arg(text(
             "names",
             "FILE",
@@ -164,6 +161,7 @@ pub fn command() -> Command {
         ))
         .arg(text("kubeconfig", "FILE", "Names for live capture from this cluster"))
         .arg(text("as-node", "NAME", "This node's name in the output of live capture").env("NODE_NAME"));
+    let command = ServerFlags::augment_args(command);
     CaptureArgs::augment_args(command.next_help_heading("Live capture"))
 }
 
@@ -188,7 +186,7 @@ impl ObserveConfig {
             filters,
             selection: selection(m)?,
             output: output(m)?,
-            server: server(m),
+            server: ServerFlags::from_arg_matches(m)?,
             count: m.get_one::<u64>("count").copied(),
             duration: span(m)?,
             names: m.get_one::<String>("names").map(PathBuf::from),
@@ -333,14 +331,6 @@ fn output(m: &ArgMatches) -> anyhow::Result<OutputConfig> {
         numeric,
         print_node_name: m.get_flag("print-node-name"),
     })
-}
-
-/// HUBBLE_SERVER is read too, so that what works for the one works for the other.
-fn server(m: &ArgMatches) -> Option<String> {
-    m.get_one::<String>("server")
-        .cloned()
-        .or_else(|| std::env::var("HUBBLE_SERVER").ok())
-        .filter(|s| !s.is_empty())
 }
 
 fn span(m: &ArgMatches) -> anyhow::Result<Option<Duration>> {

@@ -6,6 +6,8 @@ pub mod peer_service;
 pub mod peers;
 mod service;
 #[cfg(test)]
+pub(crate) mod node;
+#[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
@@ -76,6 +78,16 @@ impl Relay {
     /// Where clients ask.
     pub fn address(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.listener.local_addr()?)
+    }
+
+    /// Where health alone is told.
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.health.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Clients are served over TLS.
+    pub fn serves_tls(&self) -> bool {
+        self.acceptor.is_some()
     }
 
     /// Serves the flows of those whom `list` names (`None`: not known yet), until `stopped` turns true.

@@ -81,3 +81,7 @@ impl WireSource for MergedSource {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+#[path = "merged_tests.rs"]
+mod tests;

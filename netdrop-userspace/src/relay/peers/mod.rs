@@ -49,12 +49,12 @@ impl Drop for Source {
 }
 
 /// Peers as they were typed: ADDRESS or NAME=ADDRESS.
-pub fn list(typed: &[String]) -> anyhow::Result<Peers> {
+pub fn list(typed: &[String], port: u16) -> anyhow::Result<Peers> {
     let mut peers = Peers::new();
     for text in typed {
         let (name, address) = text.split_once('=').unwrap_or((text, text));
         ensure!(!name.is_empty(), "peer {text:?} has no name before the =");
-        let address = with_port(address, AGENT_PORT);
+        let address = with_port(address, port);
         Target::parse(&address).map_err(|_| {
             anyhow::anyhow!("peer {text:?} is none of HOST, HOST:PORT, unix:///PATH, or NAME= and one of them")
         })?;
@@ -89,7 +89,7 @@ mod tests {
     fn peers_are_addresses_with_or_without_names() {
         let typed = |list: &[&str]| -> anyhow::Result<Vec<(String, String)>> {
             let typed: Vec<_> = list.iter().map(ToString::to_string).collect();
-            Ok(super::list(&typed)?.into_iter().map(|(n, a)| (n.to_string(), a.address)).collect())
+            Ok(super::list(&typed, AGENT_PORT)?.into_iter().map(|(n, a)| (n.to_string(), a.address)).collect())
         };
         assert_eq!(
             typed(&["b=10.0.0.2", "10.0.0.1:4000", "c=unix:///c.sock", "d=2001:db8::1"]).unwrap(),
