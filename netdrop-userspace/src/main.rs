@@ -24,7 +24,9 @@ fn command() -> Command {
             Command::new("status").about("State of an agent or relay, or of this machine (--local)"),
         ))
         .subcommand(list::List::augment_subcommands(
-            Command::new("list").about("List nodes or namespaces that a server knows").subcommand_required(true),
+            Command::new("list")
+                .about("List nodes or namespaces that a server knows")
+                .subcommand_required(true),
         ))
         .subcommand(list::Watch::augment_subcommands(
             Command::new("watch")
@@ -72,9 +74,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             let what = list::List::from_arg_matches(m)?;
             to_stdout(|out| app::run(app::list(&what, out)))
         }
-        Some(("watch", m)) => {
-            app::run(app::watch(list::Watch::from_arg_matches(m)?, app::stop_signal()))
-        }
+        Some(("watch", m)) => app::run(app::watch(list::Watch::from_arg_matches(m)?, app::stop_signal())),
         Some(("reasons", m)) => {
             to_stdout(|out| reasons::run(&reasons::ReasonsArgs::from_arg_matches(m)?, out))
         }

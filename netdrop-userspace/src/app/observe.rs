@@ -55,7 +55,9 @@ async fn remote(
     if config.selection.follow {
         say(format_args!("netdrop: following the {noun} {servers} (--server none captures here)"));
     } else {
-        say(format_args!("netdrop: history of the {noun} {servers}; -f goes on (--server none captures here)"));
+        say(format_args!(
+            "netdrop: history of the {noun} {servers}; -f goes on (--server none captures here)"
+        ));
     }
     let mut sink = printer(config)?;
     let ending = Ending { count: config.count, duration: config.duration };

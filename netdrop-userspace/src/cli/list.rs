@@ -126,11 +126,7 @@ fn node_row(node: &Node) -> String {
 }
 
 /// Namespaces, in the server's order.
-pub fn namespaces(
-    namespaces: &[Namespace],
-    format: ListFormat,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
+pub fn namespaces(namespaces: &[Namespace], format: ListFormat, out: &mut impl Write) -> anyhow::Result<()> {
     if format == ListFormat::Json {
         return json(namespaces.iter().map(namespace_json).collect(), out);
     }

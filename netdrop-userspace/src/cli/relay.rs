@@ -41,7 +41,13 @@ pub struct RelayArgs {
     #[arg(long, value_name = "ADDRESS", env = "NETDROP_PEER_SERVICE", help_heading = "Peers")]
     pub peer_service: Option<String>,
     /// These peers: ADDRESS or NAME=ADDRESS, with a port or that of --peer-port
-    #[arg(long, value_name = "PEER,...", value_delimiter = ',', env = "NETDROP_PEERS", help_heading = "Peers")]
+    #[arg(
+        long,
+        value_name = "PEER,...",
+        value_delimiter = ',',
+        env = "NETDROP_PEERS",
+        help_heading = "Peers"
+    )]
     pub peers: Vec<String>,
     /// Peers at all addresses of this name, as a headless service has them
     #[arg(long, value_name = "HOST[:PORT]", env = "NETDROP_PEER_DNS", help_heading = "Peers")]
@@ -141,7 +147,10 @@ impl RelayArgs {
         );
         match asked.pop() {
             Some(source) => Ok(source),
-            None => Ok(PeerSource::Service(Target::parse(&format!("unix://{DEFAULT_SOCKET}"))?, self.service_name())),
+            None => Ok(PeerSource::Service(
+                Target::parse(&format!("unix://{DEFAULT_SOCKET}"))?,
+                self.service_name(),
+            )),
         }
     }
 
@@ -162,7 +171,8 @@ impl RelayArgs {
 
     /// Reads files, checks the rest.
     pub fn config(&self) -> anyhow::Result<RelayConfig> {
-        let asks = Pem::of(self.tls_hubble_client_cert_file.clone(), self.tls_hubble_client_key_file.clone())?;
+        let asks =
+            Pem::of(self.tls_hubble_client_cert_file.clone(), self.tls_hubble_client_key_file.clone())?;
         let mut dial = Dial::default();
         if self.client_tls() {
             let config = ClientTlsConfig {
@@ -174,7 +184,8 @@ impl RelayArgs {
             dial.tls_always = true;
         }
         dial.told_names = matches!(self.peer_source()?, PeerSource::Service(..) | PeerSource::Pods(_));
-        let serves = Pem::of(self.tls_relay_server_cert_file.clone(), self.tls_relay_server_key_file.clone())?;
+        let serves =
+            Pem::of(self.tls_relay_server_cert_file.clone(), self.tls_relay_server_key_file.clone())?;
         let client_cas = self.tls_relay_client_ca_files.clone();
         let tls = match serves.filter(|_| !self.disable_server_tls) {
             Some(identity) => Some(ServerTls { identity, client_cas }),
@@ -223,13 +234,15 @@ mod tests {
         assert_eq!(wrong(&["--tls-relay-server-cert-file", "c"]), half);
         assert_eq!(wrong(&["--tls-hubble-client-key-file", "k"]), half);
         assert!(wrong(&["--tls-relay-client-ca-files", "c"]).contains("--tls-relay-server-cert-file"));
-        let off = ["--tls-relay-server-cert-file", "c", "--tls-relay-server-key-file", "k", "--disable-server-tls"];
+        let off =
+            ["--tls-relay-server-cert-file", "c", "--tls-relay-server-key-file", "k", "--disable-server-tls"];
         assert!(args(&off).config().unwrap().tls.is_none());
     }
 
     #[test]
     fn certificates_of_peers_are_for_their_nodes() {
-        let typed = ["--peers", "worker.1=a,b:1", "--tls-hubble-server-ca-files", "x", "--cluster-name", "eu"];
+        let typed =
+            ["--peers", "worker.1=a,b:1", "--tls-hubble-server-ca-files", "x", "--cluster-name", "eu"];
         let PeerSource::List(list) = args(&typed).peer_source().unwrap() else {
             panic!("a list");
         };

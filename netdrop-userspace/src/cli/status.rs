@@ -164,7 +164,9 @@ fn json(status: &ServerStatusResponse) -> Value {
         (!status.unavailable_nodes.is_empty()).then(|| status.unavailable_nodes.clone().into()),
     );
     put("version", (!status.version.is_empty()).then(|| status.version.clone().into()));
-    let whole = |rate: f64| (rate.fract() == 0.0 && rate < 1e15).then(|| format!("{rate:.0}").parse::<u64>().ok()).flatten();
+    let whole = |rate: f64| {
+        (rate.fract() == 0.0 && rate < 1e15).then(|| format!("{rate:.0}").parse::<u64>().ok()).flatten()
+    };
     let number = |rate: f64| whole(rate).map_or_else(|| rate.into(), Value::from);
     put("flows_rate", (status.flows_rate != 0.0).then(|| number(status.flows_rate)));
     let drops = status.drops.iter().map(|d| {
@@ -234,7 +236,9 @@ mod tests {
         };
         let text = printed(&status, StatusOutput::Compact);
         assert!(
-            text.ends_with("Connected Nodes: 2/5\nUnavailable Nodes: 3\n  - a^[[2J\n  - b\n  - and 1 more...\n"),
+            text.ends_with(
+                "Connected Nodes: 2/5\nUnavailable Nodes: 3\n  - a^[[2J\n  - b\n  - and 1 more...\n"
+            ),
             "{text}"
         );
     }

@@ -82,8 +82,7 @@ impl Target {
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        let rest =
-            ["dns:///", "passthrough:///"].iter().find_map(|p| rest.strip_prefix(p)).unwrap_or(rest);
+        let rest = ["dns:///", "passthrough:///"].iter().find_map(|p| rest.strip_prefix(p)).unwrap_or(rest);
         if !has_port(rest) {
             bail!("--server {text:?} is neither unix:///path nor host:port");
         }
@@ -156,11 +155,7 @@ impl Dial {
     }
 
     /// Connects to a server whose certificate is for another name than its address has.
-    pub async fn connect_as(
-        &self,
-        target: &Target,
-        server_name: Option<&str>,
-    ) -> anyhow::Result<Connection> {
+    pub async fn connect_as(&self, target: &Target, server_name: Option<&str>) -> anyhow::Result<Connection> {
         match &target.address {
             Address::Unix(path) => {
                 check_socket(path)?;
@@ -180,7 +175,6 @@ impl Dial {
             }
         }
     }
-
 }
 
 fn check_name(to: &str, tls: bool, told: Option<&str>) -> anyhow::Result<()> {
@@ -231,12 +225,15 @@ mod tests {
         let unix = |path: &str| Address::Unix(path.into());
         assert_eq!(Target::parse("unix:///run/x.sock").unwrap().address, unix("/run/x.sock"));
         assert_eq!(Target::parse("/run/x.sock").unwrap().address, unix("/run/x.sock"));
-        let tcp = |text: &str| (Target::parse(text).unwrap().address.to_string(), Target::parse(text).unwrap().tls);
+        let tcp =
+            |text: &str| (Target::parse(text).unwrap().address.to_string(), Target::parse(text).unwrap().tls);
         assert_eq!(tcp("localhost:4245"), ("localhost:4245".into(), false));
         assert_eq!(tcp("tls://relay:443"), ("relay:443".into(), true));
         assert_eq!(tcp("dns:///relay:443"), ("relay:443".into(), false));
         assert_eq!(tcp("[::1]:4245"), ("[::1]:4245".into(), false));
-        for wrong in ["localhost", "", ":1", "host:port", "tls://a", "unix://", "::1", "http://a:1", "a:70000"] {
+        for wrong in
+            ["localhost", "", ":1", "host:port", "tls://a", "unix://", "::1", "http://a:1", "a:70000"]
+        {
             assert!(Target::parse(wrong).is_err(), "{wrong}");
         }
     }

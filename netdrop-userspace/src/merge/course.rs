@@ -130,8 +130,7 @@ impl<T> Course<T> {
 
     /// This server is asked.
     pub fn join(&mut self, now: Duration, peer: PeerId) {
-        let member =
-            Member { opened: false, stalled: false, sign: now, latest: None, flows: 0, past: 0 };
+        let member = Member { opened: false, stalled: false, sign: now, latest: None, flows: 0, past: 0 };
         self.members.insert(peer, member);
         self.merger.wait_for(peer, true);
     }
@@ -258,7 +257,9 @@ impl<T> Course<T> {
             && first + limits.merger.hold <= now
         {
             // What came waits for these alone.
-            let late = |m: &Member| !m.stalled && m.sign + limits.merger.hold <= now && m.sign + limits.patience > now;
+            let late = |m: &Member| {
+                !m.stalled && m.sign + limits.merger.hold <= now && m.sign + limits.patience > now
+            };
             silent.extend(self.members.iter().filter(|(_, m)| late(m)).map(|(peer, _)| *peer));
         }
         silent.sort_unstable();

@@ -66,7 +66,11 @@ fn plans_are_what_one_server_would_do() {
     assert_eq!(plan(20, false, true, false), of(Some(20), None, true));
     assert_eq!(plan(20, true, false, false), of(None, Some(20), false));
     assert_eq!(plan(20, false, false, true), of(None, Some(20), false));
-    assert_eq!(plan(20, false, true, true), of(None, None, true), "following ignores the number after a point in time");
+    assert_eq!(
+        plan(20, false, true, true),
+        of(None, None, true),
+        "following ignores the number after a point in time"
+    );
     assert_eq!(plan(0, false, true, false), of(None, None, true));
     assert_eq!(plan(u64::MAX, false, false, false), of(None, None, false), "--all");
 }

@@ -104,7 +104,10 @@ fn arrivals(servers: &[Told], most_delay: u64) -> Vec<(Duration, PeerId, i64)> {
 }
 
 /// Feeds them, and looks whenever something is due. Returns times told, with when.
-fn run(merger: &mut Merger<(Duration, i64)>, all: &[(Duration, PeerId, i64)]) -> Vec<(Duration, Duration, i64)> {
+fn run(
+    merger: &mut Merger<(Duration, i64)>,
+    all: &[(Duration, PeerId, i64)],
+) -> Vec<(Duration, Duration, i64)> {
     let mut told = Vec::new();
     let mut look = |merger: &mut Merger<(Duration, i64)>, now: Duration| {
         merger.due(now, |_, (came, time)| told.push((now, came, time)));

@@ -67,7 +67,9 @@ impl<T> Newest<T> {
 
     /// The time before which nothing is among the newest; `None`: there are fewer than asked for.
     pub(super) fn cut(&self) -> Option<i64> {
-        (self.heap.len() == self.number).then(|| self.heap.peek().map(|Reverse(oldest)| oldest.time)).flatten()
+        (self.heap.len() == self.number)
+            .then(|| self.heap.peek().map(|Reverse(oldest)| oldest.time))
+            .flatten()
     }
 
     /// In order of time.

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tonic::{Code, Status};
 
+use super::PeerId;
 use super::asked::Asked;
 use super::course::{Course, CourseLimits, Item, Plan};
 use super::crew::{Peer, PeerState, Roster, Task};
@@ -17,7 +18,6 @@ use super::merger::MergerLimits;
 use super::status::{News, lost};
 use super::stream::{Event, Place, SharedPlace, Stream};
 use super::wire::{Wire, WireKind};
-use super::PeerId;
 use crate::flow::NodeState;
 
 /// What streams have told and the call has not heard yet.
@@ -86,6 +86,7 @@ struct Part {
     owed: usize,
     /// Out of reach since.
     cut: Option<Instant>,
+    /// It was told that flows come of it.
     told_connected: bool,
     _stream: Task,
 }
@@ -216,7 +217,8 @@ impl Session {
     /// Peers have come or gone.
     fn meet(&mut self, roster: &Roster, began: i64) {
         let now = self.now();
-        let same = |part: &Part| roster.peers.get(&part.peer.name).is_some_and(|p| Arc::ptr_eq(p, &part.peer));
+        let same =
+            |part: &Part| roster.peers.get(&part.peer.name).is_some_and(|p| Arc::ptr_eq(p, &part.peer));
         let gone: Vec<_> = self.parts.iter().filter(|(_, part)| !same(part)).map(|(id, _)| *id).collect();
         for id in gone {
             self.course.leave(id);
@@ -236,15 +238,11 @@ impl Session {
     fn ask(&mut self, peer: &Arc<Peer>, place: Place) {
         let now = self.now();
         let state = peer.state.borrow().clone();
-        let (told_connected, reachable) = match state {
-            PeerState::Up(_) => {
-                self.news.add(now, &peer.shown(), NodeState::Connected, String::new());
-                (true, true)
-            }
-            PeerState::Connecting => (false, true),
+        let reachable = match state {
+            PeerState::Up(_) | PeerState::Connecting => true,
             PeerState::Stalled(why) | PeerState::Down(why) => {
                 self.news.add(now, &peer.shown(), NodeState::Unavailable, why.to_string());
-                (false, false)
+                false
             }
         };
         if !reachable && !self.follow() {
@@ -252,10 +250,7 @@ impl Session {
         }
         let id = self.next;
         self.next += 1;
-        let place = self
-            .places
-            .entry(Arc::clone(&peer.name))
-            .or_insert_with(|| Arc::new(Mutex::new(place)));
+        let place = self.places.entry(Arc::clone(&peer.name)).or_insert_with(|| Arc::new(Mutex::new(place)));
         let room = Arc::new(Semaphore::new((self.config.most / 8).max(1024)));
         let stream = Stream {
             id,
@@ -267,7 +262,8 @@ impl Session {
         };
         let stream = Task(tokio::spawn(stream.run()).abort_handle());
         let cut = (!reachable).then(Instant::now);
-        let part = Part { peer: Arc::clone(peer), room, owed: 0, cut, told_connected, _stream: stream };
+        let part =
+            Part { peer: Arc::clone(peer), room, owed: 0, cut, told_connected: false, _stream: stream };
         self.parts.insert(id, part);
         if reachable {
             self.course.join(now, id);

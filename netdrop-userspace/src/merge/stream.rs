@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::{StreamExt as _, TryFutureExt as _};
 use jiff::Timestamp;
 use rustc_hash::FxHasher;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::sleep;
 use tonic::{Code, Status};
 
@@ -26,7 +26,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from
 /// What happens with a stream.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// It is asked for.
+    /// It was accepted.
     Opened,
     /// Responses.
     Items(Vec<Wire>),
@@ -112,6 +112,9 @@ pub(super) struct Stream {
     pub(super) room: Arc<Semaphore>,
 }
 
+/// Servers in Go accept a call by their first response; without one it is deemed accepted after this.
+const DEEMED: Duration = Duration::from_millis(200);
+
 /// Why a stream is over.
 enum End {
     /// Nobody listens any more, or the peer is gone.
@@ -133,7 +136,6 @@ impl Stream {
                 Err(why) => return self.tell(Event::Failed(why)).await,
             };
             let asked = self.place.lock().unwrap_or_else(PoisonError::into_inner).ask();
-            self.tell(Event::Opened).await;
             let mut any = false;
             match self.read(connection, asked, &mut state, &mut any).await {
                 End::Over => return,
@@ -184,15 +186,31 @@ impl Stream {
     ) -> End {
         let mut client =
             uncoded::observer_client::ObserverClient::new(connection).max_decoding_message_size(MAX_RESPONSE);
-        let call = async move { client.get_flows(asked).await.map(tonic::Response::into_inner) };
+        let accepted = Notify::new();
+        let call = async {
+            let response = client.get_flows(asked).await;
+            if response.is_ok() {
+                accepted.notify_one();
+            }
+            response.map(tonic::Response::into_inner)
+        };
         let mut responses = Box::pin(call.try_flatten_stream().ready_chunks(TAKE));
+        let mut opened = false;
+        let deemed = sleep(DEEMED);
+        tokio::pin!(deemed);
         loop {
             tokio::select! {
+                biased;
+                () = accepted.notified(), if !opened => self.open(&mut opened).await,
+                () = &mut deemed, if !opened => self.open(&mut opened).await,
                 chunk = responses.next() => {
                     let Some(chunk) = chunk else {
                         return End::Told;
                     };
                     *any = true;
+                    if chunk.iter().any(Result::is_ok) {
+                        self.open(&mut opened).await;
+                    }
                     if let Some(end) = self.hand_on(chunk).await {
                         return end;
                     }
@@ -210,6 +228,12 @@ impl Stream {
                     }
                 }
             }
+        }
+    }
+
+    async fn open(&self, opened: &mut bool) {
+        if !std::mem::replace(opened, true) {
+            self.tell(Event::Opened).await;
         }
     }
 

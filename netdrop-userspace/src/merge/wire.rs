@@ -166,7 +166,8 @@ impl Carried for Wire {
 
     fn take(from: &mut DecodeBuf<'_>) -> Result<Self, Status> {
         let len = from.remaining();
-        Self::read(from.copy_to_bytes(len)).ok_or_else(|| Status::data_loss("a response is no protobuf message"))
+        Self::read(from.copy_to_bytes(len))
+            .ok_or_else(|| Status::data_loss("a response is no protobuf message"))
     }
 }
 
@@ -244,7 +245,11 @@ mod tests {
             assert_eq!(wire.response().unwrap(), response);
         }
         let masked = GetFlowsResponse { response_types: Some(flow), ..GetFlowsResponse::default() };
-        assert_eq!(Wire::of(&masked).time, Some(7_000_000_009), "the flow's own, where the response has none");
+        assert_eq!(
+            Wire::of(&masked).time,
+            Some(7_000_000_009),
+            "the flow's own, where the response has none"
+        );
         assert_eq!(Wire::of(&GetFlowsResponse::default()).kind, WireKind::Other);
     }
 

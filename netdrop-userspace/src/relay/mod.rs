@@ -2,13 +2,13 @@
 
 mod health;
 mod listen;
+#[cfg(test)]
+pub(crate) mod node;
 pub mod peer_service;
 pub mod peers;
 mod service;
 #[cfg(test)]
-pub(crate) mod node;
-#[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -101,7 +101,13 @@ impl Relay {
         let keeper = tokio::spawn(health::keep(Arc::clone(&crew), reporter));
         let service = service::RelayService::new(crew, self.config.session, stopped.clone());
         let mut serving = tokio::task::JoinSet::new();
-        serving.spawn(listen::observer(self.listener, self.acceptor, service, healthy.clone(), stopped.clone()));
+        serving.spawn(listen::observer(
+            self.listener,
+            self.acceptor,
+            service,
+            healthy.clone(),
+            stopped.clone(),
+        ));
         if let Some(listener) = self.health {
             serving.spawn(listen::health(listener, healthy, stopped.clone()));
         }

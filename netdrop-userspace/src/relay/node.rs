@@ -52,7 +52,10 @@ pub(crate) fn flow(node: &str, nanos: i64, summary: &str) -> GetFlowsResponse {
         verdict: Verdict::Dropped.into(),
         node_name: node.to_owned(),
         summary: summary.to_owned(),
-        ethernet: Some(Ethernet { source: "02:00:00:00:00:01".into(), destination: "02:00:00:00:00:02".into() }),
+        ethernet: Some(Ethernet {
+            source: "02:00:00:00:00:01".into(),
+            destination: "02:00:00:00:00:02".into(),
+        }),
         ..Flow::default()
     };
     GetFlowsResponse { node_name: node.to_owned(), time, response_types: Some(ResponseTypes::Flow(flow)) }
@@ -87,7 +90,8 @@ impl TestNode {
 
     /// Listens again, where it did.
     pub(crate) fn restart(&mut self) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let socket = {
             let _inside = runtime.enter();
             let socket = TcpSocket::new_v4().unwrap();
@@ -110,11 +114,6 @@ impl TestNode {
     /// All its connections are cut at once.
     pub(crate) fn kill(&mut self) {
         self.runtime.take().unwrap().shutdown_background();
-    }
-
-    /// It forgets what it has seen, as an agent does that starts anew.
-    pub(crate) fn forget(&self) {
-        self.told.flows.send_replace(Vec::new());
     }
 
     pub(crate) fn stall(&self, stalled: bool) {
@@ -180,7 +179,10 @@ impl Observer for TestObserver {
     type GetAgentEventsStream = Responses<GetAgentEventsResponse>;
     type GetDebugEventsStream = Responses<GetDebugEventsResponse>;
 
-    async fn get_flows(&self, request: Request<GetFlowsRequest>) -> Result<Response<Self::GetFlowsStream>, Status> {
+    async fn get_flows(
+        &self,
+        request: Request<GetFlowsRequest>,
+    ) -> Result<Response<Self::GetFlowsStream>, Status> {
         let request = request.into_inner();
         self.0.requests.lock().unwrap().push(request.clone());
         if request.whitelist.iter().any(|f| f.protocol == ["wrong"]) {
@@ -219,7 +221,10 @@ impl Observer for TestObserver {
         Ok(Response::new(Box::pin(ReceiverStream::new(from))))
     }
 
-    async fn server_status(&self, _: Request<ServerStatusRequest>) -> Result<Response<ServerStatusResponse>, Status> {
+    async fn server_status(
+        &self,
+        _: Request<ServerStatusRequest>,
+    ) -> Result<Response<ServerStatusResponse>, Status> {
         self.unless_stalled().await;
         let seen = self.0.flows.borrow().len() as u64;
         Ok(Response::new(ServerStatusResponse {
@@ -232,7 +237,10 @@ impl Observer for TestObserver {
         }))
     }
 
-    async fn get_namespaces(&self, _: Request<GetNamespacesRequest>) -> Result<Response<GetNamespacesResponse>, Status> {
+    async fn get_namespaces(
+        &self,
+        _: Request<GetNamespacesRequest>,
+    ) -> Result<Response<GetNamespacesResponse>, Status> {
         let of = |namespace: &str| Namespace { cluster: "default".into(), namespace: namespace.into() };
         let namespaces = vec![of("everywhere"), of(&format!("of-{}", self.0.name))];
         Ok(Response::new(GetNamespacesResponse { namespaces }))

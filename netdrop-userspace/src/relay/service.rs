@@ -122,7 +122,8 @@ impl Observer for RelayService {
             .flat_map(|answer| answer.namespaces)
             .map(|n| (n.cluster, n.namespace))
             .collect();
-        let namespaces = all.into_iter().map(|(cluster, namespace)| Namespace { cluster, namespace }).collect();
+        let namespaces =
+            all.into_iter().map(|(cluster, namespace)| Namespace { cluster, namespace }).collect();
         Ok(Response::new(GetNamespacesResponse { namespaces }))
     }
 

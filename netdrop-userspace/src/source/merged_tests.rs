@@ -14,7 +14,8 @@ fn nodes<const N: usize>() -> [TestNode; N] {
 
 fn servers(nodes: &[TestNode]) -> Servers {
     let mut servers = Servers::one(&nodes[0].address.to_string()).unwrap();
-    servers.targets = nodes.iter().map(|n| crate::connect::Target::parse(&n.address.to_string()).unwrap()).collect();
+    servers.targets =
+        nodes.iter().map(|n| crate::connect::Target::parse(&n.address.to_string()).unwrap()).collect();
     servers
 }
 
@@ -188,7 +189,8 @@ async fn new_flows_come_within_a_second() {
                 () = &mut until => break,
                 more = heard.more() => assert!(more.unwrap()),
             }
-            lag = heard.times.last().map_or(lag, |t| lag.max(Duration::from_nanos((now() - t).unsigned_abs())));
+            lag =
+                heard.times.last().map_or(lag, |t| lag.max(Duration::from_nanos((now() - t).unsigned_abs())));
         }
     }
     heard.until_flows(12).await;

@@ -56,10 +56,13 @@ pub fn list(typed: &[String], port: u16) -> anyhow::Result<Peers> {
         ensure!(!name.is_empty(), "peer {text:?} has no name before the =");
         let address = with_port(address, port);
         Target::parse(&address).map_err(|_| {
-            anyhow::anyhow!("peer {text:?} is none of HOST, HOST:PORT, unix:///PATH, or NAME= and one of them")
+            anyhow::anyhow!(
+                "peer {text:?} is none of HOST, HOST:PORT, unix:///PATH, or NAME= and one of them"
+            )
         })?;
         let name = if name == text { address.as_str() } else { name };
-        let before = peers.insert(Arc::from(name), PeerAddress { address: address.clone(), server_name: None });
+        let before =
+            peers.insert(Arc::from(name), PeerAddress { address: address.clone(), server_name: None });
         ensure!(before.is_none(), "peer {name:?} is named twice");
     }
     Ok(peers)
@@ -71,7 +74,8 @@ pub fn with_port(address: &str, port: u16) -> String {
     if is_v6 {
         return format!("[{address}]:{port}");
     }
-    let plain = !address.is_empty() && !address.contains('/') && (!address.contains(':') || address.ends_with(']'));
+    let plain =
+        !address.is_empty() && !address.contains('/') && (!address.contains(':') || address.ends_with(']'));
     if plain { format!("{address}:{port}") } else { address.to_owned() }
 }
 
@@ -89,7 +93,10 @@ mod tests {
     fn peers_are_addresses_with_or_without_names() {
         let typed = |list: &[&str]| -> anyhow::Result<Vec<(String, String)>> {
             let typed: Vec<_> = list.iter().map(ToString::to_string).collect();
-            Ok(super::list(&typed, AGENT_PORT)?.into_iter().map(|(n, a)| (n.to_string(), a.address)).collect())
+            Ok(super::list(&typed, AGENT_PORT)?
+                .into_iter()
+                .map(|(n, a)| (n.to_string(), a.address))
+                .collect())
         };
         assert_eq!(
             typed(&["b=10.0.0.2", "10.0.0.1:4000", "c=unix:///c.sock", "d=2001:db8::1"]).unwrap(),

@@ -44,7 +44,8 @@ async fn listen(
     let asked = PeerClient::new(connection).notify(NotifyRequest {}).await;
     let mut told = asked.map_err(|s| words(&s))?.into_inner();
     // What is not told of again is gone.
-    let mut stale: BTreeSet<Arc<str>> = to.borrow().iter().flatten().map(|(name, _)| Arc::clone(name)).collect();
+    let mut stale: BTreeSet<Arc<str>> =
+        to.borrow().iter().flatten().map(|(name, _)| Arc::clone(name)).collect();
     let complete = Instant::now() + TOLD;
     let mut swept = false;
     loop {
