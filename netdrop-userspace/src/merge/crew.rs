@@ -142,10 +142,10 @@ impl Crew {
     }
 
     /// Of peers that stay the same.
-    pub fn fixed(peers: Peers, dial: Dial, tempo: Tempo) -> Self {
+    pub fn fixed(peers: &Peers, dial: Dial, tempo: Tempo) -> Self {
         let to = watch::Sender::new(Roster::default());
         let (pulse, beats) = watch::channel(());
-        update(&to, &peers, &Terms { dial, tempo, pulse });
+        update(&to, peers, &Terms { dial, tempo, pulse });
         let roster = to.subscribe();
         // The sender lives as long as the crew.
         let keeper = Task(tokio::spawn(async move { to.closed().await }).abort_handle());

@@ -11,9 +11,9 @@ use tonic::{Code, Status};
 
 use super::PeerId;
 use super::asked::Asked;
-use super::course::{Course, CourseLimits, Item, Plan};
+use super::course::{Course, CourseLimits, Item, Plan, Step};
 use super::crew::{Peer, PeerState, Roster, Task};
-use super::mask::Mask;
+use super::mask::without_time;
 use super::merger::MergerLimits;
 use super::status::{News, lost};
 use super::stream::{Event, Place, SharedPlace, Stream};
@@ -63,14 +63,16 @@ pub type Told = Result<Vec<Wire>, Status>;
 pub struct Session {
     config: SessionConfig,
     asked: Asked,
-    mask: Option<Mask>,
+    /// The client has not asked for the time of flows.
+    strip_time: bool,
     course: Course<Wire>,
     news: News,
     parts: HashMap<PeerId, Part>,
     /// Of peers by name, so that one that comes back goes on.
     places: HashMap<Arc<str>, SharedPlace>,
     next: PeerId,
-    events: (mpsc::Sender<(PeerId, Event)>, mpsc::Receiver<(PeerId, Event)>),
+    tell: mpsc::Sender<(PeerId, Event)>,
+    events: mpsc::Receiver<(PeerId, Event)>,
     started: Instant,
     /// Time spent on a client that does not read: no server's fault.
     blocked: Duration,
@@ -100,19 +102,21 @@ impl Session {
         to: mpsc::Sender<Told>,
     ) {
         let widened = asked.with_time();
-        let mask = widened.is_some().then(|| Mask::without_time());
+        let strip_time = widened.is_some();
         let asked = widened.unwrap_or(asked);
         let wall = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
+        let (tell, events) = mpsc::channel(INBOX);
         let session = Self {
             course: Course::new(Plan::of(&asked.request), config.limits(), Duration::ZERO, wall),
             news: News::new(Arc::clone(&config.reporter)),
             config,
             asked,
-            mask,
+            strip_time,
             parts: HashMap::new(),
             places: HashMap::new(),
             next: 0,
-            events: mpsc::channel(INBOX),
+            tell,
+            events,
             started: Instant::now(),
             blocked: Duration::ZERO,
             refused: None,
@@ -148,8 +152,7 @@ impl Session {
             if self.news.due().is_some_and(|due| due <= now) {
                 out.extend(self.news.take());
             }
-            let wake = self.step(now, &mut out);
-            let done = wake.is_none();
+            let Step { done, wake, .. } = self.step(now, &mut out);
             if done {
                 out.extend(self.news.take());
             }
@@ -160,13 +163,13 @@ impl Session {
                 drop(to.send(Err(status)).await);
                 return;
             }
-            let Some(wake) = wake else {
+            if done {
                 return;
-            };
-            let wake = wake.into_iter().chain(self.news.due()).min().unwrap_or(Duration::from_secs(3600));
+            }
+            let wake = wake.into_iter().chain(self.news.due()).min().unwrap_or(Duration::from_hours(1));
             let until = self.started + self.blocked + wake;
             tokio::select! {
-                _ = self.events.1.recv_many(&mut events, HEAR) => {}
+                _ = self.events.recv_many(&mut events, HEAR) => {}
                 changed = roster.changed(), if self.follow() => match changed {
                     Ok(()) => {
                         let new = roster.borrow_and_update().clone();
@@ -183,17 +186,14 @@ impl Session {
     /// Hands over; false: nobody listens.
     async fn send(&mut self, out: Vec<Wire>, to: &mpsc::Sender<Told>) -> bool {
         let before = Instant::now();
-        let out = match &self.mask {
-            Some(mask) => out.into_iter().map(|wire| mask.apply(wire)).collect(),
-            None => out,
-        };
+        let out = if self.strip_time { out.into_iter().map(without_time).collect() } else { out };
         let sent = to.send(Ok(out)).await.is_ok();
         self.blocked += before.elapsed();
         sent
     }
 
-    /// Moves out what is due. `None`: it is over; else when to look again, if nothing comes before.
-    fn step(&mut self, now: Duration, out: &mut Vec<Wire>) -> Option<Option<Duration>> {
+    /// Moves out what is due.
+    fn step(&mut self, now: Duration, out: &mut Vec<Wire>) -> Step {
         let step = self.course.step(now, |_, wire| out.push(wire));
         for peer in &step.given_up {
             if let Some(part) = self.parts.remove(peer) {
@@ -211,7 +211,7 @@ impl Session {
             part.room.add_permits(part.owed.saturating_sub(held));
             part.owed = held;
         }
-        (!step.done).then_some(step.wake)
+        step
     }
 
     /// Peers have come or gone.
@@ -257,7 +257,7 @@ impl Session {
             peer: Arc::clone(peer),
             place: Arc::clone(place),
             follow: self.asked.request.follow,
-            to: self.events.0.clone(),
+            to: self.tell.clone(),
             room: Arc::clone(&room),
         };
         let stream = Task(tokio::spawn(stream.run()).abort_handle());

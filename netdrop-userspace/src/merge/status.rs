@@ -29,7 +29,7 @@ impl News {
     /// A node has changed its state.
     pub(super) fn add(&mut self, now: Duration, node: &Arc<str>, state: NodeState, message: String) {
         self.since.get_or_insert(now);
-        match self.told.iter_mut().find(|(s, m, _)| (*s, &*m) == (state, &message)) {
+        match self.told.iter_mut().find(|(s, m, _)| *s == state && *m == message) {
             Some((.., nodes)) if nodes.contains(node) => {}
             Some((.., nodes)) => nodes.push(Arc::clone(node)),
             None => self.told.push((state, message, vec![Arc::clone(node)])),

@@ -223,21 +223,21 @@ mod tests {
     use crate::proto::observer::get_flows_response::ResponseTypes;
     use crate::proto::relay::NodeStatusEvent;
 
-    fn stamp(seconds: i64, nanos: i32) -> Option<prost_types::Timestamp> {
-        Some(prost_types::Timestamp { seconds, nanos })
+    fn stamp(seconds: i64, nanos: i32) -> prost_types::Timestamp {
+        prost_types::Timestamp { seconds, nanos }
     }
 
     #[test]
     fn kind_and_time_are_read_off_the_bytes() {
         let lost = ResponseTypes::LostEvents(LostEvent::default());
         let status = ResponseTypes::NodeStatus(NodeStatusEvent::default());
-        let flow = ResponseTypes::Flow(Flow { time: stamp(7, 9), ..Flow::default() });
+        let flow = ResponseTypes::Flow(Flow { time: Some(stamp(7, 9)), ..Flow::default() });
         for (kind, types) in
             [(WireKind::Lost, lost), (WireKind::Status, status), (WireKind::Flow, flow.clone())]
         {
             let response = GetFlowsResponse {
                 node_name: "node-1".into(),
-                time: stamp(1_700_000_000, 5),
+                time: Some(stamp(1_700_000_000, 5)),
                 response_types: Some(types),
             };
             let wire = Wire::of(&response);
@@ -256,10 +256,10 @@ mod tests {
     #[test]
     fn a_time_that_is_none_is_absent() {
         for time in [stamp(1, -1), stamp(1, 1_000_000_000), stamp(i64::MAX, 0)] {
-            let response = GetFlowsResponse { time, ..GetFlowsResponse::default() };
+            let response = GetFlowsResponse { time: Some(time), ..GetFlowsResponse::default() };
             assert_eq!(Wire::of(&response).time, None, "{time:?}");
         }
-        let before = GetFlowsResponse { time: stamp(-1, 5), ..GetFlowsResponse::default() };
+        let before = GetFlowsResponse { time: Some(stamp(-1, 5)), ..GetFlowsResponse::default() };
         assert_eq!(Wire::of(&before).time, Some(-999_999_995));
     }
 
@@ -272,7 +272,7 @@ mod tests {
 
         #[test]
         fn what_is_cut_off_is_no_message(cut in 1_usize..20) {
-            let response = GetFlowsResponse { node_name: "a-node".into(), time: stamp(1, 2), response_types: None };
+            let response = GetFlowsResponse { node_name: "a-node".into(), time: Some(stamp(1, 2)), response_types: None };
             let bytes = response.encode_to_vec();
             let end = bytes.len().saturating_sub(cut);
             let part = Bytes::copy_from_slice(&bytes[..end]);

@@ -33,7 +33,7 @@ impl MergedSource {
             let peer = PeerAddress { address: address.clone(), server_name: None };
             anyhow::ensure!(peers.insert(address.into(), peer).is_none(), "--server {target} is named twice");
         }
-        let crew = Crew::fixed(peers, servers.dial.clone(), Tempo::default());
+        let crew = Crew::fixed(&peers, servers.dial.clone(), Tempo::default());
         let mut config = SessionConfig::new(hostname());
         config.patience = servers.dial.timeout;
         let (to, told) = mpsc::channel(IN_FLIGHT);

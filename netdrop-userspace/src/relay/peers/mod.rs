@@ -1,5 +1,6 @@
 //! Where a relay knows its peers from: a list, DNS, another server's peer service, or the Kubernetes API.
 
+pub mod around;
 pub mod dns;
 pub mod kube;
 pub mod service;
