@@ -1,5 +1,8 @@
 //! Builds the BPF object, and the protobuf types without protoc.
 
+#[path = "build/codec.rs"]
+mod codec;
+
 use std::fs;
 use std::path::Path;
 
@@ -14,7 +17,9 @@ fn main() -> anyhow::Result<()> {
 /// Compiles the API's definitions with protox, a protobuf compiler in Rust: nothing to install.
 fn protos() -> anyhow::Result<()> {
     println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=build");
     let files = protox::compile(["observer/observer.proto", "peer/peer.proto"], ["proto"])?;
+    fs::write(Path::new(&std::env::var("OUT_DIR")?).join("codec.rs"), codec::generate(&files)?)?;
     tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(files)?;
     uncoded_observer();
     Ok(())

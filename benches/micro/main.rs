@@ -6,6 +6,7 @@
 
 mod merge;
 mod packets;
+mod wire;
 
 use std::hint::black_box;
 use std::io;

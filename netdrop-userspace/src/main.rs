@@ -3,17 +3,33 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{ArgMatches, Args as _, Command, FromArgMatches as _, Subcommand as _};
+use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _, Subcommand as _};
 use netdrop::app;
-use netdrop::cli::{agent, explain, list, observe, reasons, relay, status_local};
+use netdrop::cli::{agent, args, explain, list, observe, reasons, record, relay, status_local};
 
 fn command() -> Command {
     Command::new("netdrop")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Why did this packet die, who killed it, and whose was it?")
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .global(true)
+                .help("File with values for flags, as `server: tls://relay:443` [default: netdrop/config.yaml in the config folder]"),
+        )
+        .arg(
+            Arg::new("debug")
+                .long("debug")
+                .short('D')
+                .global(true)
+                .action(ArgAction::SetTrue)
+                .help("Say more on stderr"),
+        )
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(observe::command())
+        .subcommand(record::command())
         .subcommand(agent::AgentArgs::augment_args(
             Command::new("agent").about("Capture for many: history, server and log feed"),
         ))
@@ -43,12 +59,22 @@ fn command() -> Command {
 }
 
 fn main() -> ExitCode {
-    let matches = command().get_matches();
+    let matches = match args::parse(command(), std::env::args_os()) {
+        Ok(matches) => matches,
+        Err(args::Refused::Shown(text)) => {
+            drop(io::stdout().write_all(text.as_bytes()));
+            return ExitCode::SUCCESS;
+        }
+        Err(args::Refused::Wrong(why)) => {
+            app::say(format_args!("{why}"));
+            return ExitCode::FAILURE;
+        }
+    };
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            app::say(format_args!("netdrop: {e:#}"));
+            app::say(format_args!("{e:#}"));
             ExitCode::FAILURE
         }
     }
@@ -58,6 +84,10 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     match matches.subcommand() {
         Some(("observe", m)) => {
             app::run(app::observe(observe::ObserveConfig::from_matches(m)?, app::stop_signal()))
+        }
+        Some(("record", m)) => {
+            let (observe, record) = record::from_matches(m)?;
+            app::run(app::record(observe, record, app::stop_signal()))
         }
         Some(("agent", m)) => {
             app::log_to_stderr();

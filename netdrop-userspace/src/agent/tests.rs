@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::*;
-use crate::convert::{filter_to_wire, filters_to_extension};
+use crate::convert::{filter_to_wire, filters_to_extension, from_wire};
 use crate::filter::{Filters, FlowFilter};
 use crate::flow::{DropReason, Flow, LostSource, Verdict};
 use crate::proto::observer::GetFlowsRequest;
 use crate::source::remote::{self, RemoteSource};
+use crate::source::wire::WireSource as _;
 
 /// Observations that a test pushes.
 struct Pushed(mpsc::Receiver<Observation>);
@@ -75,7 +76,7 @@ impl Agent {
     async fn ask(&self, request: GetFlowsRequest) -> Vec<Observation> {
         let mut source = RemoteSource::connect(&self.server(), request).await.unwrap();
         let mut all = Vec::new();
-        while source.next(&mut all).await.unwrap() {}
+        while next(&mut source, &mut all).await.unwrap() {}
         all
     }
 }
@@ -152,11 +153,11 @@ async fn followers_see_what_comes_and_end_with_the_agent() {
     agent.push_seconds(2..5).await;
     let mut all = Vec::new();
     while seconds(&all).len() < 3 {
-        assert!(source.next(&mut all).await.unwrap());
+        assert!(next(&mut source, &mut all).await.unwrap());
     }
     assert_eq!(seconds(&all), [2, 3, 4]);
     drop(agent.stop);
-    assert!(!source.next(&mut all).await.unwrap(), "the stream ends");
+    assert!(!next(&mut source, &mut all).await.unwrap(), "the stream ends");
     agent.ended.await.unwrap().unwrap();
 }
 
@@ -170,7 +171,7 @@ async fn a_client_that_does_not_read_is_told_what_it_missed() {
     agent.until_seen(u64::try_from(total).unwrap()).await;
     drop(agent.stop);
     let mut all = Vec::new();
-    while source.next(&mut all).await.unwrap_or(false) {}
+    while next(&mut source, &mut all).await.unwrap_or(false) {}
     let lost: u64 = all
         .iter()
         .map(|o| match o {
@@ -193,7 +194,7 @@ async fn requests_without_sense_are_refused() {
         async move {
             let mut all = Vec::new();
             match RemoteSource::connect(&server, request).await {
-                Ok(mut source) => source.next(&mut all).await.unwrap_err().to_string(),
+                Ok(mut source) => next(&mut source, &mut all).await.unwrap_err().to_string(),
                 Err(e) => e.to_string(),
             }
         }
@@ -208,6 +209,14 @@ async fn requests_without_sense_are_refused() {
         ..GetFlowsRequest::default()
     };
     assert!(ask(never).await.contains("invalid since"));
+}
+
+/// What a server sent next, as observations.
+async fn next(source: &mut RemoteSource, all: &mut Vec<Observation>) -> anyhow::Result<bool> {
+    let mut batch = Vec::new();
+    let more = source.next(&mut batch).await?;
+    all.extend(batch.into_iter().filter_map(from_wire));
+    Ok(more)
 }
 
 #[tokio::test]

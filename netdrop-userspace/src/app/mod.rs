@@ -4,7 +4,9 @@ mod agent;
 mod list;
 mod live;
 mod observe;
+mod record;
 mod relay;
+mod replay;
 mod status;
 
 use std::fmt;
@@ -16,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub use agent::agent;
 pub use list::{list, watch};
 pub use observe::observe;
+pub use record::record;
 pub use relay::relay;
 pub use status::status;
 

@@ -6,8 +6,10 @@ use std::path::Path;
 use std::pin::pin;
 
 use anyhow::Context as _;
+use prost_types::FieldMask;
 
 use super::live::{Capture, Started, start};
+use super::replay::replay;
 use super::say;
 use crate::agent::DEFAULT_SOCKET;
 use crate::balance::Balance;
@@ -16,20 +18,41 @@ use crate::cli::server_flags::Servers;
 use crate::convert::{filter_to_wire, filters_to_extension, time_to_wire};
 use crate::enrich::{Names, NamesSource};
 use crate::filter::Compiled;
-use crate::observe::{Ending, Run, Tally};
+use crate::observe::{self, Ending, Tally};
 use crate::proto::observer::GetFlowsRequest;
-use crate::sink::Printer;
+use crate::sink::{Printer, Sink};
 use crate::source::live::LiveSource;
 use crate::source::remote::Remote;
+use crate::wire::print;
+use crate::wire::run::{self, Run, WireSink};
+use crate::wire::window::Window;
 
 /// Runs the command until its end; `stop` is Ctrl-C or SIGTERM.
 pub async fn observe(config: ObserveConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     if config.print_raw_filters {
         return print_raw_filters(&config);
     }
+    if let Some(file) = &config.shown.input_file {
+        return replay(&config, file, &mut wire_printer(&config)?, stop).await;
+    }
     match servers(&config)? {
-        Some(servers) => remote(&config, &servers, stop).await,
-        None => live(&config, stop).await,
+        Some(servers) => remote(&config, &servers, &mut wire_printer(&config)?, stop).await,
+        None => live(&config, &mut printer(&config)?, stop).await,
+    }
+}
+
+/// The same into anything that takes both what is captured here and what comes from elsewhere.
+pub(super) async fn observe_into<K: Sink + WireSink>(
+    config: &ObserveConfig,
+    sink: &mut K,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    if let Some(file) = &config.shown.input_file {
+        return replay(config, file, sink, stop).await;
+    }
+    match servers(config)? {
+        Some(servers) => remote(config, &servers, sink, stop).await,
+        None => live(config, sink, stop).await,
     }
 }
 
@@ -47,8 +70,10 @@ fn servers(config: &ObserveConfig) -> anyhow::Result<Option<Servers>> {
 async fn remote(
     config: &ObserveConfig,
     servers: &Servers,
+    sink: &mut impl WireSink,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    let own = filters_to_extension(&config.filters).is_some();
     let filter = config.filters.compile()?;
     let mut source = Remote::open(servers, request(config)).await?;
     let noun = if servers.targets.len() == 1 { "agent at" } else { "servers" };
@@ -59,30 +84,21 @@ async fn remote(
             "netdrop: history of the {noun} {servers}; -f goes on (--server none captures here)"
         ));
     }
-    let mut sink = printer(config)?;
     let ending = Ending { count: config.count, duration: config.duration };
-    let run = Run::new(&filter, &mut sink, ending);
-    let tally = run.until_end(&mut source, stop, |_, tally| silent_remote(tally)).await?;
+    // The server has filtered, and may have left fields out; only what Hubble's filters can't say is left to do here.
+    let run = Run::new(Some(&filter).filter(|_| own), Window::all(), sink, ending);
+    let tally = run.until_end(&mut source, stop, silent_remote).await?;
     if config.selection.follow {
-        let sums = tally.flows.total();
         say(format_args!(
             "netdrop: {} shown, {} aggregated, {} hidden by the filter here, {} lost",
-            sums.shown,
-            sums.aggregated,
-            sums.hidden,
-            tally.lost + sums.unnamed
+            tally.shown, tally.aggregated, tally.hidden, tally.lost
         ));
     }
     Ok(())
 }
 
-fn shown(tally: &Tally) -> u64 {
-    let sums = tally.flows.total();
-    sums.shown + sums.aggregated
-}
-
-fn silent_remote(tally: &Tally) {
-    say(format_args!("netdrop: nothing to show for 10 s; {} shown so far", shown(tally)));
+fn silent_remote(tally: &run::Tally) {
+    say(format_args!("netdrop: nothing to show for 10 s; {} shown so far", tally.shown + tally.aggregated));
 }
 
 /// The request for what was asked.
@@ -97,6 +113,10 @@ fn request(config: &ObserveConfig) -> GetFlowsRequest {
         _ if nothing_asked => DEFAULT_LAST,
         _ => 0,
     };
+    // What is matched here must be there to be matched.
+    let mask = config.shown.field_mask.clone();
+    let mask =
+        if filters_to_extension(filters).is_some() && !config.shown.own_mask { Vec::new() } else { mask };
     GetFlowsRequest {
         number,
         first: s.first.is_some(),
@@ -112,6 +132,7 @@ fn request(config: &ObserveConfig) -> GetFlowsRequest {
             .map(filter_to_wire)
             .collect(),
         extensions: filters_to_extension(filters),
+        field_mask: Some(FieldMask { paths: mask }).filter(|m| !m.paths.is_empty()),
         ..GetFlowsRequest::default()
     }
 }
@@ -131,7 +152,26 @@ fn printer(config: &ObserveConfig) -> anyhow::Result<Printer<std::fs::File, io::
     Ok(Printer::new(config.output.print_options(color), out.into(), io::stderr()))
 }
 
-async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+/// For what a server or a file holds.
+fn wire_printer(config: &ObserveConfig) -> anyhow::Result<print::Printer<std::fs::File, io::Stderr>> {
+    let terminal = io::stdout().is_terminal();
+    let options = print::Options {
+        print: config.output.print_options(config.output.color.resolve(terminal)),
+        policy_names: config.shown.policy_names,
+        legacy_json: config.shown.legacy_json,
+        debug: false,
+        silent: config.shown.silent,
+        terminal,
+    };
+    let out = io::stdout().as_fd().try_clone_to_owned().context("stdout is closed")?;
+    Ok(print::Printer::new(options, out.into(), io::stderr()))
+}
+
+async fn live(
+    config: &ObserveConfig,
+    sink: &mut impl Sink,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     config.check_live()?;
     let capture = Capture {
         filters: &config.filters,
@@ -155,9 +195,8 @@ async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow:
         describe_names(&names),
         describe(&filter)
     ));
-    let mut sink = printer(config)?;
     let ending = Ending { count: config.count.or(config.selection.first), duration: config.duration };
-    let run = Run::new(&filter, &mut sink, ending);
+    let run = observe::Run::new(&filter, sink, ending);
     let tally = run.until_end(&mut source, stop, silent).await?;
     let balance = Balance::new(&source.tally().context("cannot read the counters")?, &tally.flows);
     if let Some(table) = balance.by_reason() {

@@ -1,6 +1,7 @@
 //! The command line: what was typed, validated into configs. No logic beyond that.
 
 pub mod agent;
+pub mod args;
 mod capture;
 pub mod explain;
 mod filters;
@@ -9,9 +10,13 @@ pub mod list;
 mod numbers;
 pub mod observe;
 pub mod reasons;
+pub mod record;
 pub mod relay;
 pub mod server_flags;
+mod settings;
+pub mod shown;
 pub mod status;
 pub mod status_local;
 pub mod time;
 mod values;
+mod yaml;

@@ -17,7 +17,7 @@ use crate::connect::{BasicAuth, Dial, Pem, Target};
 #[command(next_help_heading = "Server")]
 pub struct ServerFlags {
     /// Agent or relay to ask: unix:///PATH, HOST:PORT or tls://HOST:PORT; several, or repeated, are shown as one
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', env = "NETDROP_SERVER")]
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
     pub server: Vec<String>,
     /// Ask over TLS; by default only where the address begins with tls://
     #[arg(long)]
@@ -89,13 +89,9 @@ impl std::fmt::Display for Servers {
 }
 
 impl ServerFlags {
-    /// What was named, also by HUBBLE_SERVER, so that what works for the one client works for the other.
+    /// What was named.
     pub fn named(&self) -> Vec<String> {
-        let typed: Vec<_> = self.server.iter().filter(|s| !s.is_empty()).cloned().collect();
-        if !typed.is_empty() {
-            return typed;
-        }
-        std::env::var("HUBBLE_SERVER").ok().filter(|s| !s.is_empty()).into_iter().collect()
+        self.server.iter().filter(|s| !s.is_empty()).cloned().collect()
     }
 
     /// The servers that were named; else the local agent.

@@ -1,6 +1,7 @@
 //! Where observations come from: live capture, an agent's server, a file.
 
 mod assemble;
+pub mod file;
 mod interner;
 pub mod live;
 pub mod merged;

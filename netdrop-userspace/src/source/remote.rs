@@ -5,13 +5,10 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::Source;
 use super::merged::MergedSource;
 use super::wire::WireSource;
 use crate::cli::server_flags::Servers;
 use crate::connect::{Connection, Dial, MAX_RESPONSE, Target, words};
-use crate::convert::from_wire;
-use crate::flow::Observation;
 use crate::proto::observer::observer_client::ObserverClient;
 use crate::proto::observer::{GetFlowsRequest, GetFlowsResponse, ServerStatusRequest, ServerStatusResponse};
 
@@ -44,25 +41,6 @@ impl WireSource for Remote {
             Self::Many(source) => WireSource::next(&mut **source, batch).await,
         }
     }
-}
-
-impl Source for Remote {
-    async fn next(&mut self, batch: &mut Vec<Observation>) -> anyhow::Result<bool> {
-        observations(self, batch).await
-    }
-}
-
-/// What is known of wire messages as observations.
-async fn observations(source: &mut impl WireSource, batch: &mut Vec<Observation>) -> anyhow::Result<bool> {
-    let before = batch.len();
-    let mut responses = Vec::new();
-    while batch.len() == before {
-        if !source.next(&mut responses).await? {
-            return Ok(false);
-        }
-        batch.extend(responses.drain(..).filter_map(from_wire));
-    }
-    Ok(true)
 }
 
 /// The stream of one GetFlows call.
@@ -120,12 +98,6 @@ impl WireSource for RemoteSource {
             Some(Err(status)) => Err(words(&status)),
             _ => Ok(false),
         }
-    }
-}
-
-impl Source for RemoteSource {
-    async fn next(&mut self, batch: &mut Vec<Observation>) -> anyhow::Result<bool> {
-        observations(self, batch).await
     }
 }
 
