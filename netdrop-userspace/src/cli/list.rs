@@ -4,10 +4,10 @@ use std::io::Write;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value};
+use serde::Serialize;
 use tabwriter::TabWriter;
 
-use super::numbers::{duration, percent, rate};
+use super::numbers::{duration, long, percent, rate};
 use super::server_flags::ServerFlags;
 use crate::proto::observer::{Namespace, Node};
 use crate::proto::peer::ChangeNotification;
@@ -80,7 +80,7 @@ const NONE: &str = "N/A";
 pub fn nodes(mut nodes: Vec<Node>, format: ListFormat, out: &mut impl Write) -> anyhow::Result<()> {
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     if format == ListFormat::Json {
-        return json(nodes.iter().map(node_json).collect(), out);
+        return json(&nodes.iter().map(NodeJson::from).collect::<Vec<_>>(), out);
     }
     let wide = format == ListFormat::Wide;
     let mut table = TabWriter::new(out).padding(3);
@@ -128,7 +128,8 @@ fn node_row(node: &Node) -> String {
 /// Namespaces, in the server's order.
 pub fn namespaces(namespaces: &[Namespace], format: ListFormat, out: &mut impl Write) -> anyhow::Result<()> {
     if format == ListFormat::Json {
-        return json(namespaces.iter().map(namespace_json).collect(), out);
+        let all = namespaces.iter().map(|n| NamespaceJson { cluster: &n.cluster, namespace: &n.namespace });
+        return json(&all.collect::<Vec<_>>(), out);
     }
     let wide = format == ListFormat::Wide;
     let mut table = TabWriter::new(out).padding(3);
@@ -154,44 +155,65 @@ pub fn peer(change: &ChangeNotification, out: &mut impl Write) -> std::io::Resul
     writeln!(out)
 }
 
-fn json(list: Vec<Value>, out: &mut impl Write) -> anyhow::Result<()> {
+fn json(list: &[impl Serialize], out: &mut impl Write) -> anyhow::Result<()> {
     // An absent list is null, as the client has it.
-    let list = if list.is_empty() { Value::Null } else { list.into() };
-    writeln!(out, "{list:#}")?;
+    serde_json::to_writer_pretty(&mut *out, &Some(list).filter(|list| !list.is_empty()))?;
+    writeln!(out)?;
     Ok(())
 }
 
-/// Fields that are set, as protobuf's JSON has them.
-fn object(fields: impl IntoIterator<Item = (&'static str, Option<Value>)>) -> Value {
-    let set = fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
-    Value::Object(set.collect::<Map<_, _>>())
+/// A node as protobuf's JSON is: what is unset is left out, and numbers of 64 bits are texts.
+#[derive(Serialize)]
+struct NodeJson<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    version: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    address: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<TlsJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uptime_ns: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    num_flows: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_flows: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen_flows: Option<String>,
 }
 
-fn text(text: &str) -> Option<Value> {
-    (!text.is_empty()).then(|| text.into())
+#[derive(Serialize)]
+struct TlsJson<'a> {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    enabled: bool,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    server_name: &'a str,
 }
 
-fn long(n: u64) -> Option<Value> {
-    (n > 0).then(|| n.to_string().into())
+impl<'a> From<&'a Node> for NodeJson<'a> {
+    fn from(node: &'a Node) -> Self {
+        let tls = node.tls.as_ref();
+        Self {
+            name: &node.name,
+            version: &node.version,
+            address: &node.address,
+            state: (node.state != 0).then(|| node.state().as_str_name()),
+            tls: tls.map(|tls| TlsJson { enabled: tls.enabled, server_name: &tls.server_name }),
+            uptime_ns: long(node.uptime_ns),
+            num_flows: long(node.num_flows),
+            max_flows: long(node.max_flows),
+            seen_flows: long(node.seen_flows),
+        }
+    }
 }
 
-fn node_json(node: &Node) -> Value {
-    let tls = node.tls.as_ref().map(|tls| {
-        object([("enabled", tls.enabled.then_some(true.into())), ("server_name", text(&tls.server_name))])
-    });
-    object([
-        ("name", text(&node.name)),
-        ("version", text(&node.version)),
-        ("address", text(&node.address)),
-        ("state", (node.state != 0).then(|| node.state().as_str_name().into())),
-        ("tls", tls),
-        ("uptime_ns", long(node.uptime_ns)),
-        ("num_flows", long(node.num_flows)),
-        ("max_flows", long(node.max_flows)),
-        ("seen_flows", long(node.seen_flows)),
-    ])
-}
-
-fn namespace_json(namespace: &Namespace) -> Value {
-    object([("cluster", text(&namespace.cluster)), ("namespace", text(&namespace.namespace))])
+#[derive(Serialize)]
+struct NamespaceJson<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    cluster: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    namespace: &'a str,
 }

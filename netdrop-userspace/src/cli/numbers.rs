@@ -13,6 +13,11 @@ pub(super) fn grouped(n: u64) -> String {
     out
 }
 
+/// As protobuf's JSON has numbers of 64 bits; an unset one is absent.
+pub(super) fn long(n: u64) -> Option<String> {
+    (n > 0).then(|| n.to_string())
+}
+
 /// How many percent of `whole` are `part`.
 #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
 pub(super) fn percent(part: u64, whole: u64) -> f64 {

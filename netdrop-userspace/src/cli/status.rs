@@ -4,10 +4,11 @@ use std::fmt;
 use std::io::Write;
 
 use anyhow::bail;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::Number;
 use tabwriter::TabWriter;
 
-use super::numbers::{duration, grouped, percent, rate};
+use super::numbers::{duration, grouped, long, percent, rate};
 use crate::balance::{self, Row};
 use crate::proto::observer::{DropBalance, ServerStatusResponse};
 use crate::sink::escape;
@@ -53,7 +54,7 @@ pub fn write(
     match output {
         StatusOutput::Compact => compact(status, out),
         StatusOutput::Dict => dict(status, out),
-        StatusOutput::Json => Ok(writeln!(out, "{}", json(status))?),
+        StatusOutput::Json => Ok(writeln!(out, "{}", serde_json::to_string(&json(status))?)?),
         StatusOutput::Table => table(status, out),
     }
 }
@@ -141,40 +142,69 @@ fn table(status: &ServerStatusResponse, out: &mut impl Write) -> anyhow::Result<
 }
 
 /// As protobuf's JSON is: what is unset is left out, and numbers of 64 bits are texts.
-fn json(status: &ServerStatusResponse) -> Value {
-    let mut map = Map::new();
-    let mut long = |key: &str, n: u64| {
-        if n > 0 {
-            map.insert(key.to_owned(), Value::String(n.to_string()));
-        }
-    };
-    long("num_flows", status.num_flows);
-    long("max_flows", status.max_flows);
-    long("seen_flows", status.seen_flows);
-    long("uptime_ns", status.uptime_ns);
-    let mut put = |key: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            map.insert(key.to_owned(), value);
-        }
-    };
-    put("num_connected_nodes", status.num_connected_nodes.map(Value::from));
-    put("num_unavailable_nodes", status.num_unavailable_nodes.map(Value::from));
-    put(
-        "unavailable_nodes",
-        (!status.unavailable_nodes.is_empty()).then(|| status.unavailable_nodes.clone().into()),
-    );
-    put("version", (!status.version.is_empty()).then(|| status.version.clone().into()));
-    let whole = |rate: f64| {
-        (rate.fract() == 0.0 && rate < 1e15).then(|| format!("{rate:.0}").parse::<u64>().ok()).flatten()
-    };
-    let number = |rate: f64| whole(rate).map_or_else(|| rate.into(), Value::from);
-    put("flows_rate", (status.flows_rate != 0.0).then(|| number(status.flows_rate)));
-    let drops = status.drops.iter().map(|d| {
-        json!({ "reason": d.reason, "drops": d.drops.to_string(), "shown": d.shown.to_string(),
-            "aggregated": d.aggregated.to_string(), "hidden": d.hidden.to_string(), "lost": d.lost.to_string() })
+#[derive(Serialize)]
+struct Json<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    num_flows: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_flows: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen_flows: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uptime_ns: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    num_connected_nodes: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    num_unavailable_nodes: Option<u32>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    unavailable_nodes: &'a [String],
+    #[serde(skip_serializing_if = "str::is_empty")]
+    version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flows_rate: Option<Number>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    drops: Vec<DropsJson<'a>>,
+}
+
+/// Netdrop's own.
+#[derive(Serialize)]
+struct DropsJson<'a> {
+    reason: &'a str,
+    drops: String,
+    shown: String,
+    aggregated: String,
+    hidden: String,
+    lost: String,
+}
+
+fn json(status: &ServerStatusResponse) -> Json<'_> {
+    let drops = status.drops.iter().map(|d| DropsJson {
+        reason: &d.reason,
+        drops: d.drops.to_string(),
+        shown: d.shown.to_string(),
+        aggregated: d.aggregated.to_string(),
+        hidden: d.hidden.to_string(),
+        lost: d.lost.to_string(),
     });
-    put("drops", (!status.drops.is_empty()).then(|| drops.collect()));
-    Value::Object(map)
+    Json {
+        num_flows: long(status.num_flows),
+        max_flows: long(status.max_flows),
+        seen_flows: long(status.seen_flows),
+        uptime_ns: long(status.uptime_ns),
+        num_connected_nodes: status.num_connected_nodes,
+        num_unavailable_nodes: status.num_unavailable_nodes,
+        unavailable_nodes: &status.unavailable_nodes,
+        version: &status.version,
+        flows_rate: (status.flows_rate != 0.0).then(|| number(status.flows_rate)).flatten(),
+        drops: drops.collect(),
+    }
+}
+
+/// Whole numbers without a point.
+fn number(rate: f64) -> Option<Number> {
+    let whole = || format!("{rate:.0}").parse::<u64>().ok().map(Number::from);
+    let is_whole = rate.fract() == 0.0 && (0.0..1e15).contains(&rate);
+    is_whole.then(whole).flatten().or_else(|| Number::from_f64(rate))
 }
 
 /// What became of all drops since the start, by reason; only netdrop's servers tell.

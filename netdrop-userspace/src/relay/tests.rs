@@ -311,17 +311,13 @@ async fn hubbles_relay_reads_from_the_same_nodes() {
     past(&nodes, 20);
     list.send_replace(Some(peers(&nodes)));
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let talk = tempfile::NamedTempFile::new().unwrap();
     let mut child = Command::new(stock_relay)
-        .args([
-            "serve",
-            "--disable-client-tls",
-            "--disable-server-tls",
-            "--health-listen-address",
-            "127.0.0.1:0",
-        ])
+        .args(["serve", "--disable-client-tls", "--disable-server-tls"])
+        .args(["--health-listen-address", "127.0.0.1:0", "--gops=false", "--retry-timeout", "500ms"])
         .args(["--listen-address", &port.to_string(), "--peer-service", &nodes[0].address.to_string()])
         .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
+        .stderr(talk.reopen().unwrap())
         .spawn()
         .unwrap();
     let relay = Running::start(config(), &nodes).await;
@@ -343,5 +339,59 @@ async fn hubbles_relay_reads_from_the_same_nodes() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(ours.len(), 20);
-    assert_eq!(ours, theirs);
+    assert_eq!(ours, theirs, "{}", std::fs::read_to_string(talk.path()).unwrap());
+}
+
+/// Each list in each format, and a status: the same bytes as the stock client prints.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_are_printed_as_the_stock_client_prints_them() {
+    use clap::{Command as Clap, FromArgMatches as _, Subcommand as _};
+
+    use crate::cli::list::List;
+    use crate::cli::status_local::StatusArgs;
+
+    let Some(hubble) = stock("hubble") else {
+        return;
+    };
+    let mut nodes = nodes::<3>();
+    past(&nodes, 30);
+    nodes[1].kill();
+    let relay = Running::start(config(), &nodes).await;
+    relay.connected(2).await;
+    let own = async |words: &[&str], server: &str| {
+        let words = words.iter().copied().chain(["--server", server]).map(str::to_owned);
+        let mut out = Vec::new();
+        let done = if words.clone().next().is_some_and(|w| w == "list") {
+            let command = List::augment_subcommands(Clap::new("list"));
+            let what = List::from_arg_matches(&command.get_matches_from(words)).unwrap();
+            crate::app::list(&what, &mut out).await
+        } else {
+            let command = <StatusArgs as clap::Args>::augment_args(Clap::new("status"));
+            let args = StatusArgs::from_arg_matches(&command.get_matches_from(words)).unwrap();
+            crate::app::status(&args, &mut out).await
+        };
+        let error = done.err().map(|e| format!("{e:#}\n")).unwrap_or_default();
+        (String::from_utf8(out).unwrap(), error)
+    };
+    let relay_at = relay.server();
+    let node_at = nodes[0].address.to_string();
+    for (words, server) in [
+        (&["list", "nodes"][..], &relay_at),
+        (&["list", "nodes", "-o", "wide"], &relay_at),
+        (&["list", "nodes", "-o", "json"], &relay_at),
+        (&["list", "nodes"], &node_at),
+        (&["list", "namespaces"], &relay_at),
+        (&["list", "namespaces", "-o", "wide"], &node_at),
+        (&["list", "namespaces", "-o", "json"], &relay_at),
+        (&["status"], &relay_at),
+        (&["status", "-o", "dict"], &relay_at),
+        (&["status", "-o", "json"], &relay_at),
+        (&["status", "-o", "table"], &relay_at),
+        (&["status"], &node_at),
+    ] {
+        let args = words.iter().copied().chain(["--server", server]).map(str::to_owned).collect();
+        let theirs = run(hubble.clone(), args).await;
+        let theirs = (String::from_utf8(theirs.stdout).unwrap(), String::from_utf8(theirs.stderr).unwrap());
+        assert_eq!(own(words, server).await, theirs, "{words:?} of {server}");
+    }
 }
