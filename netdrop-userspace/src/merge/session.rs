@@ -16,7 +16,7 @@ use super::crew::{Peer, PeerState, Roster, Task};
 use super::mask::without_time;
 use super::merger::MergerLimits;
 use super::status::{News, lost};
-use super::stream::{Event, Place, SharedPlace, Stream};
+use super::stream::{Event, Place, SharedPlace, Stream, TAKE};
 use super::wire::{Wire, WireKind};
 use crate::flow::NodeState;
 
@@ -71,6 +71,8 @@ pub struct Session {
     /// Of peers by name, so that one that comes back goes on.
     places: HashMap<Arc<str>, SharedPlace>,
     next: PeerId,
+    /// How many were asked first.
+    servers: usize,
     tell: mpsc::Sender<(PeerId, Event)>,
     events: mpsc::Receiver<(PeerId, Event)>,
     started: Instant,
@@ -115,6 +117,7 @@ impl Session {
             parts: HashMap::new(),
             places: HashMap::new(),
             next: 0,
+            servers: 0,
             tell,
             events,
             started: Instant::now(),
@@ -139,6 +142,7 @@ impl Session {
     async fn go_on(mut self, mut roster: watch::Receiver<Roster>, to: &mpsc::Sender<Told>) {
         let began = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
         let first = roster.borrow_and_update().clone();
+        self.servers = first.peers.len();
         for peer in first.peers.values() {
             self.ask(peer, Place::new(self.asked.clone()));
         }
@@ -251,7 +255,7 @@ impl Session {
         let id = self.next;
         self.next += 1;
         let place = self.places.entry(Arc::clone(&peer.name)).or_insert_with(|| Arc::new(Mutex::new(place)));
-        let room = Arc::new(Semaphore::new((self.config.most / 8).max(1024)));
+        let room = Arc::new(Semaphore::new(self.room()));
         let stream = Stream {
             id,
             peer: Arc::clone(peer),
@@ -268,6 +272,13 @@ impl Session {
         if reachable {
             self.course.join(now, id);
         }
+    }
+
+    /// Responses of one server that may be under way. A history is merged by waiting for the slowest, so all must fit together; what is
+    /// followed is not waited for, so it needs room for what comes meanwhile.
+    fn room(&self) -> usize {
+        let most = (self.config.most / 8).max(2 * TAKE);
+        if self.follow() { most } else { (self.config.most / self.servers.max(1)).clamp(2 * TAKE, most) }
     }
 
     fn hear(&mut self, id: PeerId, event: Event) {

@@ -19,7 +19,7 @@ use super::{PeerId, uncoded};
 use crate::connect::{Connection, MAX_RESPONSE, is_transport, words};
 
 /// Most responses handed on at once.
-const TAKE: usize = 128;
+pub(super) const TAKE: usize = 128;
 /// Between two attempts at a stream that a living server ends at once.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 

@@ -9,9 +9,11 @@ use tokio_rustls::TlsAcceptor;
 use tonic::transport::Server;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
+use super::peer_service::PeerService;
 use super::service::RelayService;
 use crate::connect::serve::incoming;
 use crate::merge::uncoded::observer_server::ObserverServer;
+use crate::proto::peer::peer_server::PeerServer;
 
 /// Clients that say nothing are asked whether they live.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -29,17 +31,19 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     drop(stopped.wait_for(|stop| *stop).await);
 }
 
-/// Flows and health.
+/// Flows, the peers that they come from, and health.
 pub(super) async fn observer(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     service: RelayService,
+    peers: PeerService,
     health: HealthServer<impl Health>,
     stopped: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     server()
         .add_service(health)
         .add_service(ObserverServer::new(service).max_decoding_message_size(MAX_REQUEST))
+        .add_service(PeerServer::new(peers))
         .serve_with_incoming_shutdown(incoming(listener, tls), until(stopped))
         .await
         .context("the gRPC server failed")

@@ -8,6 +8,8 @@ pub mod peer_service;
 pub mod peers;
 mod service;
 #[cfg(test)]
+mod stock_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 
 use std::net::SocketAddr;
@@ -96,6 +98,7 @@ impl Relay {
         list: watch::Receiver<Option<Peers>>,
         mut stopped: watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
+        let peers = PeerService::new(list.clone(), stopped.clone());
         let crew = Arc::new(Crew::start(list, self.config.dial, self.config.tempo));
         let (reporter, healthy) = tonic_health::server::health_reporter();
         let keeper = tokio::spawn(health::keep(Arc::clone(&crew), reporter));
@@ -105,6 +108,7 @@ impl Relay {
             self.listener,
             self.acceptor,
             service,
+            peers,
             healthy.clone(),
             stopped.clone(),
         ));

@@ -83,6 +83,9 @@ impl Observer for RelayService {
         if asked.request.first && asked.request.follow {
             return Err(Status::invalid_argument("first cannot be specified with follow"));
         }
+        if !asked.request.follow && !self.crew.roster().borrow().known {
+            return Err(Status::unavailable("the relay does not know its peers yet"));
+        }
         let (to, from) = mpsc::channel(IN_FLIGHT);
         tokio::spawn(Session::run(self.crew.roster(), asked, self.session.clone(), to));
         let mut stopped = self.stopped.clone();
