@@ -1,9 +1,11 @@
 //! The commands: validated configs in, text and exit code out. Wires sources, filters and sinks together.
 
 mod agent;
+mod list;
 mod live;
 mod observe;
 mod record;
+mod relay;
 mod replay;
 mod status;
 
@@ -14,8 +16,10 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use agent::agent;
+pub use list::{list, watch};
 pub use observe::observe;
 pub use record::record;
+pub use relay::relay;
 pub use status::status;
 
 /// Runs a command to its end on a runtime of its own. Two workers: one for the stream, one for names and clients.
