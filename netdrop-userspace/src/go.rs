@@ -1,5 +1,7 @@
 //! What Go's standard library says and reads, where Hubble's client passes that on: numbers, booleans, quoted texts.
 
+use std::time::Duration;
+
 /// A text as Go's `%q` writes it.
 pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -83,6 +85,30 @@ pub fn parse_bool(text: &str) -> Result<bool, String> {
     }
 }
 
+/// A length of time as Go prints it: `1h0m0s`, `1m30s`, `1.5s`, `300ms`, `9ns`.
+pub fn duration(span: Duration) -> String {
+    let (seconds, nanos) = (span.as_secs(), span.subsec_nanos());
+    let fraction = |whole: u64, part: u32, digits: usize| {
+        let part = format!("{part:0digits$}");
+        let part = part.trim_end_matches('0');
+        if part.is_empty() { whole.to_string() } else { format!("{whole}.{part}") }
+    };
+    if seconds == 0 {
+        return match nanos {
+            0 => "0s".to_owned(),
+            n if n < 1_000 => format!("{n}ns"),
+            n if n < 1_000_000 => format!("{}\u{b5}s", fraction(u64::from(n / 1_000), n % 1_000, 3)),
+            n => format!("{}ms", fraction(u64::from(n / 1_000_000), n % 1_000_000, 6)),
+        };
+    }
+    let last = fraction(seconds % 60, nanos, 9);
+    match (seconds / 3600, seconds / 60 % 60) {
+        (0, 0) => format!("{last}s"),
+        (0, minutes) => format!("{minutes}m{last}s"),
+        (hours, minutes) => format!("{hours}h{minutes}m{last}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +133,21 @@ mod tests {
         ] {
             let expected = expected.map_err(|why| format!("strconv.ParseUint: parsing {text:?}: {why}"));
             assert_eq!(parse_uint(text, base, bits), expected);
+        }
+    }
+
+    #[test]
+    fn lengths_of_time() {
+        for (nanos, text) in [
+            (0, "0s"),
+            (9, "9ns"),
+            (1_500, "1.5\u{b5}s"),
+            (300_000_000, "300ms"),
+            (1_500_000_000, "1.5s"),
+            (90_000_000_000, "1m30s"),
+            (3_600_000_000_000, "1h0m0s"),
+        ] {
+            assert_eq!(duration(Duration::from_nanos(nanos)), text);
         }
     }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _};
 use netdrop::app;
-use netdrop::cli::{agent, args, explain, observe, reasons, status_local};
+use netdrop::cli::{agent, args, config, explain, manual, observe, reasons, status_local};
 
 fn command() -> Command {
     Command::new("netdrop")
@@ -41,6 +41,9 @@ fn command() -> Command {
         .subcommand(explain::ExplainArgs::augment_args(
             Command::new("explain").about("What a drop reason means and what to do next"),
         ))
+        .subcommand(config::command())
+        .subcommand(manual::completion_command())
+        .subcommand(manual::man_command())
 }
 
 fn main() -> ExitCode {
@@ -83,6 +86,11 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         Some(("explain", m)) => {
             to_stdout(|out| explain::run(&explain::ExplainArgs::from_arg_matches(m)?, out))
         }
+        Some(("config", m)) => {
+            to_stdout(|out| Ok(out.extend_from_slice(config::run(&command(), m)?.as_bytes())))
+        }
+        Some(("completion", m)) => to_stdout(|out| manual::completion(command(), m, out)),
+        Some(("man", m)) => manual::man(command(), m).map(drop),
         _ => Ok(()),
     }
 }

@@ -3,9 +3,11 @@
 pub mod agent;
 pub mod args;
 mod capture;
+pub mod config;
 pub mod explain;
 mod filters;
 mod flags;
+pub mod manual;
 pub mod observe;
 pub mod reasons;
 mod settings;
