@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod observe;
 pub mod probe;
 pub mod proto;
+pub mod record;
 pub mod sink;
 pub mod source;
 pub mod wire;

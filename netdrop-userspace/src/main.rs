@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _};
 use netdrop::app;
-use netdrop::cli::{agent, args, config, explain, manual, observe, reasons, status_local};
+use netdrop::cli::{agent, args, config, explain, manual, observe, reasons, record, status_local};
 
 fn command() -> Command {
     Command::new("netdrop")
@@ -29,6 +29,7 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(observe::command())
+        .subcommand(record::command())
         .subcommand(agent::AgentArgs::augment_args(
             Command::new("agent").about("Capture for many: history, server and log feed"),
         ))
@@ -72,6 +73,10 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     match matches.subcommand() {
         Some(("observe", m)) => {
             app::run(app::observe(observe::ObserveConfig::from_matches(m)?, app::stop_signal()))
+        }
+        Some(("record", m)) => {
+            let (observe, record) = record::from_matches(m)?;
+            app::run(app::record(observe, record, app::stop_signal()))
         }
         Some(("agent", m)) => {
             app::log_to_stderr();

@@ -3,6 +3,7 @@
 mod agent;
 mod live;
 mod observe;
+mod record;
 mod replay;
 mod status;
 
@@ -14,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub use agent::agent;
 pub use observe::observe;
+pub use record::record;
 pub use status::status;
 
 /// Runs a command to its end on a runtime of its own. Two workers: one for the stream, one for names and clients.

@@ -19,11 +19,11 @@ use crate::enrich::{Names, NamesSource};
 use crate::filter::Compiled;
 use crate::observe::{self, Ending, Tally};
 use crate::proto::observer::GetFlowsRequest;
-use crate::sink::Printer;
+use crate::sink::{Printer, Sink};
 use crate::source::live::LiveSource;
 use crate::source::remote::RemoteSource;
 use crate::wire::print;
-use crate::wire::run::{self, Run};
+use crate::wire::run::{self, Run, WireSink};
 use crate::wire::window::Window;
 
 /// Runs the command until its end; `stop` is Ctrl-C or SIGTERM.
@@ -32,11 +32,26 @@ pub async fn observe(config: ObserveConfig, stop: impl Future<Output = ()>) -> a
         return print_raw_filters(&config);
     }
     if let Some(file) = &config.shown.input_file {
-        return replay(&config, file, stop).await;
+        return replay(&config, file, &mut wire_printer(&config)?, stop).await;
     }
     match server(&config) {
-        Some(server) => remote(&config, &server, stop).await,
-        None => live(&config, stop).await,
+        Some(server) => remote(&config, &server, &mut wire_printer(&config)?, stop).await,
+        None => live(&config, &mut printer(&config)?, stop).await,
+    }
+}
+
+/// The same into anything that takes both what is captured here and what comes from elsewhere.
+pub(super) async fn observe_into<K: Sink + WireSink>(
+    config: &ObserveConfig,
+    sink: &mut K,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    if let Some(file) = &config.shown.input_file {
+        return replay(config, file, sink, stop).await;
+    }
+    match server(config) {
+        Some(server) => remote(config, &server, sink, stop).await,
+        None => live(config, sink, stop).await,
     }
 }
 
@@ -50,7 +65,12 @@ fn server(config: &ObserveConfig) -> Option<String> {
     }
 }
 
-async fn remote(config: &ObserveConfig, server: &str, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+async fn remote(
+    config: &ObserveConfig,
+    server: &str,
+    sink: &mut impl WireSink,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let own = filters_to_extension(&config.filters).is_some();
     let filter = config.filters.compile()?;
     let mut source = RemoteSource::connect(server, request(config)).await?;
@@ -61,10 +81,9 @@ async fn remote(config: &ObserveConfig, server: &str, stop: impl Future<Output =
             "netdrop: history of the agent at {server}; -f goes on (--server none captures here)"
         ));
     }
-    let mut sink = wire_printer(config)?;
     let ending = Ending { count: config.count, duration: config.duration };
     // The server has filtered, and may have left fields out; only what Hubble's filters can't say is left to do here.
-    let run = Run::new(Some(&filter).filter(|_| own), Window::all(), &mut sink, ending);
+    let run = Run::new(Some(&filter).filter(|_| own), Window::all(), sink, ending);
     let tally = run.until_end(&mut source, stop, silent_remote).await?;
     if config.selection.follow {
         say(format_args!(
@@ -131,9 +150,7 @@ fn printer(config: &ObserveConfig) -> anyhow::Result<Printer<std::fs::File, io::
 }
 
 /// For what a server or a file holds.
-pub(super) fn wire_printer(
-    config: &ObserveConfig,
-) -> anyhow::Result<print::Printer<std::fs::File, io::Stderr>> {
+fn wire_printer(config: &ObserveConfig) -> anyhow::Result<print::Printer<std::fs::File, io::Stderr>> {
     let terminal = io::stdout().is_terminal();
     let options = print::Options {
         print: config.output.print_options(config.output.color.resolve(terminal)),
@@ -147,7 +164,11 @@ pub(super) fn wire_printer(
     Ok(print::Printer::new(options, out.into(), io::stderr()))
 }
 
-async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+async fn live(
+    config: &ObserveConfig,
+    sink: &mut impl Sink,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     config.check_live()?;
     let capture = Capture {
         filters: &config.filters,
@@ -171,9 +192,8 @@ async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow:
         describe_names(&names),
         describe(&filter)
     ));
-    let mut sink = printer(config)?;
     let ending = Ending { count: config.count.or(config.selection.first), duration: config.duration };
-    let run = observe::Run::new(&filter, &mut sink, ending);
+    let run = observe::Run::new(&filter, sink, ending);
     let tally = run.until_end(&mut source, stop, silent).await?;
     let balance = Balance::new(&source.tally().context("cannot read the counters")?, &tally.flows);
     if let Some(table) = balance.by_reason() {

@@ -4,21 +4,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::observe::wire_printer;
 use super::say;
 use crate::cli::observe::ObserveConfig;
 use crate::observe::Ending;
 use crate::source::file::{FileSource, Trouble};
-use crate::wire::run::Run;
+use crate::wire::run::{Run, WireSink};
 use crate::wire::window::Window;
 
 /// So many bad lines are told one by one; all are counted.
 const TOLD: u64 = 10;
 
-/// Prints the part of a file that was asked for; `stop` is Ctrl-C or SIGTERM.
+/// Shows the part of a file that was asked for; `stop` is Ctrl-C or SIGTERM.
 pub(super) async fn replay(
     config: &ObserveConfig,
     file: &Path,
+    sink: &mut impl WireSink,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let filter = config.filters.compile()?;
@@ -31,10 +31,8 @@ pub(super) async fn replay(
     let bad = Arc::new(AtomicU64::new(0));
     let (count, name) = (Arc::clone(&bad), file.display().to_string());
     let mut source = FileSource::open(file, move |trouble| report(&trouble, &name, &count))?;
-    let mut sink = wire_printer(config)?;
     let ending = Ending { count: config.count, duration: config.duration };
-    let outcome =
-        Run::new(Some(&filter), window, &mut sink, ending).until_end(&mut source, stop, |_| {}).await;
+    let outcome = Run::new(Some(&filter), window, sink, ending).until_end(&mut source, stop, |_| {}).await;
     let bad = bad.load(Ordering::Relaxed);
     if bad > 0 {
         say(format_args!(

@@ -10,6 +10,7 @@ mod flags;
 pub mod manual;
 pub mod observe;
 pub mod reasons;
+pub mod record;
 mod settings;
 pub mod shown;
 pub mod status;
