@@ -2,6 +2,8 @@
 
 #[path = "build/codec.rs"]
 mod codec;
+#[path = "build/schema.rs"]
+mod schema;
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +20,9 @@ fn protos() -> anyhow::Result<()> {
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed=build");
     let files = protox::compile(["observer/observer.proto"], ["proto"])?;
-    fs::write(Path::new(&std::env::var("OUT_DIR")?).join("codec.rs"), codec::generate(&files)?)?;
+    let out = std::env::var("OUT_DIR")?;
+    fs::write(Path::new(&out).join("codec.rs"), codec::generate(&files)?)?;
+    fs::write(Path::new(&out).join("schema.rs"), schema::generate(&files)?)?;
     tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(files)?;
     Ok(())
 }

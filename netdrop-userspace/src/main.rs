@@ -30,18 +30,10 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(observe::command())
         .subcommand(record::command())
-        .subcommand(agent::AgentArgs::augment_args(
-            Command::new("agent").about("Capture for many: history, server and log feed"),
-        ))
-        .subcommand(status_local::StatusArgs::augment_args(
-            Command::new("status").about("State of an agent, or of this machine (--local)"),
-        ))
-        .subcommand(reasons::ReasonsArgs::augment_args(
-            Command::new("reasons").about("List this kernel's drop reasons"),
-        ))
-        .subcommand(explain::ExplainArgs::augment_args(
-            Command::new("explain").about("What a drop reason means and what to do next"),
-        ))
+        .subcommand(agent::AgentArgs::augment_args(Command::new("agent")).about("Capture for many: history, server and log feed"))
+        .subcommand(status_local::StatusArgs::augment_args(Command::new("status")).about("State of an agent, or of this machine (--local)"))
+        .subcommand(reasons::ReasonsArgs::augment_args(Command::new("reasons")).about("List this kernel's drop reasons"))
+        .subcommand(explain::ExplainArgs::augment_args(Command::new("explain")).about("What a drop reason means and what to do next"))
         .subcommand(config::command())
         .subcommand(manual::completion_command())
         .subcommand(manual::man_command())
@@ -59,6 +51,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if matches.subcommand().is_some_and(|(_, m)| m.get_flag("debug")) {
+        app::log_more();
+    }
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
