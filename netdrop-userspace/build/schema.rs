@@ -18,6 +18,12 @@ pub(crate) fn generate(files: &FileDescriptorSet) -> anyhow::Result<String> {
     ))
 }
 
+/// As a literal is written: 150_000.
+fn separated(number: i32) -> String {
+    let (thousands, rest) = (number / 1000, number % 1000);
+    if thousands == 0 { rest.to_string() } else { format!("{thousands}_{rest:03}") }
+}
+
 #[derive(Default)]
 struct Tables {
     messages: String,
@@ -44,7 +50,7 @@ impl Tables {
                 other => anyhow::bail!("{name}.{}: {other:?} is new here", field.name()),
             };
             let list = field.label() == Label::Repeated;
-            let (field, number) = (field.name(), field.number());
+            let (field, number) = (field.name(), separated(field.number()));
             writeln!(
                 self.messages,
                 "        Field {{ name: {field:?}, number: {number}, kind: {kind}, list: {list} }},"

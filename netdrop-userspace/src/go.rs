@@ -17,15 +17,20 @@ pub fn quote(text: &str) -> String {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             '\x0b' => out.push_str("\\v"),
-            c if u32::from(c) < 0x20 || c == '\x7f' => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if u32::from(c) < 0x20 || c == '\x7f' => out.push_str(&escaped('x', 2, c)),
             ' ' => out.push(' '),
             c if is_print(c) => out.push(c),
-            c if u32::from(c) > 0xffff => out.push_str(&format!("\\U{:08x}", u32::from(c))),
-            c => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if u32::from(c) > 0xffff => out.push_str(&escaped('U', 8, c)),
+            c => out.push_str(&escaped('u', 4, c)),
         }
     }
     out.push('"');
     out
+}
+
+/// `\\x1b`, `\\u202e`: a character by its number.
+pub fn escaped(kind: char, digits: usize, c: char) -> String {
+    format!("\\{kind}{:0digits$x}", u32::from(c))
 }
 
 /// Roughly Go's `IsPrint`: no control, no separator but the space.

@@ -86,9 +86,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         Some(("explain", m)) => {
             to_stdout(|out| explain::run(&explain::ExplainArgs::from_arg_matches(m)?, out))
         }
-        Some(("config", m)) => {
-            to_stdout(|out| Ok(out.extend_from_slice(config::run(&command(), m)?.as_bytes())))
-        }
+        Some(("config", m)) => to_stdout(|out| config::run(&command(), m, out)),
         Some(("completion", m)) => to_stdout(|out| manual::completion(command(), m, out)),
         Some(("man", m)) => manual::man(command(), m).map(drop),
         _ => Ok(()),

@@ -81,8 +81,14 @@ struct Key {
 /// All flags of commands that read the file.
 struct Keys(BTreeMap<String, Key>);
 
-/// Does what was asked; gives what to print.
-pub fn run(root: &Command, m: &ArgMatches) -> anyhow::Result<String> {
+/// Does what was asked.
+pub fn run(root: &Command, m: &ArgMatches, out: &mut Vec<u8>) -> anyhow::Result<()> {
+    out.extend_from_slice(done(root, m)?.as_bytes());
+    Ok(())
+}
+
+/// Gives what to print.
+fn done(root: &Command, m: &ArgMatches) -> anyhow::Result<String> {
     let keys = Keys::of(root);
     let settings =
         || Settings::load(m.get_one::<String>("config").map(String::as_str)).map_err(|why| anyhow!(why));
@@ -95,8 +101,8 @@ pub fn run(root: &Command, m: &ArgMatches) -> anyhow::Result<String> {
     };
     match (name, &words[..]) {
         ("get", [key]) => keys.get(&settings()?, key),
-        ("get" | "view", []) => keys.view(&settings()?),
-        ("set", [key]) | ("reset", [key]) => keys.set(settings()?, key, ""),
+        ("get" | "view", []) => Ok(keys.view(&settings()?)),
+        ("set" | "reset", [key]) => keys.set(settings()?, key, ""),
         ("set", [key, value]) => keys.set(settings()?, key, value),
         ("reset", []) => keys.reset(settings()?),
         ("set", _) => {
@@ -153,17 +159,17 @@ impl Keys {
         Ok(match self.value(settings, name) {
             Value::Array(all) if all.is_empty() => "[]\n".to_owned(),
             Value::Array(all) => {
-                all.iter().flat_map(texts).map(|t| format!("- {}\n", yaml::scalar(&t))).collect()
+                all.iter().flat_map(texts).fold(String::new(), |out, t| out + "- " + &yaml::scalar(&t) + "\n")
             }
             value => format!("{}\n", line(&value)),
         })
     }
 
     /// What Hubble's client shows, and what else is set.
-    fn view(&self, settings: &Settings) -> anyhow::Result<String> {
+    fn view(&self, settings: &Settings) -> String {
         let is_set = |name: &str| variable(name).is_some() || settings.values.contains_key(name);
         let shown = self.0.keys().filter(|name| SHOWN.contains(&name.as_str()) || is_set(name));
-        Ok(document(shown.map(|name| (name.as_str(), self.value(settings, name)))))
+        document(shown.map(|name| (name.as_str(), self.value(settings, name))))
     }
 
     fn set(&self, mut settings: Settings, name: &str, value: &str) -> anyhow::Result<String> {

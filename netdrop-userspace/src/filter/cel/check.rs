@@ -80,9 +80,10 @@ impl Type {
     /// Whether values of both can be one another.
     fn fits(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Dyn, _) | (_, Self::Dyn) => true,
-            (Self::Null, Self::Maybe(_) | Self::Message(_) | Self::Time | Self::Span) => true,
-            (Self::Maybe(_) | Self::Message(_) | Self::Time | Self::Span, Self::Null) => true,
+            (Self::Dyn, _)
+            | (_, Self::Dyn)
+            | (Self::Null, Self::Maybe(_) | Self::Message(_) | Self::Time | Self::Span)
+            | (Self::Maybe(_) | Self::Message(_) | Self::Time | Self::Span, Self::Null) => true,
             (Self::Maybe(a), Self::Maybe(b)) | (Self::List(a), Self::List(b)) => a.fits(b),
             (Self::Maybe(a), b) => (**a).fits(b),
             (a, Self::Maybe(b)) => a.fits(b),
@@ -303,8 +304,13 @@ fn operator(name: &str, types: &[&Type]) -> Option<Checked> {
         _ => wrong(),
     };
     Some(match (name, types) {
-        (operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT, all)
-        | (operators::NOT_STRICTLY_FALSE, all) => {
+        (
+            operators::LOGICAL_AND
+            | operators::LOGICAL_OR
+            | operators::LOGICAL_NOT
+            | operators::NOT_STRICTLY_FALSE,
+            all,
+        ) => {
             if all.iter().all(|t| t.fits(&Bool)) {
                 Ok(Bool)
             } else {
@@ -318,13 +324,12 @@ fn operator(name: &str, types: &[&Type]) -> Option<Checked> {
         (operators::LESS | operators::LESS_EQUALS | operators::GREATER | operators::GREATER_EQUALS, _) => {
             same(&[Int, Uint, Double, Bool, Text, Bytes, Time, Span]).map(|_| Bool)
         }
-        (operators::ADD, [Time, Span] | [Span, Time]) => Ok(Time),
+        (operators::ADD, [Time, Span] | [Span, Time]) | (operators::SUBSTRACT, [Time, Span]) => Ok(Time),
         (operators::ADD, [Type::List(a), Type::List(b)]) => {
             Ok(Type::List(Box::new(if **a == Type::Dyn { (**b).clone() } else { (**a).clone().with(b) })))
         }
         (operators::ADD, _) => same(&[Int, Uint, Double, Text, Bytes, Span]),
         (operators::SUBSTRACT, [Time, Time]) => Ok(Span),
-        (operators::SUBSTRACT, [Time, Span]) => Ok(Time),
         (operators::SUBSTRACT, _) => same(&[Int, Uint, Double, Span]),
         (operators::MULTIPLY | operators::DIVIDE, _) => same(&numbers),
         (operators::MODULO, _) => same(&[Int, Uint]),

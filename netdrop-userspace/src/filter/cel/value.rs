@@ -4,6 +4,7 @@
 //! field of its own, see [`PRESENT`].
 
 use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use cel::ExecutionError;
@@ -109,7 +110,7 @@ fn one<'v>(kind: Kind, raw: Option<Raw>) -> Boxed<'v> {
         Kind::MaybeBool => wrapped(bytes, |n| Box::new(CelBool::from(n != 0))),
         Kind::MaybeInt => wrapped(bytes, |n| Box::new(CelInt::from(n.cast_signed()))),
         Kind::MaybeUint => wrapped(bytes, |n| Box::new(CelUInt::from(n))),
-        Kind::Any => Box::new(CelNull),
+        Kind::Any => any(bytes),
         Kind::Message(name) => match Shape::of(name) {
             Some(shape) => Box::new(Message { shape, bytes: bytes.unwrap_or_default() }),
             None => Box::new(CelNull),
@@ -125,6 +126,34 @@ fn wrapped<'v>(bytes: Option<Bytes>, value: impl Fn(u64) -> Boxed<'v>) -> Boxed<
     match (Message { shape: &ONE, bytes }).values(1).pop() {
         Some(Raw::Number(number)) => value(number),
         _ => value(0),
+    }
+}
+
+/// What an `Any` holds, as far as it is known: netdrop's own facts are a Struct.
+fn any<'v>(bytes: Option<Bytes>) -> Boxed<'v> {
+    let held: Option<prost_types::Any> = bytes.and_then(|b| prost::Message::decode(b).ok());
+    let fields = held
+        .filter(|a| a.type_url == "type.googleapis.com/google.protobuf.Struct")
+        .and_then(|a| <prost_types::Struct as prost::Message>::decode(a.value.as_slice()).ok());
+    let value = fields.map_or(cel::Value::Null, |s| map(s.fields));
+    let made: Result<Box<dyn Val>, _> = value.try_into();
+    made.unwrap_or_else(|_| Box::new(CelNull))
+}
+
+fn map(fields: BTreeMap<String, prost_types::Value>) -> cel::Value {
+    let fields: HashMap<String, cel::Value> = fields.into_iter().map(|(k, v)| (k, json(v))).collect();
+    fields.into()
+}
+
+fn json(value: prost_types::Value) -> cel::Value {
+    use prost_types::value::Kind as Json;
+    match value.kind {
+        Some(Json::BoolValue(is)) => is.into(),
+        Some(Json::NumberValue(number)) => number.into(),
+        Some(Json::StringValue(text)) => text.into(),
+        Some(Json::ListValue(list)) => list.values.into_iter().map(json).collect::<Vec<_>>().into(),
+        Some(Json::StructValue(fields)) => map(fields.fields),
+        Some(Json::NullValue(_)) | None => cel::Value::Null,
     }
 }
 
