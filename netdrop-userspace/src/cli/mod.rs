@@ -7,6 +7,7 @@ pub mod config;
 pub mod explain;
 mod filters;
 mod flags;
+mod listen;
 pub mod manual;
 pub mod observe;
 pub mod reasons;
