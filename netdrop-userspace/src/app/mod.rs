@@ -59,8 +59,17 @@ pub async fn stop_signal() {
 
 /// Diagnostics go to stderr; stdout is data. `RUST_LOG` chooses how much.
 pub fn log_to_stderr() {
+    log("netdrop=info,warn");
+}
+
+/// The same, for `--debug`.
+pub fn log_more() {
+    log("netdrop=debug,info");
+}
+
+fn log(default: &str) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("netdrop=info,warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     // A second call finds the first one's, which is as good.
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -86,7 +86,7 @@ impl Fields for Flow {
             .map_or(("", ""), |s| (&*s.namespace, &*s.name))
     }
 
-    fn cluster(&self, _: Side) -> &str {
+    fn cluster(&self, _: Side) -> &'static str {
         ""
     }
 
@@ -131,7 +131,7 @@ impl Fields for Flow {
         self.node_name.as_deref().unwrap_or_default()
     }
 
-    fn trace_id(&self) -> &str {
+    fn trace_id(&self) -> &'static str {
         ""
     }
 
