@@ -21,6 +21,7 @@ pub async fn agent(args: AgentArgs, stop: impl Future<Output = ()>) -> anyhow::R
         node_name: args.node_name.filter(|n| !n.is_empty()).map(Arc::from),
         memory: args.capture.memory(),
         events_per_flow: args.capture.events_per_flow(),
+        keep_frames: false,
         own_node_only: true,
     };
     let Started { mut source, kernel, kube: _watchers, .. } = start(capture).await?;

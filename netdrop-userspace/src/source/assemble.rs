@@ -22,6 +22,8 @@ pub(super) struct Assembler {
     pub(super) reasons: Arc<Reasons>,
     pub(super) names: Names,
     pub(super) node_name: Option<Arc<str>>,
+    /// Keep the recorded bytes.
+    keep_frames: bool,
     clock: Clock,
     sites: Sites,
     netns: NetnsNames,
@@ -39,11 +41,17 @@ struct Last {
 }
 
 impl Assembler {
-    pub(super) fn new(reasons: Arc<Reasons>, names: Names, node_name: Option<Arc<str>>) -> Self {
+    pub(super) fn new(
+        reasons: Arc<Reasons>,
+        names: Names,
+        node_name: Option<Arc<str>>,
+        keep_frames: bool,
+    ) -> Self {
         Self {
             reasons,
             names,
             node_name,
+            keep_frames,
             clock: Clock::new(),
             sites: Sites::default(),
             netns: NetnsNames::new(),
@@ -67,6 +75,9 @@ impl Assembler {
         flow.tally = Tally { bytes: u64::from(record.skb_len), ..flow.tally };
         self.why(&mut flow, event, probe);
         flow.packet = decode::parse(event);
+        if self.keep_frames {
+            flow.frame = decode::frame(event).map(Box::new);
+        }
         flow.length = Some(record.skb_len);
         flow.mark = (record.mark != 0).then_some(record.mark);
         flow.cgroup_id = event.cgroup_id();

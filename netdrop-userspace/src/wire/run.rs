@@ -9,10 +9,13 @@ use tokio::time::{Instant, sleep_until};
 use super::matches;
 use super::print::{PrintError, Printer};
 use super::window::Window;
+use crate::convert::to_wire;
 use crate::filter::Compiled;
+use crate::flow::Observation;
 use crate::observe::Ending;
 use crate::proto::observer::GetFlowsResponse;
 use crate::proto::observer::get_flows_response::ResponseTypes;
+use crate::sink::Sink;
 use crate::source::wire::WireSource;
 
 /// Without a line for this long, a person wants to know that netdrop is alive.
@@ -41,6 +44,30 @@ impl<W: io::Write, E: io::Write> WireSink for Printer<W, E> {
 
     fn finish(&mut self) -> Result<(), PrintError> {
         Ok(Self::finish(self)?)
+    }
+}
+
+/// A sink of wire messages for what is captured here.
+pub struct Converted<K>(pub K);
+
+impl<K: WireSink> Sink for Converted<K> {
+    fn write(&mut self, observation: &Observation) -> io::Result<()> {
+        self.0.write(&to_wire(observation)).map_err(as_io)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(as_io)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.finish().map_err(as_io)
+    }
+}
+
+fn as_io(e: PrintError) -> io::Error {
+    match e {
+        PrintError::Io(e) => e,
+        e => io::Error::other(e),
     }
 }
 
