@@ -37,24 +37,7 @@ impl Start {
     }
 }
 
-/// No flow's.
-pub const NONE: FlowKey = FlowKey {
-    source: [0; 16],
-    destination: [0; 16],
-    location: 0,
-    reason: 0,
-    netns: 0,
-    ifindex: 0,
-    source_port: [0; 2],
-    destination_port: [0; 2],
-    ether_type: [0; 2],
-    vlan_tci: 0,
-    protocol: 0,
-    shape: 0,
-    _pad: [0; 2],
-};
-
-/// Fills a key that is [`NONE`]; whether the headers tell which flow it is. (Not an Option: moving one, the compiler also copies
+/// Fills a key that is zero; whether the headers tell which flow it is. (Not an Option: moving one, the compiler also copies
 /// what stands in the bytes of a `None`, which the verifier refuses.)
 ///
 /// # Safety

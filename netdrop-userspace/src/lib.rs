@@ -13,6 +13,7 @@ pub mod enrich;
 pub mod explain;
 pub mod filter;
 pub mod flow;
+pub mod go;
 pub mod kernel;
 pub mod ledger;
 pub mod observe;

@@ -3,14 +3,29 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
+use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _};
 use netdrop::app;
-use netdrop::cli::{agent, explain, observe, reasons, record, status_local};
+use netdrop::cli::{agent, args, explain, observe, reasons, record, status_local};
 
 fn command() -> Command {
     Command::new("netdrop")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Why did this packet die, who killed it, and whose was it?")
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .global(true)
+                .help("File with values for flags, as `server: tls://relay:443` [default: netdrop/config.yaml in the config folder]"),
+        )
+        .arg(
+            Arg::new("debug")
+                .long("debug")
+                .short('D')
+                .global(true)
+                .action(ArgAction::SetTrue)
+                .help("Say more on stderr"),
+        )
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(observe::command())
@@ -30,12 +45,22 @@ fn command() -> Command {
 }
 
 fn main() -> ExitCode {
-    let matches = command().get_matches();
+    let matches = match args::parse(command(), std::env::args_os()) {
+        Ok(matches) => matches,
+        Err(args::Refused::Shown(text)) => {
+            drop(io::stdout().write_all(text.as_bytes()));
+            return ExitCode::SUCCESS;
+        }
+        Err(args::Refused::Wrong(why)) => {
+            app::say(format_args!("{why}"));
+            return ExitCode::FAILURE;
+        }
+    };
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            app::say(format_args!("netdrop: {e:#}"));
+            app::say(format_args!("{e:#}"));
             ExitCode::FAILURE
         }
     }

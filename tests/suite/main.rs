@@ -12,6 +12,7 @@ mod frames;
 mod harness;
 mod headers;
 mod hostile;
+mod hubble;
 mod limits;
 mod matrix;
 mod nobody;

@@ -1,6 +1,7 @@
 //! The command line: what was typed, validated into configs. No logic beyond that.
 
 pub mod agent;
+pub mod args;
 mod capture;
 pub mod explain;
 mod filters;
@@ -8,8 +9,10 @@ mod flags;
 pub mod observe;
 pub mod reasons;
 pub mod record;
+mod settings;
 pub mod shown;
 pub mod status;
 pub mod status_local;
 pub mod time;
 mod values;
+mod yaml;

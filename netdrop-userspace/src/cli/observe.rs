@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::builder::ArgAction;
-use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _, value_parser};
+use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _};
 use jiff::Timestamp;
 
 use super::capture::CaptureArgs;
 use super::filters::FilterBuilder;
 use super::flags::{FILTER_FLAGS, FilterFlag};
-use super::{shown, time};
+use super::{args, shown, time, yaml};
 use crate::filter::{Filters, FlowFilter};
+use crate::go;
 use crate::sink::{ColorWhen, Format, PrintOptions, TimeFormat};
 
 /// Which flows of a server's history, and whether to go on.
@@ -116,9 +117,8 @@ pub fn command() -> Command {
     let switch = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
     };
-    let number = |name: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name("N").value_parser(value_parser!(u64)).help(help)
-    };
+    let number =
+        |name: &'static str, help: &'static str| Arg::new(name).long(name).value_name("N").help(help);
     let command = command
         .arg(
             text("allowlist", "JSON", "FlowFilter to show, as JSON; may be repeated")
@@ -184,7 +184,9 @@ fn filter_arg(flag: &FilterFlag) -> Arg {
         arg = arg.short(short);
     }
     match flag.implied {
-        Some(implied) => arg.num_args(0).default_missing_value(implied),
+        Some(implied) => {
+            arg.num_args(0..=1).require_equals(true).default_missing_value(implied).hide_possible_values(true)
+        }
         None => arg.value_name(flag.value),
     }
 }
@@ -193,17 +195,18 @@ impl ObserveConfig {
     /// Checks all that was typed.
     pub fn from_matches(m: &ArgMatches) -> anyhow::Result<Self> {
         let mut filters = filters(m)?;
-        filters.allow.extend(raw_filters(m, "allowlist")?);
-        filters.deny.extend(raw_filters(m, "denylist")?);
         let output = output(m)?;
         let typed = m.get_one::<String>("output").map_or("", String::as_str);
+        let selection = selection(m)?;
+        filters.allow.extend(raw_filters(m, "allowlist")?);
+        filters.deny.extend(raw_filters(m, "denylist")?);
         let config = Self {
             filters,
-            selection: selection(m)?,
+            selection,
             shown: shown::ShownConfig::from_matches(m, output.format, typed)?,
             output,
             server: server(m),
-            count: m.get_one::<u64>("count").copied(),
+            count: count(m, "count")?,
             duration: span(m)?,
             names: m.get_one::<String>("names").map(PathBuf::from),
             kubeconfig: m.get_one::<String>("kubeconfig").map(PathBuf::from),
@@ -220,7 +223,9 @@ impl ObserveConfig {
         if config.count == Some(0) {
             bail!("--count 0 would show nothing; leave it out to go on until Ctrl-C");
         }
-        config.filters.compile()?;
+        if !config.print_raw_filters {
+            config.filters.compile()?;
+        }
         Ok(config)
     }
 
@@ -251,8 +256,7 @@ impl ObserveConfig {
             out.push_str(name);
             out.push_str(":\n");
             for filter in list {
-                let json = serde_json::to_string(filter)?.replace('\'', "''");
-                out.extend(["    - '", &json, "'\n"]);
+                out.extend(["    - ", &yaml::quoted(&filter.to_json()?), "\n"]);
             }
         }
         if out.is_empty() {
@@ -275,9 +279,8 @@ fn filters(m: &ArgMatches) -> anyhow::Result<Filters> {
     let mut builder = FilterBuilder::default();
     for (_, flag, value) in typed {
         builder.add(flag.name, value).map_err(|why| {
-            let shown =
-                flag.short.map_or_else(|| format!("--{}", flag.name), |s| format!("-{s}, --{}", flag.name));
-            anyhow!("invalid argument {value:?} for {shown:?} flag: {why}")
+            let shown = args::shown(flag.name, flag.short);
+            anyhow!("invalid argument {} for {} flag: {why}", go::quote(value), go::quote(&shown))
         })?;
     }
     builder.build().map_err(|why| anyhow!(why))
@@ -286,52 +289,56 @@ fn filters(m: &ArgMatches) -> anyhow::Result<Filters> {
 fn raw_filters(m: &ArgMatches, name: &str) -> anyhow::Result<Vec<FlowFilter>> {
     let mut out = Vec::new();
     for text in m.get_many::<String>(name).into_iter().flatten() {
-        for filter in serde_json::Deserializer::from_str(text).into_iter::<FlowFilter>() {
-            out.push(filter.with_context(|| format!("failed to decode '{text}' of --{name}"))?);
-        }
+        let filters = FlowFilter::several(text)
+            .map_err(|e| anyhow!("invalid --{name} flag: failed to decode '{text}': {e}"))?;
+        out.extend(filters);
     }
     Ok(out)
+}
+
+/// A number as the client reads it, also as `0x10`.
+fn count(m: &ArgMatches, name: &str) -> anyhow::Result<Option<u64>> {
+    let number = |text: &String| {
+        go::parse_uint(text, 0, 64)
+            .map_err(|why| anyhow!("invalid argument {} for \"--{name}\" flag: {why}", go::quote(text)))
+    };
+    m.get_one::<String>(name).map(number).transpose()
 }
 
 fn selection(m: &ArgMatches) -> anyhow::Result<Selection> {
     let time = |name: &str| -> anyhow::Result<Option<Timestamp>> {
         m.get_one::<String>(name)
+            .filter(|text| !text.is_empty())
             .map(|text| {
                 time::instant(text, Timestamp::now())
                     .map_err(|why| anyhow!("failed to parse the {name} time: {why}"))
             })
             .transpose()
     };
-    let selection = Selection {
-        last: m.get_one::<u64>("last").copied(),
-        first: m.get_one::<u64>("first").copied(),
-        all: m.get_flag("all"),
-        follow: m.get_flag("follow"),
-        since: time("since")?,
-        until: time("until")?,
-    };
-    if selection.first.is_some() {
-        for (other, on) in
-            [("last", selection.last.is_some()), ("all", selection.all), ("follow", selection.follow)]
-        {
-            if on {
-                bail!("cannot set both --first and --{other}");
-            }
-        }
+    // 0 is as good as not set.
+    let some = |name| count(m, name).map(|n| n.filter(|n| *n > 0));
+    let (last, first) = (some("last")?, some("first")?);
+    let (all, follow) = (m.get_flag("all"), m.get_flag("follow"));
+    let conflicts = [
+        ("first", "last", first.is_some() && last.is_some()),
+        ("first", "all", first.is_some() && all),
+        ("first", "follow", first.is_some() && follow),
+        ("last", "all", last.is_some() && all),
+    ];
+    if let Some((one, other, _)) = conflicts.iter().find(|c| c.2) {
+        bail!("cannot set both --{one} and --{other}");
     }
-    if selection.last.is_some() && selection.all {
-        bail!("cannot set both --last and --all");
-    }
-    Ok(selection)
+    // Following has no end.
+    let until = if follow { None } else { time("until")? };
+    Ok(Selection { last, first, all, follow, since: time("since")?, until })
 }
 
 fn output(m: &ArgMatches) -> anyhow::Result<OutputConfig> {
     let text = |name: &str| m.get_one::<String>(name).map_or("", String::as_str);
-    let numeric = match text("ip-translation") {
-        "true" => m.get_flag("numeric"),
-        "false" => true,
-        other => bail!("invalid argument {other:?} for \"--ip-translation\" flag: want true or false"),
-    };
+    let translated = go::parse_bool(text("ip-translation")).map_err(|why| {
+        anyhow!("invalid argument {} for \"--ip-translation\" flag: {why}", go::quote(text("ip-translation")))
+    })?;
+    let numeric = m.get_flag("numeric") || !translated;
     Ok(OutputConfig {
         format: Format::from_name(text("output")).ok_or_else(|| {
             anyhow!(

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use prost_types::Timestamp as WireTime;
 
 pub use filter::{filter_from_wire, filter_to_wire, filters_from_extension, filters_to_extension};
+pub use flow::{kernel_reason, netns, to_wire as flow_to_wire};
 
 use crate::flow::{LostEvents, LostSource, NodeState, NodeStatus, Observation};
 use crate::proto::observer::GetFlowsResponse;

@@ -3,20 +3,32 @@
 //! Inside a field the values are alternatives, the fields of a filter must all match, a list of filters matches if one does.
 //! Shown is what the allow list matches (an empty one matches all) and the deny list does not.
 
+mod address;
+mod cel;
 mod compile;
+mod fields;
 mod glob;
+mod http;
+mod json;
 mod label;
 mod lower;
-mod side;
+mod matching;
+mod own;
+mod pattern;
 mod spec;
+mod wire;
 
 use crate::flow::Flow;
 
 pub use compile::FilterError;
 pub use lower::Prefilter;
-pub use spec::{EventTypeFilter, FlowFilter, InterfaceFilter, TcpFlagsFilter, WorkloadFilter};
+pub use spec::{
+    EventTypeFilter, Experimental, FlowFilter, HttpHeaderFilter, InterfaceFilter, TcpFlagsFilter,
+    WorkloadFilter,
+};
 
 use compile::One;
+use fields::Fields;
 
 /// Allow and deny list, as typed or as sent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,6 +57,15 @@ pub struct Compiled {
 impl Compiled {
     /// Whether the flow is to be shown.
     pub fn matches(&self, flow: &Flow) -> bool {
+        self.lets_through(flow)
+    }
+
+    /// Whether a flow of the API is to be shown.
+    pub fn matches_wire(&self, flow: &crate::proto::flow::Flow) -> bool {
+        self.lets_through(flow)
+    }
+
+    fn lets_through(&self, flow: &impl Fields) -> bool {
         (self.allow.is_empty() || self.allow.iter().any(|f| f.matches(flow)))
             && !self.deny.iter().any(|f| f.matches(flow))
     }

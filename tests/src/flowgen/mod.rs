@@ -41,7 +41,7 @@ impl FlowGen {
 
     /// As many lines of JSON, each with its newline.
     pub fn lines(&mut self, count: usize) -> String {
-        (0..count).map(|_| format!("{}\n", self.response())).collect()
+        (0..count).fold(String::new(), |all, _| all + &self.response().to_string() + "\n")
     }
 
     /// A `GetFlowsResponse`: a flow, now and then an event of loss or of a node.
