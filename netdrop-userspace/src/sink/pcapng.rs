@@ -114,9 +114,9 @@ impl<W: io::Write> Pcapng<W> {
             return;
         };
         let interface = self.interface(flow);
-        let time = u64::try_from(flow.tally.first.as_nanosecond()).unwrap_or(0).to_le_bytes();
-        let [a, b, c, d, e, f, g, h] = time;
-        let (low, high) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+        let time = u64::try_from(flow.tally.first.as_nanosecond()).unwrap_or(0);
+        let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0);
+        let (high, low) = (half(time >> 32), half(time));
         let captured = u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX);
         let mut body = Vec::with_capacity(frame.bytes.len() + 256);
         for number in [interface, high, low, captured, frame.length.max(captured)] {
