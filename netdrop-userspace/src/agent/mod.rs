@@ -4,10 +4,12 @@ mod feed;
 mod feeder;
 mod history;
 mod metrics;
+mod readers;
 mod server;
 mod service;
 mod socket;
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -143,7 +145,7 @@ impl Keeper<'_> {
     fn keep(&mut self, batch: &mut Vec<Observation>) -> anyhow::Result<()> {
         let shared: Vec<Arc<Observation>> =
             batch.drain(..).filter_map(|o| self.kept(o)).map(Arc::new).collect();
-        self.feed.push(&shared).context("cannot write the log feed")?;
+        self.feed.push(&without_benign(&shared)).context("cannot write the log feed")?;
         self.history.push(shared);
         Ok(())
     }
@@ -159,6 +161,15 @@ impl Keeper<'_> {
         self.tally.enter(flow, Fate::Hidden);
         LostEvents::of_rest(flow).map(Observation::Lost)
     }
+}
+
+/// The log is read by people who did not ask for noise.
+fn without_benign(all: &[Arc<Observation>]) -> Cow<'_, [Arc<Observation>]> {
+    let is_benign = |o: &Arc<Observation>| matches!(&**o, Observation::Flow(flow) if flow.benign);
+    if !all.iter().any(is_benign) {
+        return Cow::Borrowed(all);
+    }
+    Cow::Owned(all.iter().filter(|o| !is_benign(o)).cloned().collect())
 }
 
 #[cfg(test)]
