@@ -14,7 +14,7 @@ const BUILD: &[&str] = &["gcc", "libc6-dev"];
 /// Packages for namespaces, rules and traffic.
 const NETWORK: &[&str] = &["iproute2", "nftables", "iptables", "conntrack", "procps", "util-linux"];
 /// Packages that the tests compare with.
-const TESTS: &[&str] = &["bpftool", "linux-perf"];
+const TESTS: &[&str] = &["bpftool", "linux-perf", "tshark"];
 /// Packages that the fuzzing engine builds with.
 const FUZZ: &[&str] = &["g++"];
 /// Packages for the static image.
