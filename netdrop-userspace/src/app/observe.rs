@@ -23,9 +23,9 @@ use crate::proto::observer::GetFlowsRequest;
 use crate::sink::{Format, Pcapng, Printer, Sink};
 use crate::source::live::LiveSource;
 use crate::source::remote::RemoteSource;
-use crate::wire::print;
 use crate::wire::run::{self, Converted, Run, WireSink};
 use crate::wire::window::Window;
+use crate::wire::{mask, print};
 
 /// Runs the command until its end; `stop` is Ctrl-C or SIGTERM.
 pub async fn observe(config: ObserveConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
@@ -44,8 +44,13 @@ pub async fn observe(config: ObserveConfig, stop: impl Future<Output = ()>) -> a
         None => match config.output.format {
             Format::Pcapng => packets(&config, stop).await,
             // Only the wire message's printers know these.
-            _ if config.output.format == Format::Wide || config.shown.legacy_json => {
-                live(&config, &mut Converted(wire_printer(&config)?), stop).await
+            _ if config.output.format == Format::Wide
+                || config.shown.legacy_json
+                || config.shown.own_mask =>
+            {
+                let wanted = if config.shown.own_mask { &config.shown.field_mask[..] } else { &[] };
+                let mask = mask::FieldMask::parse(wanted)?;
+                live(&config, &mut Converted(wire_printer(&config)?, mask), stop).await
             }
             _ => live(&config, &mut printer(&config)?, stop).await,
         },

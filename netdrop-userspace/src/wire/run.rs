@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::mask::FieldMask;
 use super::matches;
 use super::print::{PrintError, Printer};
 use super::window::Window;
@@ -47,12 +48,21 @@ impl<W: io::Write, E: io::Write> WireSink for Printer<W, E> {
     }
 }
 
-/// A sink of wire messages for what is captured here.
-pub struct Converted<K>(pub K);
+/// A sink of wire messages for what is captured here, of which only some fields are wanted.
+pub struct Converted<K>(pub K, pub FieldMask);
 
 impl<K: WireSink> Sink for Converted<K> {
     fn write(&mut self, observation: &Observation) -> io::Result<()> {
-        self.0.write(&to_wire(observation)).map_err(as_io)
+        let mut response = to_wire(observation);
+        if let Some(ResponseTypes::Flow(flow)) = &mut response.response_types
+            && !self.1.is_empty()
+        {
+            self.1.apply(flow);
+            // As Hubble's server has it, these are the flow's.
+            response.time = flow.time;
+            response.node_name.clone_from(&flow.node_name);
+        }
+        self.0.write(&response).map_err(as_io)
     }
 
     fn flush(&mut self) -> io::Result<()> {
