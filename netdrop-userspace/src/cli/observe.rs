@@ -145,7 +145,15 @@ pub fn command() -> Command {
         .arg(number("count", "End after N flows"))
         .arg(text("duration", "TIME", "End after this long, as 30s or 5m"))
         .next_help_heading("Output")
-        .arg(text("output", "FORMAT", "compact, dict, table, json").short('o').default_value("compact"))
+        .arg(
+            text(
+                "output",
+                "FORMAT",
+                "compact, dict, table, json, wide (with place, process, namespace, device), pcapng",
+            )
+            .short('o')
+            .default_value("compact"),
+        )
         .arg(
             text("time-format", "NAME", "StampMilli, RFC3339, RFC3339Milli, RFC3339Nano, RFC1123Z ...")
                 .default_value("StampMilli"),
@@ -345,7 +353,10 @@ fn output(m: &ArgMatches) -> anyhow::Result<OutputConfig> {
     let numeric = m.get_flag("numeric") || !translated;
     Ok(OutputConfig {
         format: Format::from_name(text("output")).ok_or_else(|| {
-            anyhow!("invalid output format: {}; want compact, dict, table or json", text("output"))
+            anyhow!(
+                "invalid output format: {}; want compact, dict, table, json, wide or pcapng",
+                text("output")
+            )
         })?,
         time_format: TimeFormat::from_name(text("time-format")).ok_or_else(|| {
             anyhow!(
