@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _};
 use netdrop::app;
-use netdrop::cli::{agent, args, explain, observe, reasons, record, status_local};
+use netdrop::cli::{args, explain, observe, reasons, record, status_local};
+use netdrop::config;
 
 fn command() -> Command {
     Command::new("netdrop")
@@ -30,9 +31,7 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(observe::command())
         .subcommand(record::command())
-        .subcommand(agent::AgentArgs::augment_args(
-            Command::new("agent").about("Capture for many: history, server and log feed"),
-        ))
+        .subcommand(config::command())
         .subcommand(status_local::StatusArgs::augment_args(
             Command::new("status").about("State of an agent, or of this machine (--local)"),
         ))
@@ -76,8 +75,15 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             app::run(app::record(observe, record, app::stop_signal()))
         }
         Some(("agent", m)) => {
-            app::log_to_stderr();
-            app::run(app::agent(agent::AgentArgs::from_arg_matches(m)?, app::stop_signal()))
+            let loaded = app::load(m)?;
+            if loaded.args.print_config {
+                return to_stdout(|out| {
+                    out.extend(loaded.print().bytes());
+                    Ok(())
+                });
+            }
+            let set_level = app::log_at(&loaded.args.log_level);
+            app::run(app::agent(m.clone(), loaded, set_level, app::stop_signal()))
         }
         Some(("status", m)) => {
             to_stdout(|out| app::run(app::status(&status_local::StatusArgs::from_arg_matches(m)?, out)))

@@ -181,7 +181,7 @@ impl Ring {
     }
 }
 
-fn time_of(o: &Observation) -> Timestamp {
+pub(super) fn time_of(o: &Observation) -> Timestamp {
     match o {
         Observation::Flow(f) => f.time,
         Observation::Lost(l) => l.time,

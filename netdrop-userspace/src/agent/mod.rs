@@ -1,15 +1,13 @@
 //! The agent: one source, an in-memory history, a server for many clients and a log feed.
 
-mod feed;
-mod feeder;
+pub mod feed;
 mod history;
-mod metrics;
+pub mod metrics;
+mod outputs;
 mod server;
 mod service;
 mod socket;
 
-use std::io::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,10 +21,10 @@ use crate::filter::Compiled;
 use crate::flow::{LostEvents, Observation};
 use crate::ledger::{Fate, Ledger};
 use crate::source::Source;
-use feeder::Feeder;
+use feed::FeedReport;
 
-pub use feed::{Feed, FeedTally};
 pub use history::{Batch, History, Reader};
+pub use outputs::Outputs;
 pub use socket::DEFAULT_SOCKET;
 
 /// How often the sums are drawn for status and metrics.
@@ -39,53 +37,44 @@ pub struct AgentConfig {
     pub socket_path: PathBuf,
     /// Observations in the history.
     pub capacity: usize,
-    /// Where to serve metrics; `None`: nowhere.
-    pub metrics_address: Option<SocketAddr>,
-    /// Lines a second on stdout; 0: no feed.
-    pub log_rate: u32,
     /// What is kept and shown at all.
     pub filter: Compiled,
 }
 
 /// What became of the observations.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct AgentTally {
     /// Packets: shown is what was kept in the history.
     pub flows: Ledger,
-    /// Lines of the feed; `None`: nobody took its last ones.
-    pub feed: Option<FeedTally>,
+    /// What the log feeds told.
+    pub feeds: Vec<FeedReport>,
 }
 
 /// Runs until `stop` comes true. The source ending by itself is an error: an agent that sees nothing must not look healthy.
 pub async fn run<S: Source>(
     source: &mut S,
     config: AgentConfig,
-    feed_to: impl Write + Send + 'static,
+    outputs: Outputs,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<AgentTally> {
     let history = Arc::new(History::new(config.capacity));
     let (stopping, stopped) = watch::channel(false);
     let (balance, balances) = watch::channel(Balance::default());
-    let metrics = match config.metrics_address {
-        Some(address) => Some(metrics::serve(address, balances.clone(), stopped.clone()).await?),
-        None => None,
-    };
+    let metrics = outputs.serve(&history, &stopped).await?;
     let socket = socket::bind(&config.socket_path)?;
     let server = tokio::spawn(server::serve(socket, Arc::clone(&history), balances, stopped));
-    let mut feed = Feeder::start(feed_to, config.log_rate).context("cannot start the log feed")?;
     let mut tally = AgentTally::default();
     let mut keeper =
-        Keeper { filter: &config.filter, history: &history, feed: &mut feed, tally: &mut tally.flows };
+        Keeper { filter: &config.filter, history: &history, outputs: &outputs, tally: &mut tally.flows };
     let result = keeper.pump(source, &balance, stop).await;
     stopping.send_replace(true);
     let served = server.await.context("the server task failed");
     if let Some(metrics) = metrics {
-        metrics.await.context("the metrics task failed")??;
+        metrics.finish().await?;
     }
     socket::remove(&config.socket_path);
-    let fed = feed.finish().await;
+    tally.feeds = outputs.finish().await;
     result?;
-    tally.feed = fed.context("cannot write the log feed")?;
     served??;
     Ok(tally)
 }
@@ -94,7 +83,7 @@ pub async fn run<S: Source>(
 struct Keeper<'a> {
     filter: &'a Compiled,
     history: &'a History,
-    feed: &'a mut Feeder,
+    outputs: &'a Outputs,
     tally: &'a mut Ledger,
 }
 
@@ -116,7 +105,7 @@ impl Keeper<'_> {
                 _ = tick.tick() => self.draw_balance(source, balance)?,
                 more = source.next(&mut batch) => {
                     anyhow::ensure!(more?, "capture has ended by itself");
-                    self.keep(&mut batch)?;
+                    self.keep(&mut batch);
                 }
             }
         }
@@ -127,25 +116,27 @@ impl Keeper<'_> {
                 if !more? {
                     break;
                 }
-                self.keep(&mut batch)?;
+                self.keep(&mut batch);
             }
         }
         self.draw_balance(source, balance)
     }
 
     fn draw_balance<S: Source>(&self, source: &S, balance: &watch::Sender<Balance>) -> anyhow::Result<()> {
-        if let Some(live) = source.tally()? {
-            balance.send_replace(Balance::new(&live, self.tally));
+        let live = source.tally()?;
+        if let Some(live) = &live {
+            balance.send_replace(Balance::new(live, self.tally));
         }
+        let balance = balance.borrow();
+        self.outputs.draw(live.as_ref().map(|live| (live, &*balance, &*self.tally)));
         Ok(())
     }
 
-    fn keep(&mut self, batch: &mut Vec<Observation>) -> anyhow::Result<()> {
-        let shared: Vec<Arc<Observation>> =
+    fn keep(&mut self, batch: &mut Vec<Observation>) {
+        let shared: Arc<[Arc<Observation>]> =
             batch.drain(..).filter_map(|o| self.kept(o)).map(Arc::new).collect();
-        self.feed.push(&shared).context("cannot write the log feed")?;
-        self.history.push(shared);
-        Ok(())
+        self.outputs.push(&shared);
+        self.history.push(shared.to_vec());
     }
 
     fn kept(&mut self, observation: Observation) -> Option<Observation> {

@@ -41,15 +41,9 @@ impl Agent {
         let socket = folder.path().join("run/a.sock");
         let (push, pushed) = mpsc::channel(8);
         let (stop, stopped) = oneshot::channel();
-        let config = AgentConfig {
-            socket_path: socket.clone(),
-            capacity,
-            metrics_address: None,
-            log_rate: 0,
-            filter: Compiled::default(),
-        };
+        let config = AgentConfig { socket_path: socket.clone(), capacity, filter: Compiled::default() };
         let ended = tokio::spawn(async move {
-            run(&mut Pushed(pushed), config, std::io::sink(), async { drop(stopped.await) }).await
+            run(&mut Pushed(pushed), config, Outputs::default(), async { drop(stopped.await) }).await
         });
         let agent = Self { push, stop, ended, socket, _folder: folder };
         agent.until_seen(0).await;
