@@ -6,6 +6,7 @@ mod cluster;
 mod company;
 mod endings;
 mod exhaustion;
+mod feeds;
 mod flags;
 mod formats;
 mod frames;

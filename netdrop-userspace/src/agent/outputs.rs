@@ -58,7 +58,9 @@ impl Outputs {
             names: self.names.clone(),
             history: Arc::new(move || level(&history)),
         };
-        metrics::serve(address, self.metrics.clone(), about, stopped.clone()).await.map(Some)
+        let server = metrics::serve(address, self.metrics.clone(), about, stopped.clone()).await?;
+        tracing::info!(address = %server.address, "serving /metrics, /healthz and /readyz");
+        Ok(Some(server))
     }
 
     /// Ends the feeds.

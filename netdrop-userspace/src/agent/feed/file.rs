@@ -32,8 +32,8 @@ pub(super) trait Out: Send {
         Ok(())
     }
 
-    /// Whoever moved the file away wants a new one under the old name.
-    fn reopen(&mut self) {}
+    /// Lets go of the file; what is written later opens it anew.
+    fn close(&mut self) {}
 }
 
 /// A stream that can't be taken back.
@@ -143,7 +143,7 @@ impl Out for Rotating {
         Ok(())
     }
 
-    fn reopen(&mut self) {
+    fn close(&mut self) {
         self.open = None;
     }
 }
@@ -207,7 +207,9 @@ mod tests {
         file.write("old\n").unwrap();
         fs::rename(&spec.path, folder.path().join("moved")).unwrap();
         file.write("still old\n").unwrap();
-        file.reopen();
+        file.close();
+        file.open().unwrap();
+        assert_eq!(fs::read_to_string(&spec.path).unwrap(), "");
         file.write("new\n").unwrap();
         assert_eq!(fs::read_to_string(folder.path().join("moved")).unwrap(), "old\nstill old\n");
         assert_eq!(fs::read_to_string(&spec.path).unwrap(), "new\n");

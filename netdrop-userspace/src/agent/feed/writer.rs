@@ -310,10 +310,16 @@ impl Writer {
         self.alike.as_ref().map_or(at, |a| a.due().min(at))
     }
 
-    /// Begins to write to the file of that name anew.
+    /// Whoever moved the file away finds a new one under the old name.
     pub(super) fn reopen(&mut self) {
+        if self.has_ended() {
+            return;
+        }
         self.write_out();
-        self.out.reopen();
+        self.out.close();
+        if let Err(e) = self.out.open() {
+            self.failed(&e);
+        }
     }
 
     /// Whether the time is over; at that moment what is there is written.
@@ -323,7 +329,7 @@ impl Writer {
             self.put_alike();
             self.say_what_is_missing();
             self.write_out();
-            self.out.reopen();
+            self.out.close();
             tracing::info!(feed = self.name, %end, "the feed has ended, as configured");
         }
         true

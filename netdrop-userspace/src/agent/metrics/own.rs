@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use netdrop_common::counter::Counters;
 
-use super::page::{Number, Page, level, values};
+use super::page::{Number, Page, level, untyped, values};
 use crate::agent::feed::{FeedReport, Feeds};
 use crate::balance::{Balance, Row};
 use crate::enrich::NamesStatus;
@@ -196,7 +196,9 @@ pub(super) fn feeds(feeds: &Feeds, page: &mut Page) {
         "hubble_dynamic_exporter_exporters_total",
         "Number of configured exporters",
         &["status"],
-        vec![(values(["active"]), level(active)), (values(["inactive"]), level(reports.len() - active))],
+        [("active", active), ("inactive", reports.len() - active)]
+            .map(|(status, n)| (values([status]), untyped(n)))
+            .into(),
     );
     let changes = feeds.changes();
     page.add(

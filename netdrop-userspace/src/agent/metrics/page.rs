@@ -41,6 +41,8 @@ pub(super) enum Number {
     /// A counter of seconds.
     Seconds(f64),
     Level(f64),
+    /// A level whose name, which is not netdrop's, ends as that of a counter.
+    Untyped(f64),
 }
 
 impl Number {
@@ -48,7 +50,7 @@ impl Number {
         match self {
             Self::Count(n) => row.encode_counter::<NoLabelSet, _, u64>(n, None),
             Self::Seconds(n) => row.encode_counter::<NoLabelSet, _, u64>(n, None),
-            Self::Level(n) => row.encode_gauge(n),
+            Self::Level(n) | Self::Untyped(n) => row.encode_gauge(n),
         }
     }
 }
@@ -56,6 +58,11 @@ impl Number {
 #[expect(clippy::cast_precision_loss, reason = "levels are far below 2^53")]
 pub(super) fn level(n: usize) -> Number {
     Number::Level(n as f64)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "as above")]
+pub(super) fn untyped(n: usize) -> Number {
+    Number::Untyped(n as f64)
 }
 
 /// All series of a name; a counter's name is without its `_total`.
@@ -110,6 +117,7 @@ impl Collector for Page {
         for table in &self.0 {
             let kind = match table.rows.first() {
                 Some((_, Number::Level(_))) => MetricType::Gauge,
+                Some((_, Number::Untyped(_))) => MetricType::Unknown,
                 _ => MetricType::Counter,
             };
             let mut metric = encoder.encode_descriptor(table.name, table.help, None, kind)?;
@@ -138,6 +146,7 @@ fn before_openmetrics(text: &str) -> String {
             Some((kind, name, rest)) if counter(name) => {
                 out.extend([kind, name, "_total ", rest]);
             }
+            Some((kind, name, "unknown")) => out.extend([kind, name, " untyped"]),
             _ => out.push_str(line),
         }
         out.push('\n');
@@ -166,12 +175,14 @@ mod tests {
             );
             page.add("none", "Nothing", &["x"], Vec::new());
             page.add_one("a_level", "Level", Number::Level(1.5));
+            page.add_one("many_total", "Many", untyped(3));
             page.add_one("a_run_seconds", "Time", Number::Seconds(0.25));
             page
         };
         let open = "# HELP a_things Things\n# TYPE a_things counter\n\
                     a_things_total{x=\"1\",y=\"z\"} 5\na_things_total{x=\"2\",y=\"z\"} 7\n\
                     # HELP a_level Level\n# TYPE a_level gauge\na_level 1.5\n\
+                    # HELP many_total Many\n# TYPE many_total unknown\nmany_total 3.0\n\
                     # HELP a_run_seconds Time\n# TYPE a_run_seconds counter\na_run_seconds_total 0.25\n# EOF\n";
         assert_eq!(page().write(Format::OpenMetrics), open);
         let text = open
@@ -179,6 +190,7 @@ mod tests {
             .replace("TYPE a_things", "TYPE a_things_total")
             .replace("HELP a_run_seconds", "HELP a_run_seconds_total")
             .replace("TYPE a_run_seconds", "TYPE a_run_seconds_total")
+            .replace("many_total unknown", "many_total untyped")
             .replace("# EOF\n", "");
         assert_eq!(page().write(Format::Text), text);
     }
