@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
 mod alone;
+mod benign;
 mod cluster;
 mod company;
 mod endings;
@@ -19,6 +20,7 @@ mod matrix;
 mod nobody;
 mod overlay;
 mod perf;
+mod reasons;
 mod retransmission;
 mod rights;
 mod routing;

@@ -1,29 +1,48 @@
 //! The agent: one source, an in-memory history, a server for many clients and a log feed.
 
+mod call;
+mod connection;
+pub mod doors;
+mod events;
 pub mod feed;
 mod history;
+mod limits;
+mod mask;
 pub mod metrics;
+mod namespaces;
 mod outputs;
+pub mod problems;
+mod readers;
+mod request;
 mod server;
 mod service;
 mod socket;
+pub mod systemd;
+pub mod tls;
 
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::balance::Balance;
 use crate::filter::Compiled;
 use crate::flow::{LostEvents, Observation};
 use crate::ledger::{Fate, Ledger};
 use crate::source::Source;
+use doors::Doors;
+use events::AgentEvents;
 use feed::FeedReport;
+use namespaces::Namespaces;
+use service::ObserverService;
+use systemd::Notifier;
 
 pub use history::{Batch, History, Reader};
+pub use limits::Limits;
 pub use outputs::Outputs;
 pub use socket::DEFAULT_SOCKET;
 
@@ -31,12 +50,18 @@ pub use socket::DEFAULT_SOCKET;
 const BALANCE_TICK: Duration = Duration::from_secs(1);
 
 /// How to run.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct AgentConfig {
-    /// Unix socket of the server.
-    pub socket_path: PathBuf,
+    /// Where the server is reached.
+    pub doors: Doors,
+    /// What its clients may take.
+    pub limits: Limits,
+    /// systemd, if it wants to know how the agent is.
+    pub systemd: Notifier,
     /// Observations in the history.
     pub capacity: usize,
+    /// This node's name, where it has one.
+    pub node_name: Option<Arc<str>>,
     /// What is kept and shown at all.
     pub filter: Compiled,
 }
@@ -61,21 +86,42 @@ pub async fn run<S: Source>(
     let (stopping, stopped) = watch::channel(false);
     let (balance, balances) = watch::channel(Balance::default());
     let metrics = outputs.serve(&history, &stopped).await?;
-    let socket = socket::bind(&config.socket_path)?;
-    let server = tokio::spawn(server::serve(socket, Arc::clone(&history), balances, stopped));
+    let namespaces = Arc::new(Namespaces::new(Instant::now()));
+    let events = Arc::new(AgentEvents::new(config.node_name.clone()));
+    let observer = ObserverService::new(
+        Arc::clone(&history),
+        Arc::clone(&namespaces),
+        Arc::clone(&events),
+        balances,
+        stopped.clone(),
+    );
+    let (routes, health) = server::services(observer).await?;
+    config.doors.announce();
+    let Doors { all: doors, file } = config.doors;
+    let server = server::serve(doors, &routes, health, config.limits, stopped);
+    events.started(Timestamp::now());
+    config.systemd.ready();
     let mut tally = AgentTally::default();
-    let mut keeper =
-        Keeper { filter: &config.filter, history: &history, outputs: &outputs, tally: &mut tally.flows };
+    let mut keeper = Keeper {
+        filter: &config.filter,
+        history: &history,
+        namespaces: &namespaces,
+        outputs: &outputs,
+        tally: &mut tally.flows,
+        server: &server,
+        systemd: &config.systemd,
+    };
     let result = keeper.pump(source, &balance, stop).await;
+    config.systemd.stopping();
     stopping.send_replace(true);
     let served = server.await.context("the server task failed");
     if let Some(metrics) = metrics {
         metrics.finish().await?;
     }
-    socket::remove(&config.socket_path);
+    drop(file);
     tally.feeds = outputs.finish().await;
     result?;
-    served??;
+    served?;
     Ok(tally)
 }
 
@@ -83,8 +129,11 @@ pub async fn run<S: Source>(
 struct Keeper<'a> {
     filter: &'a Compiled,
     history: &'a History,
+    namespaces: &'a Namespaces,
     outputs: &'a Outputs,
     tally: &'a mut Ledger,
+    server: &'a JoinHandle<()>,
+    systemd: &'a Notifier,
 }
 
 impl Keeper<'_> {
@@ -96,13 +145,17 @@ impl Keeper<'_> {
     ) -> anyhow::Result<()> {
         let mut stop = pin!(stop);
         let mut batch = Vec::new();
-        let mut tick = tokio::time::interval(BALANCE_TICK);
+        let every = self.systemd.interval().map_or(BALANCE_TICK, |watchdog| watchdog.min(BALANCE_TICK));
+        let mut tick = tokio::time::interval(every);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                _ = tick.tick() => self.draw_balance(source, balance)?,
+                _ = tick.tick() => {
+                    self.draw_balance(source, balance)?;
+                    self.report(balance)?;
+                }
                 more = source.next(&mut batch) => {
                     anyhow::ensure!(more?, "capture has ended by itself");
                     self.keep(&mut batch);
@@ -132,10 +185,29 @@ impl Keeper<'_> {
         Ok(())
     }
 
+    /// Says that capture, its counters and the server are alive: whoever gets here has just had to do with all three.
+    fn report(&self, balance: &watch::Sender<Balance>) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.server.is_finished(), "the gRPC server has ended by itself");
+        self.systemd.alive();
+        self.systemd.status(|| {
+            let total = balance.borrow().total();
+            format!(
+                "{} drops: {} shown, {} aggregated, {} hidden, {} lost",
+                total.drops, total.shown, total.aggregated, total.hidden, total.lost
+            )
+        });
+        Ok(())
+    }
+
     fn keep(&mut self, batch: &mut Vec<Observation>) {
         let shared: Arc<[Arc<Observation>]> =
             batch.drain(..).filter_map(|o| self.kept(o)).map(Arc::new).collect();
         self.outputs.push(&shared);
+        let flows = shared.iter().filter_map(|o| match &**o {
+            Observation::Flow(flow) => Some(flow),
+            _ => None,
+        });
+        self.namespaces.see(flows, Instant::now());
         self.history.push(shared.to_vec());
     }
 
@@ -154,3 +226,11 @@ impl Keeper<'_> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_limits;
+#[cfg(test)]
+mod tests_raw;
+#[cfg(test)]
+mod tests_service;
+#[cfg(test)]
+mod tests_tls;

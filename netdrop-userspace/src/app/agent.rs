@@ -7,9 +7,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use clap::ArgMatches;
 
 use super::live::{Capture, Started, start};
+use crate::agent::doors::Doors;
 use crate::agent::feed::Feeds;
 use crate::agent::metrics::Metrics;
-use crate::agent::{self, AgentConfig, Outputs};
+use crate::agent::systemd::{Inherited, Notifier};
+use crate::agent::{self, AgentConfig, Limits, Outputs};
 use crate::balance::{Balance, Row};
 use crate::config::{self, Loaded, Reloader};
 use crate::filter::{Compiled, Filters};
@@ -27,16 +29,22 @@ pub async fn agent(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let args = loaded.args.clone();
+    // Before capture starts: what is wrong with these is known at once.
+    let systemd = Notifier::from_env()?;
+    let doors = Doors::take(&args.listen.into(), Inherited::from_env()?)?;
     let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() && args.kubeconfig.is_none();
+    let node_name: Option<Arc<str>> = args.node_name.filter(|n| !n.is_empty()).map(Arc::from);
     let capture = Capture {
         filters: &Filters::default(),
         names_file: args.names,
         kubeconfig: args.kubeconfig,
         in_cluster,
-        node_name: args.node_name.filter(|n| !n.is_empty()).map(Arc::from),
+        node_name: node_name.clone(),
         memory: args.capture.memory(),
         events_per_flow: args.capture.events_per_flow(),
         own_node_only: true,
+        // Kept apart in the history, for clients that ask for them.
+        hide_benign: false,
     };
     let Started { mut source, kernel, names, kube: _watchers, .. } = start(capture).await?;
     // From here on a SIGTERM ends with a sum, not at once.
@@ -51,10 +59,13 @@ pub async fn agent(
         names: Some(names),
     };
     let reloading = tokio::spawn(config::watch(Reloader::new(flags, loaded, outputs.clone(), set_level)));
-    tracing::info!(kernel = %kernel.release, socket = %args.socket_path.display(), "capturing at tp_btf/kfree_skb");
+    tracing::info!(kernel = %kernel.release, "capturing at tp_btf/kfree_skb");
     let config = AgentConfig {
-        socket_path: args.socket_path,
+        doors,
+        limits: Limits::default(),
+        systemd,
         capacity: usize::try_from(args.event_buffer_capacity).unwrap_or(usize::MAX),
+        node_name,
         filter: Compiled::default(),
     };
     let tally = agent::run(&mut source, config, outputs, stop).await?;

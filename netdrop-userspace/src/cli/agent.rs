@@ -8,8 +8,8 @@ use clap::builder::ArgAction;
 use clap::{Args, Command};
 
 use super::capture::CaptureArgs;
+use super::listen::ListenArgs;
 use super::time;
-use crate::agent::DEFAULT_SOCKET;
 use crate::agent::metrics::DEFAULT_MOST;
 
 /// What was typed after `netdrop agent`.
@@ -24,9 +24,9 @@ pub struct AgentArgs {
     /// How much is told on stderr: error, warn, info, debug, trace, or as RUST_LOG takes it
     #[arg(long, value_name = "LEVEL", default_value = "info", env = "NETDROP_LOG_LEVEL", value_parser = log_level)]
     pub log_level: String,
-    /// Unix socket of the server
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET, env = "NETDROP_SOCKET_PATH")]
-    pub socket_path: PathBuf,
+    /// Where its server is reached
+    #[command(flatten, next_help_heading = "Server")]
+    pub listen: ListenArgs,
     /// Observations kept in memory
     #[arg(long, value_name = "N", default_value_t = 16_383, value_parser = clap::value_parser!(u32).range(1..=4_000_000), env = "NETDROP_EVENT_BUFFER_CAPACITY")]
     pub event_buffer_capacity: u32,

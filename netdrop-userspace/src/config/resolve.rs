@@ -85,6 +85,12 @@ fn takes_value(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)
 }
 
+/// A flag that is there or not; elsewhere it is true or false.
+fn is_switch(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::SetTrue)
+        && arg.get_long().is_some_and(|key| !FLAGS_ONLY.contains(&key))
+}
+
 /// Checks all settings: those of `flags`, of variables, and of the file that they name.
 pub fn load(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Problems> {
     let mut problems = Problems::default();
@@ -95,7 +101,7 @@ pub fn load(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Re
     let file = file.and_then(|setting| setting.values.into_iter().next()).map(PathBuf::from);
     let entries = file.as_deref().map(|file| read(file, &strict, &mut problems)).unwrap_or_default();
     let mut settings = Vec::new();
-    for arg in named.get_arguments().filter(|a| takes_value(a)) {
+    for arg in named.get_arguments().filter(|a| takes_value(a) || is_switch(a)) {
         let Some(key) = arg.get_long() else { continue };
         let in_file = || of_file(file.as_deref()?, key, arg, &entries, &mut problems);
         let setting = outside(arg).or_else(in_file).unwrap_or_else(|| Setting {
@@ -106,7 +112,8 @@ pub fn load(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Re
         settings.push(setting);
     }
     for setting in &settings {
-        check(&strict, setting, &mut problems);
+        let switch = named.get_arguments().any(|a| is_switch(a) && a.get_long() == Some(&setting.key));
+        check(&strict, setting, switch, &mut problems);
     }
     let list = |key: &str| entries.iter().find(|(k, _)| k.name == key).map(|(k, node)| (k.line, node));
     let metrics_setting = settings.iter().find(|s| s.key == METRICS);
@@ -143,7 +150,11 @@ fn outside(arg: &Arg, flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<Stri
     let id = arg.get_id().as_str();
     let key = arg.get_long()?.to_owned();
     if flags.value_source(id) == Some(ValueSource::CommandLine) {
-        let values = flags.get_many::<String>(id).into_iter().flatten().cloned().collect();
+        let values = if is_switch(arg) {
+            vec![flags.get_flag(id).to_string()]
+        } else {
+            flags.get_many::<String>(id).into_iter().flatten().cloned().collect()
+        };
         return Some(Setting { key, values, origin: Origin::Flag });
     }
     let name = arg.get_env()?.to_str()?;
@@ -226,14 +237,14 @@ fn of_file(
 }
 
 /// Checks a setting's values as the flag would be.
-fn check(strict: &Command, setting: &Setting, problems: &mut Problems) {
+fn check(strict: &Command, setting: &Setting, switch: bool, problems: &mut Problems) {
     for value in &setting.values {
-        let typed = format!("--{}={value}", setting.key);
-        if let Err(e) = strict.clone().try_get_matches_from([typed]) {
-            let text = e.to_string();
-            let line = text.lines().next().unwrap_or_default();
-            let why = line.rsplit_once(">': ").map_or(line, |(_, why)| why);
-            let why = if why.contains("invalid digit") { "want a whole number" } else { why };
+        let checked = if switch {
+            value.parse::<bool>().map(drop).map_err(|_| "want true or false".to_owned())
+        } else {
+            try_flag(strict, &setting.key, value)
+        };
+        if let Err(why) = checked {
             let key = &setting.key;
             match &setting.origin {
                 Origin::Flag => {
@@ -244,6 +255,16 @@ fn check(strict: &Command, setting: &Setting, problems: &mut Problems) {
             }
         }
     }
+}
+
+/// Whether a flag takes a value; if not, why.
+fn try_flag(strict: &Command, key: &str, value: &str) -> Result<(), String> {
+    strict.clone().try_get_matches_from([format!("--{key}={value}")]).map(drop).map_err(|e| {
+        let text = e.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        let why = line.rsplit_once(">': ").map_or(line, |(_, why)| why);
+        if why.contains("invalid digit") { "want a whole number".to_owned() } else { why.to_owned() }
+    })
 }
 
 fn of_text(setting: &Setting, problems: &mut Problems) -> Vec<MetricSpec> {
@@ -262,8 +283,15 @@ fn parse(
     problems: &mut Problems,
 ) -> Option<AgentArgs> {
     let set = settings.iter().filter(|s| s.origin != Origin::Default);
-    let mut typed: Vec<String> =
-        set.flat_map(|s| s.values.iter().map(|v| format!("--{}={v}", s.key))).collect();
+    let switch = |key: &str| strict.get_arguments().any(|a| is_switch(a) && a.get_long() == Some(key));
+    let typed = set.flat_map(|s| {
+        s.values.iter().filter_map(|v| match (switch(&s.key), v.as_str()) {
+            (true, "true") => Some(format!("--{}", s.key)),
+            (true, _) => None,
+            (false, value) => Some(format!("--{}={value}", s.key)),
+        })
+    });
+    let mut typed: Vec<String> = typed.collect();
     if flags.get_flag("print_config") {
         typed.push("--print-config".to_owned());
     }

@@ -77,6 +77,19 @@ fn without_anything_there_is_one_feed_to_stdout() {
 }
 
 #[test]
+fn switches_are_true_or_false_elsewhere() {
+    let of = |flags: &[&str], variables: &[(&str, &str)], file| {
+        good(flags, variables, file).args.listen.disable_tls
+    };
+    assert!(!of(&[], &[], None));
+    assert!(of(&["--disable-tls"], &[("NETDROP_DISABLE_TLS", "false")], None));
+    assert!(!of(&[], &[("NETDROP_DISABLE_TLS", "false")], Some("disable-tls: true")));
+    assert!(of(&[], &[], Some("disable-tls: true")));
+    let wrong = mistakes(&[], &[], Some("disable-tls: 5"));
+    assert!(wrong.ends_with("FILE:1: disable-tls: \"5\" does not fit: want true or false"), "{wrong}");
+}
+
+#[test]
 fn the_flags_of_hubbles_exporter_make_a_feed() {
     let loaded = good(
         &[

@@ -19,7 +19,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::explain;
 use crate::filter::{Compiled, FilterError, Filters};
+use crate::flow::Flow;
 
 pub use mask::{Mask, MaskError};
 pub use set::{Changes, FeedReport, Feeds};
@@ -110,6 +112,7 @@ impl FeedSpec {
         let aggregate = mask(&self.field_aggregate)?.filter(|_| !self.interval.is_zero());
         Ok(Plan {
             filter: self.filters.compile()?,
+            benign: explain::is_asked_for(&self.filters),
             mask: mask(&self.field_mask)?,
             aggregate: aggregate.map(|fields| (fields, self.interval)),
         })
@@ -120,6 +123,15 @@ impl FeedSpec {
 #[derive(Clone, Debug)]
 pub struct Plan {
     filter: Compiled,
+    /// Benign drops are told where the filters name reasons.
+    benign: bool,
     mask: Option<Mask>,
     aggregate: Option<(Mask, Duration)>,
+}
+
+impl Plan {
+    /// Whether a flow is to be told. People who read logs did not ask for noise.
+    fn tells(&self, flow: &Flow) -> bool {
+        (self.benign || !flow.benign) && self.filter.matches(flow)
+    }
 }

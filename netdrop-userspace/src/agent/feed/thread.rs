@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::file::{Out, Rotating, Stream};
 use super::writer::{Missing, Writer};
-use super::{FeedError, FeedSpec, Target};
-use crate::filter::Compiled;
+use super::{FeedError, FeedSpec, Plan, Target};
 use crate::flow::Observation;
 
 /// Batches on their way to a feed.
@@ -60,7 +59,7 @@ type Batch = Arc<[Arc<Observation>]>;
 /// Handle of the thread.
 pub(super) struct Handle {
     pub(super) spec: FeedSpec,
-    filter: Compiled,
+    plan: Plan,
     to: SyncSender<Batch>,
     pub(super) counts: Arc<FeedCounts>,
     ended: Ended,
@@ -113,8 +112,7 @@ impl Handle {
         let counts = Arc::new(FeedCounts::default());
         counts.active.store(true, Relaxed);
         counts.working.store(true, Relaxed);
-        let filter = plan.filter.clone();
-        let mut writer = Writer::new(&spec, plan, out, Arc::clone(&counts));
+        let mut writer = Writer::new(&spec, plan.clone(), out, Arc::clone(&counts));
         let here = Arc::clone(&counts);
         let run = move || {
             if let Some(before) = after
@@ -128,7 +126,7 @@ impl Handle {
             drop(end);
         };
         std::thread::Builder::new().name("netdrop-feed".into()).spawn(run).map_err(StartError::Thread)?;
-        Ok((Self { spec, filter, to, counts, ended: Ended(ended) }, open))
+        Ok((Self { spec, plan, to, counts, ended: Ended(ended) }, open))
     }
 
     /// Hands a batch on; without room its drops are counted, and the feed says so.
@@ -142,7 +140,7 @@ impl Handle {
         let before = missing.count();
         for observation in batch.iter() {
             if let Observation::Flow(flow) = &**observation
-                && self.filter.matches(flow)
+                && self.plan.tells(flow)
             {
                 missing.add_flow(flow);
             }

@@ -161,7 +161,7 @@ impl Writer {
             // Loss and nodes' states are few, and never withheld.
             return self.put(observation);
         };
-        if !self.plan.filter.matches(flow) {
+        if !self.plan.tells(flow) {
             match LostEvents::of_rest(flow) {
                 Some(rest) => self.put(&Observation::Lost(rest)),
                 None => drop(self.counts.hidden.fetch_add(flow.tally.count, Relaxed)),

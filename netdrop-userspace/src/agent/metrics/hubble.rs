@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::family::{Family, Shape, What};
 use super::spec::{Kind, MetricSpec};
+use crate::explain;
 use crate::filter::{Compiled, FilterError};
 use crate::flow::{Flow, L4, TcpFlags, Verdict, hubble, icmp_type};
 
@@ -13,6 +14,8 @@ use crate::flow::{Flow, L4, TcpFlags, Verdict, hubble, icmp_type};
 pub(super) struct Handler {
     pub(super) spec: MetricSpec,
     filter: Compiled,
+    /// Benign drops count where the filters name reasons.
+    benign: bool,
     pub(super) family: Family,
 }
 
@@ -61,11 +64,12 @@ impl Handler {
     pub(super) fn new(spec: MetricSpec, most: usize) -> Result<Self, FilterError> {
         let filter = spec.filters.compile()?;
         let family = Family::new(shape(&spec), &spec.context, most);
-        Ok(Self { spec, filter, family })
+        let benign = explain::is_asked_for(&spec.filters);
+        Ok(Self { spec, filter, benign, family })
     }
 
     pub(super) fn add(&mut self, flow: &Flow) {
-        if !self.filter.is_empty() && !self.filter.matches(flow) {
+        if flow.benign && !self.benign || !self.filter.is_empty() && !self.filter.matches(flow) {
             return;
         }
         let meaning = self.spec.kind;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::filter::{Filters, FlowFilter};
-use crate::flow::{Endpoint, EndpointInfo, EventType, IcmpMessage, Ip, event_type};
+use crate::flow::{DropReason, Endpoint, EndpointInfo, EventType, IcmpMessage, Ip, event_type};
 
 fn drop_of(l4: impl Into<Option<L4>>, reason: i32) -> Flow {
     let l4 = l4.into();
@@ -147,4 +147,21 @@ fn a_metric_may_have_filters() {
     handler.add(&drop_of(udp(1), 0));
     handler.add(&drop_of(tcp(1, 2), 0));
     assert_eq!(handler.family.snapshot().len(), 1);
+}
+
+#[test]
+fn benign_drops_count_where_reasons_are_named() {
+    let benign = || {
+        let mut flow = drop_of(udp(1), 0);
+        flow.benign = true;
+        flow.reason = Some(DropReason { code: 1, subsystem: "CORE".into(), name: "NO_SOCKET".into() });
+        flow
+    };
+    let rows = |filters: Filters| {
+        let mut handler = Handler::new(MetricSpec { filters, ..MetricSpec::new(Kind::Drop) }, 10).unwrap();
+        handler.add(&benign());
+        handler.family.snapshot().len()
+    };
+    let allow = vec![FlowFilter { reason: vec!["NO_SOCKET".into()], ..FlowFilter::default() }];
+    assert_eq!((rows(Filters::default()), rows(Filters { allow, deny: vec![] })), (0, 1));
 }
