@@ -21,6 +21,7 @@ mod perf;
 mod retransmission;
 mod rights;
 mod routing;
+mod serving;
 mod sockets;
 mod status;
 mod storm;
