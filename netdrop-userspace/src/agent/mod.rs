@@ -12,6 +12,7 @@ mod mask;
 mod metrics;
 mod namespaces;
 pub mod problems;
+mod readers;
 mod request;
 mod server;
 mod service;
@@ -19,6 +20,7 @@ mod socket;
 pub mod systemd;
 pub mod tls;
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -209,7 +211,7 @@ impl Keeper<'_> {
     fn keep(&mut self, batch: &mut Vec<Observation>) -> anyhow::Result<()> {
         let shared: Vec<Arc<Observation>> =
             batch.drain(..).filter_map(|o| self.kept(o)).map(Arc::new).collect();
-        self.feed.push(&shared).context("cannot write the log feed")?;
+        self.feed.push(&without_benign(&shared)).context("cannot write the log feed")?;
         let flows = shared.iter().filter_map(|o| match &**o {
             Observation::Flow(flow) => Some(flow),
             _ => None,
@@ -230,6 +232,15 @@ impl Keeper<'_> {
         self.tally.enter(flow, Fate::Hidden);
         LostEvents::of_rest(flow).map(Observation::Lost)
     }
+}
+
+/// The log is read by people who did not ask for noise.
+fn without_benign(all: &[Arc<Observation>]) -> Cow<'_, [Arc<Observation>]> {
+    let is_benign = |o: &Arc<Observation>| matches!(&**o, Observation::Flow(flow) if flow.benign);
+    if !all.iter().any(is_benign) {
+        return Cow::Borrowed(all);
+    }
+    Cow::Owned(all.iter().filter(|o| !is_benign(o)).cloned().collect())
 }
 
 #[cfg(test)]

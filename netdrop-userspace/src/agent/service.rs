@@ -10,11 +10,13 @@ use tonic::{Request, Response, Status};
 
 use super::connection::end;
 use super::events::{self, AgentEvents, Window};
-use super::history::{History, Reader};
+use super::history::History;
 use super::mask::Mask;
 use super::namespaces::Namespaces;
+use super::readers::{Readers, Start};
 use crate::balance::{Balance, Row};
-use crate::convert::{filter_from_wire, filters_from_extension, time_from_wire, to_wire};
+use crate::convert::{asks_for_benign, filter_from_wire, filters_from_extension, time_from_wire, to_wire};
+use crate::explain;
 use crate::filter::{Compiled, Filters};
 use crate::flow::{LostEvents, Observation};
 use crate::proto::observer::observer_server::Observer;
@@ -72,6 +74,8 @@ fn invalid(why: impl Into<String>) -> Status {
 /// A checked request.
 struct Query {
     filter: Compiled,
+    /// Asked for, or a filter names a reason.
+    include_benign: bool,
     number: u64,
     first: bool,
     follow: bool,
@@ -97,6 +101,7 @@ impl Query {
                 .transpose()
         };
         Ok(Self {
+            include_benign: asks_for_benign(request.extensions.as_ref()) || explain::is_asked_for(&filters),
             filter: filters.compile().map_err(|e| invalid(e.to_string()))?,
             number: request.number,
             first: request.first,
@@ -111,13 +116,14 @@ impl Query {
         matches!(o, Observation::Flow(f) if self.filter.matches(f))
     }
 
-    fn reader(&self, history: &Arc<History>) -> Reader {
-        match (self.since, self.first, self.number) {
-            (Some(since), ..) => history.from_time(since),
-            (None, false, 0) if self.follow => history.from_newest(),
-            (None, true, _) | (None, false, 0) => history.from_oldest(),
-            (None, false, n) => history.from_last(n, |o| self.matches(o)),
-        }
+    fn reader(&self, history: &Arc<History>) -> Readers {
+        let start = match (self.since, self.first, self.number) {
+            (Some(since), ..) => Start::Time(since),
+            (None, false, 0) if self.follow => Start::Newest,
+            (None, true, _) | (None, false, 0) => Start::Oldest,
+            (None, false, n) => Start::Last(n),
+        };
+        Readers::new(history, start, self.include_benign, |o| self.matches(o))
     }
 
     /// Most flows that are sent; following, or having rewound by their number, there is no limit.

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::doors::Listen;
 use super::systemd::Inherited;
 use super::*;
-use crate::convert::{filter_to_wire, filters_to_extension, from_wire};
+use crate::convert::{ask_for_benign, filter_to_wire, filters_to_extension, from_wire};
 use crate::filter::{Filters, FlowFilter};
 use crate::flow::{DropReason, Flow, LostSource, Verdict};
 use crate::proto::observer::GetFlowsRequest;
@@ -158,6 +158,36 @@ async fn netdrops_own_filters_are_applied_by_the_server() {
         [6, 8],
         "the last two that match, not those of the last two"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn benign_drops_are_for_those_who_ask() {
+    let agent = Agent::start(100).await;
+    for second in 0..10 {
+        let mut flow = flow(second);
+        flow.benign = second % 2 == 1;
+        agent.push.send(Observation::Flow(flow)).await.unwrap();
+    }
+    agent.until_seen(5).await;
+    let last = |extensions, filters: &Filters| GetFlowsRequest {
+        number: 4,
+        whitelist: filters.allow.iter().map(filter_to_wire).collect(),
+        extensions,
+        ..GetFlowsRequest::default()
+    };
+    let none = Filters::default();
+    assert_eq!(seconds(&agent.ask(last(None, &none)).await), [2, 4, 6, 8], "of a client that does not know");
+    // The last pushed is the last kept, but in a ring of its own: it may be a moment later.
+    let asked = last(ask_for_benign(None, true), &none);
+    let all = agent.ask(asked).await;
+    assert_eq!(seconds(&all), [6, 7, 8, 9]);
+    assert!(matches!(&all[1], Observation::Flow(f) if f.benign), "the wire says so: {all:?}");
+    let odd = Filters {
+        allow: vec![FlowFilter { reason: vec!["ODD".into()], ..FlowFilter::default() }],
+        deny: vec![],
+    };
+    let named = last(filters_to_extension(&odd), &odd);
+    assert_eq!(seconds(&agent.ask(named).await), [3, 5, 7, 9], "a named reason is asked for");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,6 +28,8 @@ pub async fn agent(args: AgentArgs, stop: impl Future<Output = ()>) -> anyhow::R
         memory: args.capture.memory(),
         events_per_flow: args.capture.events_per_flow(),
         own_node_only: true,
+        // Kept apart in the history, for clients that ask for them.
+        hide_benign: false,
     };
     let Started { mut source, kernel, kube: _watchers, .. } = start(capture).await?;
     // From here on a SIGTERM ends with a sum, not at once.
