@@ -9,11 +9,14 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use prost::Message as _;
 use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
 use tokio::time::Sleep;
 use tonic::Status;
 
 use super::limits::{MAX_PARTS, MAX_REQUEST};
+use super::service::Query;
+use crate::proto::observer::GetFlowsRequest;
 
 /// Bytes before a message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
@@ -69,6 +72,10 @@ pub(super) fn check(framed: &[u8]) -> Result<(), Status> {
     let (Some(0), Some(message)) = (framed.first(), framed.get(PREFIX..)) else {
         return Ok(());
     };
+    count(message)
+}
+
+fn count(message: &[u8]) -> Result<(), Status> {
     let parts = parts(message);
     if parts > MAX_PARTS {
         return Err(Status::resource_exhausted(format!(
@@ -76,6 +83,13 @@ pub(super) fn check(framed: &[u8]) -> Result<(), Status> {
         )));
     }
     Ok(())
+}
+
+/// What the server makes of the bytes of a request for flows, up to the question whether it is one: for the fuzzer.
+pub fn examine(message: &[u8]) -> Result<(), Status> {
+    count(message)?;
+    let request = GetFlowsRequest::decode(message).map_err(|e| Status::internal(e.to_string()))?;
+    Query::new(request).map(drop)
 }
 
 /// Messages and texts at the top of a message.
@@ -143,8 +157,6 @@ impl Body for Bounded {
 mod tests {
     use super::*;
     use crate::proto::flow::FlowFilter;
-    use crate::proto::observer::GetFlowsRequest;
-    use prost::Message as _;
 
     fn framed(message: &[u8]) -> Vec<u8> {
         let length = u32::try_from(message.len()).unwrap().to_be_bytes();
@@ -160,7 +172,7 @@ mod tests {
         assert!(check(&request(MAX_PARTS)).is_ok());
         let refused = check(&request(MAX_PARTS + 1)).unwrap_err();
         assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
-        assert!(refused.message().contains("512 filters"), "{refused}");
+        assert!(refused.message().contains("256 filters"), "{refused}");
     }
 
     #[test]

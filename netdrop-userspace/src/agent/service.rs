@@ -72,7 +72,7 @@ fn invalid(why: impl Into<String>) -> Status {
 }
 
 /// A checked request.
-struct Query {
+pub(super) struct Query {
     filter: Compiled,
     /// Asked for, or a filter names a reason.
     include_benign: bool,
@@ -85,7 +85,7 @@ struct Query {
 }
 
 impl Query {
-    fn new(request: GetFlowsRequest) -> Result<Self, Status> {
+    pub(super) fn new(request: GetFlowsRequest) -> Result<Self, Status> {
         if request.first && request.follow {
             return Err(invalid("first cannot be specified with follow"));
         }
