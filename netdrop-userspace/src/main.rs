@@ -3,9 +3,9 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _};
+use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _, Subcommand as _};
 use netdrop::app;
-use netdrop::cli::{agent, args, explain, observe, reasons, record, status_local};
+use netdrop::cli::{agent, args, explain, list, observe, reasons, record, relay, status_local};
 
 fn command() -> Command {
     Command::new("netdrop")
@@ -33,8 +33,22 @@ fn command() -> Command {
         .subcommand(agent::AgentArgs::augment_args(
             Command::new("agent").about("Capture for many: history, server and log feed"),
         ))
+        .subcommand(relay::RelayArgs::augment_args(
+            Command::new("relay").about("Serve the flows of all nodes as one, in order"),
+        ))
         .subcommand(status_local::StatusArgs::augment_args(
-            Command::new("status").about("State of an agent, or of this machine (--local)"),
+            Command::new("status").about("State of an agent or relay, or of this machine (--local)"),
+        ))
+        .subcommand(list::List::augment_subcommands(
+            Command::new("list")
+                .about("List nodes or namespaces that a server knows")
+                .subcommand_required(true),
+        ))
+        .subcommand(list::Watch::augment_subcommands(
+            Command::new("watch")
+                .visible_alias("w")
+                .about("Watch nodes come and go")
+                .subcommand_required(true),
         ))
         .subcommand(reasons::ReasonsArgs::augment_args(
             Command::new("reasons").about("List this kernel's drop reasons"),
@@ -82,6 +96,15 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         Some(("status", m)) => {
             to_stdout(|out| app::run(app::status(&status_local::StatusArgs::from_arg_matches(m)?, out)))
         }
+        Some(("relay", m)) => {
+            app::log_to_stderr();
+            app::run(app::relay(relay::RelayArgs::from_arg_matches(m)?, app::stop_signal()))
+        }
+        Some(("list", m)) => {
+            let what = list::List::from_arg_matches(m)?;
+            to_stdout(|out| app::run(app::list(&what, out)))
+        }
+        Some(("watch", m)) => app::run(app::watch(list::Watch::from_arg_matches(m)?, app::stop_signal())),
         Some(("reasons", m)) => {
             to_stdout(|out| reasons::run(&reasons::ReasonsArgs::from_arg_matches(m)?, out))
         }
@@ -94,8 +117,10 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
 
 fn to_stdout(write: impl FnOnce(&mut Vec<u8>) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut text = Vec::new();
-    write(&mut text)?;
-    Ok(io::stdout().write_all(&text)?)
+    let written = write(&mut text);
+    // What was said before an error is part of the answer.
+    io::stdout().write_all(&text)?;
+    written
 }
 
 /// Whoever read our output has gone: an end, not an error.

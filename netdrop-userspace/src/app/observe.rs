@@ -14,6 +14,7 @@ use super::say;
 use crate::agent::DEFAULT_SOCKET;
 use crate::balance::Balance;
 use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
+use crate::cli::server_flags::Servers;
 use crate::convert::{ask_for_benign, filter_to_wire, filters_to_extension, time_to_wire};
 use crate::enrich::{Names, NamesSource};
 use crate::explain;
@@ -22,7 +23,7 @@ use crate::observe::{self, Ending, Tally};
 use crate::proto::observer::GetFlowsRequest;
 use crate::sink::{Printer, Sink};
 use crate::source::live::LiveSource;
-use crate::source::remote::RemoteSource;
+use crate::source::remote::Remote;
 use crate::wire::print;
 use crate::wire::run::{self, Run, WireSink};
 use crate::wire::window::Window;
@@ -35,8 +36,8 @@ pub async fn observe(config: ObserveConfig, stop: impl Future<Output = ()>) -> a
     if let Some(file) = &config.shown.input_file {
         return replay(&config, file, &mut wire_printer(&config)?, stop).await;
     }
-    match server(&config) {
-        Some(server) => remote(&config, &server, &mut wire_printer(&config)?, stop).await,
+    match servers(&config)? {
+        Some(servers) => remote(&config, &servers, &mut wire_printer(&config)?, stop).await,
         None => live(&config, &mut printer(&config)?, stop).await,
     }
 }
@@ -50,36 +51,38 @@ pub(super) async fn observe_into<K: Sink + WireSink>(
     if let Some(file) = &config.shown.input_file {
         return replay(config, file, sink, stop).await;
     }
-    match server(config) {
-        Some(server) => remote(config, &server, sink, stop).await,
+    match servers(config)? {
+        Some(servers) => remote(config, &servers, sink, stop).await,
         None => live(config, sink, stop).await,
     }
 }
 
-/// The agent to ask: the one named, else the local one if it is there and nothing asks for what only capture here has.
-fn server(config: &ObserveConfig) -> Option<String> {
-    match config.server.as_deref() {
-        Some("none") => None,
-        Some(server) => Some(server.to_owned()),
-        None if config.names.is_some() || config.kubeconfig.is_some() => None,
-        None => Path::new(DEFAULT_SOCKET).exists().then(|| format!("unix://{DEFAULT_SOCKET}")),
-    }
+/// Whom to ask: those named, else the local agent if it is there and nothing asks for what only capture here has.
+fn servers(config: &ObserveConfig) -> anyhow::Result<Option<Servers>> {
+    let named = config.server.named();
+    let here = match &named[..] {
+        [none] if none == "none" => true,
+        [] => config.names.is_some() || config.kubeconfig.is_some() || !Path::new(DEFAULT_SOCKET).exists(),
+        _ => false,
+    };
+    if here { Ok(None) } else { config.server.servers().map(Some) }
 }
 
 async fn remote(
     config: &ObserveConfig,
-    server: &str,
+    servers: &Servers,
     sink: &mut impl WireSink,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let own = filters_to_extension(&config.filters).is_some();
     let filter = config.filters.compile()?;
-    let mut source = RemoteSource::connect(server, request(config)).await?;
+    let mut source = Remote::open(servers, request(config)).await?;
+    let noun = if servers.targets.len() == 1 { "agent at" } else { "servers" };
     if config.selection.follow {
-        say(format_args!("netdrop: following the agent at {server} (--server none captures here)"));
+        say(format_args!("netdrop: following the {noun} {servers} (--server none captures here)"));
     } else {
         say(format_args!(
-            "netdrop: history of the agent at {server}; -f goes on (--server none captures here)"
+            "netdrop: history of the {noun} {servers}; -f goes on (--server none captures here)"
         ));
     }
     let ending = Ending { count: config.count, duration: config.duration };

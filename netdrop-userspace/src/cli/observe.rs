@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::capture::CaptureArgs;
 use super::filters::FilterBuilder;
 use super::flags::{FILTER_FLAGS, FilterFlag};
+use super::server_flags::ServerFlags;
 use super::{args, shown, time, yaml};
 use crate::filter::{Filters, FlowFilter};
 use crate::go;
@@ -73,8 +74,8 @@ pub struct ObserveConfig {
     pub output: OutputConfig,
     /// What is read and asked for beside filters.
     pub shown: shown::ShownConfig,
-    /// An agent's address; `None`: the local one, or live capture.
-    pub server: Option<String>,
+    /// Servers to ask; none named: the local agent, or live capture.
+    pub server: ServerFlags,
     /// End after this many flows.
     pub count: Option<u64>,
     /// End after this time.
@@ -161,10 +162,6 @@ pub fn command() -> Command {
         )
         .arg(switch("print-node-name", "Name the node that saw the flow"))
         .next_help_heading("Source")
-        .arg(
-            text("server", "ADDRESS", "Agent to ask: unix:///path or host:port; `none` captures here")
-                .env("NETDROP_SERVER"),
-        )
         .arg(text(
             "names",
             "FILE",
@@ -173,6 +170,7 @@ pub fn command() -> Command {
         .arg(text("kubeconfig", "FILE", "Names for live capture from this cluster"))
         .arg(text("as-node", "NAME", "This node's name in the output of live capture").env("NODE_NAME"));
     let command = shown::add(command);
+    let command = ServerFlags::augment_args(command);
     CaptureArgs::augment_args(command.next_help_heading("Live capture"))
 }
 
@@ -203,7 +201,7 @@ impl ObserveConfig {
             selection,
             shown: shown::ShownConfig::from_matches(m, output.format, typed)?,
             output,
-            server: server(m),
+            server: ServerFlags::from_arg_matches(m)?,
             count: count(m, "count")?,
             duration: span(m)?,
             names: m.get_one::<String>("names").map(PathBuf::from),
@@ -237,6 +235,15 @@ impl ObserveConfig {
             ("--since", s.since.is_some()),
             ("--until", s.until.is_some()),
         ];
+        if self.output.format == Format::Table && self.count.or(s.first).is_none() && self.duration.is_none()
+        {
+            bail!(
+                "a table is printed at its end, which live capture does not have by itself: add --first N or --duration TIME, or choose -o compact"
+            );
+        }
+        if s.first == Some(0) {
+            bail!("--first 0 would show nothing; leave it out to go on until Ctrl-C");
+        }
         match asked.iter().find(|(_, on)| *on) {
             Some((flag, _)) => bail!(
                 "{flag} asks for the past, which live capture does not have: start `netdrop agent`, or name one with --server"
@@ -353,14 +360,6 @@ fn output(m: &ArgMatches) -> anyhow::Result<OutputConfig> {
         numeric,
         print_node_name: m.get_flag("print-node-name"),
     })
-}
-
-/// HUBBLE_SERVER is read too, so that what works for the one works for the other.
-fn server(m: &ArgMatches) -> Option<String> {
-    m.get_one::<String>("server")
-        .cloned()
-        .or_else(|| std::env::var("HUBBLE_SERVER").ok())
-        .filter(|s| !s.is_empty())
 }
 
 fn span(m: &ArgMatches) -> anyhow::Result<Option<Duration>> {

@@ -19,7 +19,7 @@ impl One {
 
 impl Ask {
     #[expect(clippy::too_many_lines, reason = "a line for each thing that can be asked")]
-    fn fits(&self, flow: &impl Fields) -> bool {
+    pub(super) fn fits(&self, flow: &impl Fields) -> bool {
         match self {
             Self::Verdict(wanted) => wanted.contains(&flow.verdict()),
             Self::Reason(wanted) => {

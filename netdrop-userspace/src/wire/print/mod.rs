@@ -116,7 +116,12 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
         response: &GetFlowsResponse,
         status: &NodeStatusEvent,
     ) -> Result<(), PrintError> {
-        let trouble = matches!(status.state_change(), NodeState::NodeError | NodeState::NodeUnavailable);
+        let trouble = match status.state_change() {
+            NodeState::NodeError | NodeState::NodeUnavailable => true,
+            // Back again, as netdrop says of a node that was away; Hubble's servers have no message here.
+            NodeState::NodeConnected => !status.message.is_empty(),
+            _ => false,
+        };
         if self.options.silent || !(trouble || self.options.debug) {
             return Ok(());
         }
