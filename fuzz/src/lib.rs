@@ -4,6 +4,7 @@
 pub mod btf;
 mod flows;
 pub mod packet;
+pub mod request;
 pub mod ring;
 pub mod wire;
 
@@ -11,5 +12,10 @@ pub mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets; each has a folder of its name below `corpus/`.
-pub const TARGETS: [Target; 4] =
-    [("ring", ring::run), ("packet", packet::run), ("btf", btf::run), ("wire", wire::run)];
+pub const TARGETS: [Target; 5] = [
+    ("ring", ring::run),
+    ("packet", packet::run),
+    ("btf", btf::run),
+    ("wire", wire::run),
+    ("request", request::run),
+];

@@ -25,6 +25,7 @@ mod reasons;
 mod retransmission;
 mod rights;
 mod routing;
+mod serving;
 mod sockets;
 mod status;
 mod storm;

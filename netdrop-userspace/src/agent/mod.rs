@@ -44,6 +44,7 @@ use systemd::Notifier;
 pub use history::{Batch, History, Reader};
 pub use limits::Limits;
 pub use outputs::Outputs;
+pub use request::examine;
 pub use socket::DEFAULT_SOCKET;
 
 /// How often the sums are drawn for status and metrics.
