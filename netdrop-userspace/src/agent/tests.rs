@@ -1,10 +1,12 @@
 //! The real server and the real client, over a unix socket; only the drops are made up.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use super::doors::Listen;
+use super::systemd::Inherited;
 use super::*;
 use crate::convert::{ask_for_benign, filter_to_wire, filters_to_extension, from_wire};
 use crate::filter::{Filters, FlowFilter};
@@ -23,11 +25,14 @@ impl Source for Pushed {
     }
 }
 
-struct Agent {
-    push: mpsc::Sender<Observation>,
-    stop: oneshot::Sender<()>,
-    ended: tokio::task::JoinHandle<anyhow::Result<AgentTally>>,
-    socket: PathBuf,
+pub(super) struct Agent {
+    pub(super) push: mpsc::Sender<Observation>,
+    pub(super) stop: oneshot::Sender<()>,
+    pub(super) ended: tokio::task::JoinHandle<anyhow::Result<AgentTally>>,
+    pub(super) socket: PathBuf,
+    /// Its TCP port, and its certificates.
+    pub(super) port: Option<SocketAddr>,
+    pub(super) tls: Option<tls::Tls>,
     _folder: tempfile::TempDir,
 }
 
@@ -37,27 +42,39 @@ impl Agent {
     }
 
     async fn start(capacity: usize) -> Self {
+        Self::with(capacity, Limits::default(), Listen::default()).await
+    }
+
+    /// Starts one, with a socket of its own.
+    pub(super) async fn with(capacity: usize, limits: Limits, mut listen: Listen) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("run/a.sock");
         let (push, pushed) = mpsc::channel(8);
         let (stop, stopped) = oneshot::channel();
+        listen.socket_path.clone_from(&socket);
+        let doors = Doors::take(&listen, Inherited::default()).unwrap();
+        let port = doors.ports().first().copied();
+        let tls = doors.all.last().and_then(|door| door.tls.clone());
         let config = AgentConfig {
-            socket_path: socket.clone(),
+            doors,
+            limits,
+            systemd: Notifier::default(),
             capacity,
             metrics_address: None,
             log_rate: 0,
+            node_name: Some("node-1".into()),
             filter: Compiled::default(),
         };
         let ended = tokio::spawn(async move {
             run(&mut Pushed(pushed), config, std::io::sink(), async { drop(stopped.await) }).await
         });
-        let agent = Self { push, stop, ended, socket, _folder: folder };
+        let agent = Self { push, stop, ended, socket, port, tls, _folder: folder };
         agent.until_seen(0).await;
         agent
     }
 
     /// Waits until the server answers and has seen so many.
-    async fn until_seen(&self, seen: u64) {
+    pub(super) async fn until_seen(&self, seen: u64) {
         for _ in 0..2000 {
             if remote::status(&self.server()).await.is_ok_and(|s| s.seen_flows >= seen) {
                 return;
@@ -67,7 +84,7 @@ impl Agent {
         panic!("the server has not seen {seen} flows");
     }
 
-    async fn push_seconds(&self, seconds: std::ops::Range<i64>) {
+    pub(super) async fn push_seconds(&self, seconds: std::ops::Range<i64>) {
         for second in seconds {
             self.push.send(Observation::Flow(flow(second))).await.unwrap();
         }
@@ -81,7 +98,7 @@ impl Agent {
     }
 }
 
-fn flow(second: i64) -> Flow {
+pub(super) fn flow(second: i64) -> Flow {
     let mut f = Flow::new(Timestamp::from_second(second).unwrap(), Verdict::Dropped);
     let name = if second % 2 == 0 { "EVEN" } else { "ODD" };
     f.reason = Some(DropReason { code: 1, subsystem: "CORE".into(), name: name.into() });
@@ -247,20 +264,4 @@ async fn next(source: &mut RemoteSource, all: &mut Vec<Observation>) -> anyhow::
     let more = source.next(&mut batch).await?;
     all.extend(batch.into_iter().filter_map(from_wire));
     Ok(more)
-}
-
-#[tokio::test]
-async fn a_dead_agents_socket_is_taken_over_and_a_living_ones_is_not() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("s.sock");
-    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    assert!(path.exists());
-    let listener = socket::bind(&path).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
-    assert_eq!(mode & 0o777, 0o660);
-    let e = socket::bind(&path).unwrap_err().to_string();
-    assert!(e.contains("another netdrop agent") && e.contains("--socket-path"), "{e}");
-    drop(listener);
-    let e = socket::bind(Path::new("/proc/x/y.sock")).unwrap_err().to_string();
-    assert!(e.contains("/proc/x/y.sock"), "{e}");
 }

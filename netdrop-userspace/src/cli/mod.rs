@@ -6,6 +6,7 @@ mod capture;
 pub mod explain;
 mod filters;
 mod flags;
+mod listen;
 pub mod observe;
 pub mod reasons;
 pub mod record;
