@@ -151,6 +151,10 @@ impl Typed {
                 self.flags.retain(|f| f.name != name);
                 self.flags.extend(on.then_some(Flag { name, value: None }));
             }
+            // Some filters stand alone: what is given to them makes no difference.
+            (_, _) if arg.get_num_args().is_some_and(|n| n.max_values() == 0) => {
+                self.flags.push(Flag { name, value: None });
+            }
             (_, value) => self.flags.push(Flag { name, value }),
         }
         Ok(())
@@ -270,7 +274,7 @@ mod tests {
             ("observe -fnx -n=y -t drop", "observe --follow --namespace=x --namespace=y --type=drop"),
             ("observe --follow=false --last 1 --last=2", "observe --last=2"),
             ("observe -f --follow=0", "observe"),
-            ("observe --not=x --pod a", "observe --not=x --pod=a"),
+            ("observe --not=x --pod a", "observe --not --pod=a"),
             ("--last 5 -D observe flows", "observe --last=5 --debug"),
             ("observe -- --pod", "observe -- --pod"),
         ] {
