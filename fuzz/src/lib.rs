@@ -2,6 +2,8 @@
 //! breaks a promise.
 
 pub mod btf;
+pub mod expression;
+pub mod filter;
 mod flows;
 pub mod packet;
 pub mod ring;
@@ -10,4 +12,10 @@ pub mod ring;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets; each has a folder of its name below `corpus/`.
-pub const TARGETS: [Target; 3] = [("ring", ring::run), ("packet", packet::run), ("btf", btf::run)];
+pub const TARGETS: [Target; 5] = [
+    ("ring", ring::run),
+    ("packet", packet::run),
+    ("btf", btf::run),
+    ("filter", filter::run),
+    ("expression", expression::run),
+];

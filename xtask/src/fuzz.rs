@@ -18,7 +18,8 @@ use crate::tools;
 /// Set for a build whose compiler this program wraps.
 const WRAPS: &str = "NETDROP_FUZZ_RUSTC";
 /// Crates that are watched: what they do with the bytes is what steers the fuzzer.
-const INSTRUMENTED: [&str; 6] = ["netdrop", "netdrop_common", "netdrop_fuzz", "ring", "packet", "btf"];
+const INSTRUMENTED: [&str; 8] =
+    ["netdrop", "netdrop_common", "netdrop_fuzz", "ring", "packet", "btf", "filter", "expression"];
 /// Coverage as libFuzzer reads it, out-of-bounds accesses as errors, and some speed.
 const FLAGS: [&str; 8] = [
     "-Cpasses=sancov-module",
@@ -40,25 +41,33 @@ pub enum Target {
     Packet,
     /// Type information of a kernel and of a module
     Btf,
+    /// Filters as JSON, on a flow of the API
+    Filter,
+    /// Expressions in CEL, on a flow of the API
+    Expression,
 }
 
 impl Target {
-    const ALL: [Self; 3] = [Self::Ring, Self::Packet, Self::Btf];
+    const ALL: [Self; 5] = [Self::Ring, Self::Packet, Self::Btf, Self::Filter, Self::Expression];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Ring => "ring",
             Self::Packet => "packet",
             Self::Btf => "btf",
+            Self::Filter => "filter",
+            Self::Expression => "expression",
         }
     }
 
-    /// Longest input: a record and some more, the largest packet, a part of a kernel's types.
+    /// Longest input: a record and some more, the largest packet, a part of a kernel's types, the longest
+    /// expression.
     const fn max_len(self) -> u32 {
         match self {
             Self::Ring => 400,
             Self::Packet => 2048,
             Self::Btf => 16_384,
+            Self::Filter | Self::Expression => 4096,
         }
     }
 }
