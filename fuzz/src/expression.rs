@@ -9,5 +9,5 @@ pub fn run(bytes: &[u8]) {
     let (text, flow) = filter::split(bytes);
     let experimental = Some(Experimental { cel_expression: vec![text] });
     let allow = vec![FlowFilter { experimental, ..FlowFilter::default() }];
-    filter::try_on(Filters { allow, deny: Vec::new() }, &flow);
+    filter::try_on(&Filters { allow, deny: Vec::new() }, &flow);
 }

@@ -12,8 +12,8 @@ pub fn run(bytes: &[u8]) {
     for filter in &filters {
         check(filter);
     }
-    try_on(Filters { allow: filters.clone(), deny: Vec::new() }, &flow);
-    try_on(Filters { allow: Vec::new(), deny: filters }, &flow);
+    try_on(&Filters { allow: filters.clone(), deny: Vec::new() }, &flow);
+    try_on(&Filters { allow: Vec::new(), deny: filters }, &flow);
 }
 
 /// Up to the first zero byte a text, then a flow; what is none is one without any field.
@@ -24,7 +24,7 @@ pub(crate) fn split(bytes: &[u8]) -> (String, Flow) {
 }
 
 /// An error is one line; what compiles says yes or no.
-pub(crate) fn try_on(filters: Filters, flow: &Flow) {
+pub(crate) fn try_on(filters: &Filters, flow: &Flow) {
     match filters.compile() {
         Ok(filter) => {
             filter.matches_wire(flow);

@@ -23,6 +23,7 @@ mod reasons;
 mod retransmission;
 mod rights;
 mod routing;
+mod settings;
 mod sockets;
 mod status;
 mod storm;
