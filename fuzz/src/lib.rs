@@ -7,15 +7,17 @@ pub mod filter;
 mod flows;
 pub mod packet;
 pub mod ring;
+pub mod wire;
 
 /// A name and what it does with bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets; each has a folder of its name below `corpus/`.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("ring", ring::run),
     ("packet", packet::run),
     ("btf", btf::run),
+    ("wire", wire::run),
     ("filter", filter::run),
     ("expression", expression::run),
 ];

@@ -19,13 +19,18 @@ impl One {
 }
 
 impl Ask {
-    fn fits(&self, flow: &impl Fields) -> bool {
+    pub(super) fn fits(&self, flow: &impl Fields) -> bool {
         match self {
             Self::Verdict(wanted) => wanted.contains(&flow.verdict()),
             Self::Reason(wanted) => {
                 flow.reason().is_some_and(|have| wanted.iter().any(|w| reason_matches(w, &have)))
             }
             Self::Netns(wanted) => flow.netns().is_some_and(|have| wanted.contains(&have)),
+            Self::Pid(wanted) => flow.process().is_some_and(|(pid, _)| wanted.contains(&pid)),
+            Self::Comm(wanted) => {
+                flow.process().is_some_and(|(_, comm)| wanted.iter().any(|w| glob(w, &comm)))
+            }
+            Self::Site(wanted) => flow.site().is_some_and(|site| wanted.iter().any(|w| glob(w, &site))),
             Self::Uuid(wanted) => wanted.iter().any(|w| *w == flow.uuid()),
             Self::EventType(wanted) => flow.event_type().is_some_and(|have| event_type(wanted, have)),
             Self::DropReason(wanted) => {

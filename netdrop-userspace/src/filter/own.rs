@@ -151,6 +151,15 @@ impl Fields for Flow {
         self.netns.as_ref().map(|n| n.inode)
     }
 
+    fn process(&self) -> Option<(u32, Cow<'_, str>)> {
+        let process = self.process.as_ref().filter(|p| p.owner)?;
+        Some((process.pid, Cow::Borrowed(&*process.comm)))
+    }
+
+    fn site(&self) -> Option<Cow<'_, str>> {
+        self.site.as_ref()?.symbol.as_deref().map(Cow::Borrowed)
+    }
+
     fn wire(&self) -> Cow<'_, wire::Flow> {
         Cow::Owned(convert::flow_to_wire(self))
     }
