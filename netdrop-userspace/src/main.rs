@@ -5,9 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _, Subcommand as _};
 use netdrop::app;
-use netdrop::cli::{
-    agent, args, config, explain, list, manual, observe, reasons, record, relay, status_local,
-};
+use netdrop::cli::{args, config, explain, list, manual, observe, reasons, record, relay, status_local};
 
 fn command() -> Command {
     Command::new("netdrop")
@@ -32,7 +30,7 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(observe::command())
         .subcommand(record::command())
-        .subcommand(described::<agent::AgentArgs>("agent", "Capture for many: history, server and log feed"))
+        .subcommand(netdrop::config::command())
         .subcommand(described::<relay::RelayArgs>("relay", "Serve the flows of all nodes as one, in order"))
         .subcommand(described::<status_local::StatusArgs>(
             "status",
@@ -98,8 +96,15 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             app::run(app::record(observe, record, app::stop_signal()))
         }
         Some(("agent", m)) => {
-            app::log_to_stderr();
-            app::run(app::agent(agent::AgentArgs::from_arg_matches(m)?, app::stop_signal()))
+            let loaded = app::load(m)?;
+            if loaded.args.print_config {
+                return to_stdout(|out| {
+                    out.extend(loaded.print().bytes());
+                    Ok(())
+                });
+            }
+            let set_level = app::log_at(&loaded.args.log_level);
+            app::run(app::agent(m.clone(), loaded, set_level, app::stop_signal()))
         }
         Some(("status", m)) => {
             to_stdout(|out| app::run(app::status(&status_local::StatusArgs::from_arg_matches(m)?, out)))

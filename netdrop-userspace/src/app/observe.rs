@@ -33,14 +33,15 @@ pub async fn observe(config: ObserveConfig, stop: impl Future<Output = ()>) -> a
     if config.print_raw_filters {
         return print_raw_filters(&config);
     }
-    let elsewhere = config.shown.input_file.is_some() || server(&config).is_some();
+    let servers = servers(&config)?;
+    let elsewhere = config.shown.input_file.is_some() || servers.is_some();
     if config.output.format == Format::Pcapng && elsewhere {
         bail!("-o pcapng needs the packets themselves, which only live capture has: --server none");
     }
     if let Some(file) = &config.shown.input_file {
         return replay(&config, file, &mut wire_printer(&config)?, stop).await;
     }
-    match servers(&config)? {
+    match servers {
         Some(servers) => remote(&config, &servers, &mut wire_printer(&config)?, stop).await,
         None => match config.output.format {
             Format::Pcapng => packets(&config, stop).await,

@@ -7,7 +7,7 @@ use clap::builder::ArgAction;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command};
 
-use super::settings::Settings;
+use super::settings::{Settings, WITHOUT};
 use crate::go;
 
 /// Why nothing is run.
@@ -50,7 +50,10 @@ pub fn parse(mut command: Command, words: impl IntoIterator<Item = OsString>) ->
     }
     let mut typed = Typed::read(&command, texts).map_err(Refused::Wrong)?;
     let leaf = typed.leaf(&command);
-    let settings = Settings::load(typed.value("config")).map_err(Refused::Wrong)?;
+    // A command with a file of its own names that.
+    let own_file = WITHOUT.contains(&leaf.get_name());
+    let settings = if own_file { Ok(Settings::default()) } else { Settings::load(typed.value("config")) };
+    let settings = settings.map_err(Refused::Wrong)?;
     let defaults = settings.flags(leaf, &typed.named).map_err(Refused::Wrong)?;
     typed.flags.splice(0..0, defaults);
     typed.keep_the_last(leaf);

@@ -23,7 +23,7 @@ pub use packet::{
 };
 pub use reason::{DropReason, DropSite};
 pub use status::{NodeState, NodeStatus};
-pub(crate) use summary::{arp_text, inner_text};
+pub(crate) use summary::{arp_text, icmp_type, inner_text};
 pub use summary::{summary, write_summary};
 
 /// One item of a stream of observations.
