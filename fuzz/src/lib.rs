@@ -2,6 +2,8 @@
 //! breaks a promise.
 
 pub mod btf;
+pub mod expression;
+pub mod filter;
 mod flows;
 pub mod packet;
 pub mod request;
@@ -12,10 +14,12 @@ pub mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets; each has a folder of its name below `corpus/`.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 7] = [
     ("ring", ring::run),
     ("packet", packet::run),
     ("btf", btf::run),
     ("wire", wire::run),
     ("request", request::run),
+    ("filter", filter::run),
+    ("expression", expression::run),
 ];

@@ -26,6 +26,7 @@ mod retransmission;
 mod rights;
 mod routing;
 mod serving;
+mod settings;
 mod sockets;
 mod status;
 mod storm;
