@@ -18,9 +18,16 @@ fn main() -> anyhow::Result<()> {
 fn protos() -> anyhow::Result<()> {
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed=build");
-    let files = protox::compile(["observer/observer.proto", "peer/peer.proto"], ["proto"])?;
-    fs::write(Path::new(&std::env::var("OUT_DIR")?).join("codec.rs"), codec::generate(&files)?)?;
+    let sources = ["observer/observer.proto", "peer/peer.proto"];
+    let files = protox::compile(sources, ["proto"])?;
+    let out = std::env::var("OUT_DIR")?;
+    let out = Path::new(&out);
+    fs::write(out.join("codec.rs"), codec::generate(&files)?)?;
     tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(files)?;
+    // For reflection: with what they import, without comments.
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_imports(true).include_source_info(false).open_files(sources)?;
+    fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     uncoded_observer();
     Ok(())
 }

@@ -48,6 +48,7 @@ pub struct Run<'a, K> {
     filter: &'a Compiled,
     sink: &'a mut K,
     ending: Ending,
+    hide_benign: bool,
     tally: Tally,
     /// Observations of flows.
     shown: u64,
@@ -56,7 +57,13 @@ pub struct Run<'a, K> {
 impl<'a, K: Sink> Run<'a, K> {
     /// Nothing has been shown yet.
     pub fn new(filter: &'a Compiled, sink: &'a mut K, ending: Ending) -> Self {
-        Self { filter, sink, ending, tally: Tally::default(), shown: 0 }
+        Self { filter, sink, ending, hide_benign: false, tally: Tally::default(), shown: 0 }
+    }
+
+    /// Whether benign drops are counted and not shown.
+    #[must_use]
+    pub fn hide_benign(self, hide: bool) -> Self {
+        Self { hide_benign: hide, ..self }
     }
 
     /// Until the source ends, `stop` comes true, the ending is reached or nobody reads any more. `on_silence` is called
@@ -140,6 +147,8 @@ impl<'a, K: Sink> Run<'a, K> {
             Observation::Flow(flow) => {
                 let fate = if !self.filter.matches(flow) {
                     Fate::Hidden
+                } else if self.hide_benign && flow.benign {
+                    Fate::Benign
                 } else if self.ending.count.is_some_and(|most| self.shown >= most) {
                     Fate::AfterEnd
                 } else {
@@ -155,7 +164,7 @@ impl<'a, K: Sink> Run<'a, K> {
                         Some(lost) => self.sink.write(&Observation::Lost(lost)),
                         None => Ok(()),
                     },
-                    Fate::AfterEnd => Ok(()),
+                    Fate::Benign | Fate::AfterEnd => Ok(()),
                 }
             }
             Observation::Lost(lost) => {

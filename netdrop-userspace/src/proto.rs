@@ -28,3 +28,6 @@ generated!(
     /// Node states.
     relay = "relay"
 );
+
+/// The definitions themselves, with all that they import: for reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

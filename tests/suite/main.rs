@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
 mod alone;
+mod benign;
 mod cluster;
 mod company;
 mod endings;
@@ -18,6 +19,7 @@ mod matrix;
 mod nobody;
 mod overlay;
 mod perf;
+mod reasons;
 mod retransmission;
 mod rights;
 mod routing;

@@ -40,7 +40,8 @@ pub fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
         count.skipped += 1;
         return 0;
     }
-    if !prefilter::wants_reason(reason.unwrap_or(0)) {
+    let known = reason.unwrap_or(0);
+    if reason.is_some() && prefilter::is_benign(known) || !prefilter::wants_reason(known) {
         count.filtered += 1;
         return 0;
     }

@@ -15,7 +15,9 @@ use crate::flow::{LostEvents, LostSource, Observation};
 const RATE_SECONDS: usize = 60;
 const RATE_SECONDS_F: f64 = 60.0;
 /// Most observations a reader takes at once: the lock is short.
-const TAKE: usize = 256;
+pub(super) const TAKE: usize = 256;
+/// Benign drops have a ring of their own, of this part of the places: noise must not push out what somebody looks for.
+const BENIGN_PART: usize = 8;
 
 /// Ring of observations with sequence numbers.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct History {
     /// Sequence number after the newest.
     newest: watch::Sender<u64>,
     started: Instant,
+    /// What is benign, for those who ask; `None`: this is that one.
+    benign: Option<Arc<History>>,
 }
 
 #[derive(Debug)]
@@ -64,6 +68,11 @@ pub struct Batch {
 impl History {
     /// An empty one of at least one place.
     pub fn new(capacity: usize) -> Self {
+        let benign = Self::plain(capacity / BENIGN_PART, None);
+        Self::plain(capacity, Some(Arc::new(benign)))
+    }
+
+    fn plain(capacity: usize, benign: Option<Arc<Self>>) -> Self {
         let capacity = capacity.max(1);
         Self {
             ring: Mutex::new(Ring {
@@ -75,7 +84,13 @@ impl History {
             }),
             newest: watch::Sender::new(0),
             started: Instant::now(),
+            benign,
         }
+    }
+
+    /// The ring of benign drops.
+    pub(super) fn benign(&self) -> Option<&Arc<Self>> {
+        self.benign.as_ref()
     }
 
     /// A panic elsewhere leaves the ring whole.
@@ -86,14 +101,22 @@ impl History {
     /// Appends, and wakes the readers once.
     pub fn push(&self, items: impl IntoIterator<Item = Arc<Observation>>) {
         let second = self.started.elapsed().as_secs();
+        let mut benign = Vec::new();
         let next = {
             let mut ring = self.lock();
             for item in items {
-                ring.push(item, second);
+                if self.benign.is_some() && is_benign(&item) {
+                    benign.push(item);
+                } else {
+                    ring.push(item, second);
+                }
             }
             ring.next()
         };
         self.newest.send_replace(next);
+        if let Some(history) = self.benign.as_ref().filter(|_| !benign.is_empty()) {
+            history.push(benign);
+        }
     }
 
     /// Numbers for ServerStatus.
@@ -181,7 +204,11 @@ impl Ring {
     }
 }
 
-fn time_of(o: &Observation) -> Timestamp {
+fn is_benign(o: &Observation) -> bool {
+    matches!(o, Observation::Flow(flow) if flow.benign)
+}
+
+pub(super) fn time_of(o: &Observation) -> Timestamp {
     match o {
         Observation::Flow(f) => f.time,
         Observation::Lost(l) => l.time,

@@ -1,23 +1,29 @@
 //! `observer.Observer`: Hubble's server semantics over the history.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::history::{History, Reader};
+use super::connection::end;
+use super::events::{self, AgentEvents, Window};
+use super::history::History;
+use super::mask::Mask;
+use super::namespaces::Namespaces;
+use super::readers::{Readers, Start};
 use crate::balance::{Balance, Row};
-use crate::convert::{filter_from_wire, filters_from_extension, time_from_wire, to_wire};
+use crate::convert::{asks_for_benign, filter_from_wire, filters_from_extension, time_from_wire, to_wire};
+use crate::explain;
 use crate::filter::{Compiled, Filters};
 use crate::flow::{LostEvents, Observation};
 use crate::proto::observer::observer_server::Observer;
 use crate::proto::observer::{
     DropBalance, GetAgentEventsRequest, GetAgentEventsResponse, GetDebugEventsRequest,
     GetDebugEventsResponse, GetFlowsRequest, GetFlowsResponse, GetNamespacesRequest, GetNamespacesResponse,
-    GetNodesRequest, GetNodesResponse, Namespace, ServerStatusRequest, ServerStatusResponse,
+    GetNodesRequest, GetNodesResponse, ServerStatusRequest, ServerStatusResponse,
 };
 
 /// Responses under way to one client; then it is the client that must read, and the history that runs on.
@@ -26,6 +32,8 @@ const IN_FLIGHT: usize = 64;
 /// Serves one history.
 pub(super) struct ObserverService {
     history: Arc<History>,
+    namespaces: Arc<Namespaces>,
+    events: Arc<AgentEvents>,
     balance: watch::Receiver<Balance>,
     stopped: watch::Receiver<bool>,
 }
@@ -33,10 +41,12 @@ pub(super) struct ObserverService {
 impl ObserverService {
     pub(super) fn new(
         history: Arc<History>,
+        namespaces: Arc<Namespaces>,
+        events: Arc<AgentEvents>,
         balance: watch::Receiver<Balance>,
         stopped: watch::Receiver<bool>,
     ) -> Self {
-        Self { history, balance, stopped }
+        Self { history, namespaces, events, balance, stopped }
     }
 
     /// The sums by reason; the first, without a name, over all.
@@ -64,11 +74,14 @@ fn invalid(why: impl Into<String>) -> Status {
 /// A checked request.
 struct Query {
     filter: Compiled,
+    /// Asked for, or a filter names a reason.
+    include_benign: bool,
     number: u64,
     first: bool,
     follow: bool,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
+    mask: Mask,
 }
 
 impl Query {
@@ -88,12 +101,14 @@ impl Query {
                 .transpose()
         };
         Ok(Self {
+            include_benign: asks_for_benign(request.extensions.as_ref()) || explain::is_asked_for(&filters),
             filter: filters.compile().map_err(|e| invalid(e.to_string()))?,
             number: request.number,
             first: request.first,
             follow: request.follow,
             since: time("since", request.since)?,
             until: time("until", request.until)?,
+            mask: Mask::new(request.field_mask.as_ref())?,
         })
     }
 
@@ -101,13 +116,14 @@ impl Query {
         matches!(o, Observation::Flow(f) if self.filter.matches(f))
     }
 
-    fn reader(&self, history: &Arc<History>) -> Reader {
-        match (self.since, self.first, self.number) {
-            (Some(since), ..) => history.from_time(since),
-            (None, false, 0) if self.follow => history.from_newest(),
-            (None, true, _) | (None, false, 0) => history.from_oldest(),
-            (None, false, n) => history.from_last(n, |o| self.matches(o)),
-        }
+    fn reader(&self, history: &Arc<History>) -> Readers {
+        let start = match (self.since, self.first, self.number) {
+            (Some(since), ..) => Start::Time(since),
+            (None, false, 0) if self.follow => Start::Newest,
+            (None, true, _) | (None, false, 0) => Start::Oldest,
+            (None, false, n) => Start::Last(n),
+        };
+        Readers::new(history, start, self.include_benign, |o| self.matches(o))
     }
 
     /// Most flows that are sent; following, or having rewound by their number, there is no limit.
@@ -160,7 +176,7 @@ async fn stream(
                     None => {}
                 }
             }
-            if to.send(Ok(to_wire(observation))).await.is_err() {
+            if to.send(Ok(query.mask.apply(to_wire(observation)))).await.is_err() {
                 return;
             }
         }
@@ -204,22 +220,7 @@ impl Observer for ObserverService {
         &self,
         _request: Request<GetNamespacesRequest>,
     ) -> Result<Response<GetNamespacesResponse>, Status> {
-        let mut names = BTreeSet::new();
-        let mut reader = self.history.from_oldest();
-        loop {
-            let batch = reader.take();
-            if batch.items.is_empty() {
-                break;
-            }
-            for observation in &batch.items {
-                if let Observation::Flow(f) = &**observation {
-                    names.extend([f.source.namespace().to_owned(), f.destination.namespace().to_owned()]);
-                }
-            }
-        }
-        names.remove("");
-        let namespaces =
-            names.into_iter().map(|namespace| Namespace { cluster: "default".into(), namespace }).collect();
+        let namespaces = self.namespaces.list(Instant::now());
         Ok(Response::new(GetNamespacesResponse { namespaces }))
     }
 
@@ -232,15 +233,33 @@ impl Observer for ObserverService {
 
     async fn get_agent_events(
         &self,
-        _request: Request<GetAgentEventsRequest>,
+        request: Request<GetAgentEventsRequest>,
     ) -> Result<Response<Self::GetAgentEventsStream>, Status> {
-        Err(Status::unimplemented("GetAgentEvents not implemented"))
+        let window = Window::new(request.get_ref())?;
+        let (to, from) = mpsc::channel(IN_FLIGHT);
+        tokio::spawn(events::stream(Arc::clone(&self.events), window, to, self.stopped.clone()));
+        Ok(Response::new(ReceiverStream::new(from)))
     }
 
+    /// There are none: netdrop's BPF programs have no debug mode. A follower waits for ever, as for those of a quiet server.
     async fn get_debug_events(
         &self,
-        _request: Request<GetDebugEventsRequest>,
+        request: Request<GetDebugEventsRequest>,
     ) -> Result<Response<Self::GetDebugEventsStream>, Status> {
-        Err(Status::unimplemented("GetDebugEvents not implemented"))
+        let GetDebugEventsRequest { first, follow, .. } = request.into_inner();
+        if first && follow {
+            return Err(invalid("first cannot be specified with follow"));
+        }
+        let (to, from) = mpsc::channel(1);
+        if follow {
+            let mut stopped = self.stopped.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = to.closed() => {}
+                    () = end(&mut stopped) => {}
+                }
+            });
+        }
+        Ok(Response::new(ReceiverStream::new(from)))
     }
 }

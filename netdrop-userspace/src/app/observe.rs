@@ -15,8 +15,9 @@ use crate::agent::DEFAULT_SOCKET;
 use crate::balance::Balance;
 use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
 use crate::cli::server_flags::Servers;
-use crate::convert::{filter_to_wire, filters_to_extension, time_to_wire};
+use crate::convert::{ask_for_benign, filter_to_wire, filters_to_extension, time_to_wire};
 use crate::enrich::{Names, NamesSource};
+use crate::explain;
 use crate::filter::Compiled;
 use crate::observe::{self, Ending, Tally};
 use crate::proto::observer::GetFlowsRequest;
@@ -131,7 +132,7 @@ fn request(config: &ObserveConfig) -> GetFlowsRequest {
             .filter(|f| f.reason.is_empty() && f.netns.is_empty())
             .map(filter_to_wire)
             .collect(),
-        extensions: filters_to_extension(filters),
+        extensions: ask_for_benign(filters_to_extension(filters), config.include_benign),
         field_mask: Some(FieldMask { paths: mask }).filter(|m| !m.paths.is_empty()),
         ..GetFlowsRequest::default()
     }
@@ -173,6 +174,7 @@ async fn live(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     config.check_live()?;
+    let hide_benign = !config.include_benign && !explain::is_asked_for(&config.filters);
     let capture = Capture {
         filters: &config.filters,
         names_file: config.names.clone(),
@@ -182,6 +184,7 @@ async fn live(
         memory: config.capture.memory(),
         events_per_flow: config.capture.events_per_flow(),
         own_node_only: false,
+        hide_benign,
     };
     let Started { mut source, filter, kernel, names, kube: _watchers } = start(capture).await?;
     // From here on an interrupt ends with a sum, not at once.
@@ -196,7 +199,7 @@ async fn live(
         describe(&filter)
     ));
     let ending = Ending { count: config.count.or(config.selection.first), duration: config.duration };
-    let run = observe::Run::new(&filter, sink, ending);
+    let run = observe::Run::new(&filter, sink, ending).hide_benign(hide_benign);
     let tally = run.until_end(&mut source, stop, silent).await?;
     let balance = Balance::new(&source.tally().context("cannot read the counters")?, &tally.flows);
     if let Some(table) = balance.by_reason() {
@@ -223,8 +226,12 @@ fn silent(source: &LiveSource, tally: &Tally) {
     if let Ok(live) = source.tally() {
         let seen = live.dropped();
         let hidden = live.filtered() + tally.flows.total().hidden;
+        let told = match live.benign() + tally.flows.total().benign {
+            0 => String::new(),
+            n => format!(" ({n} benign: --include-benign shows them)"),
+        };
         say(format_args!(
-            "netdrop: nothing to show for 10 s; {seen} drops seen, {hidden} hidden by the filter"
+            "netdrop: nothing to show for 10 s; {seen} drops seen, {hidden} hidden by the filter{told}"
         ));
     }
 }

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::capture::CaptureArgs;
-use crate::agent::DEFAULT_SOCKET;
+use super::listen::ListenArgs;
 
 /// What was typed after `netdrop agent`.
 #[derive(Clone, Debug, Args)]
 pub struct AgentArgs {
-    /// Unix socket of the server
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET, env = "NETDROP_SOCKET_PATH")]
-    pub socket_path: PathBuf,
+    /// Where its server is reached
+    #[command(flatten)]
+    pub listen: ListenArgs,
     /// Observations kept in memory
     #[arg(long, value_name = "N", default_value_t = 16_383, value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
     pub event_buffer_capacity: u32,

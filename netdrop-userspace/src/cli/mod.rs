@@ -7,6 +7,7 @@ pub mod explain;
 mod filters;
 mod flags;
 pub mod list;
+mod listen;
 mod numbers;
 pub mod observe;
 pub mod reasons;

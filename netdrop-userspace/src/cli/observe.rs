@@ -90,6 +90,8 @@ pub struct ObserveConfig {
     pub capture: CaptureArgs,
     /// Print the filters and end.
     pub print_raw_filters: bool,
+    /// Show benign drops, too.
+    pub include_benign: bool,
 }
 
 /// Default of `--last` where nothing else says which flows.
@@ -129,6 +131,10 @@ pub fn command() -> Command {
             text("denylist", "JSON", "FlowFilter to hide, as JSON; may be repeated")
                 .action(ArgAction::Append),
         )
+        .arg(switch(
+            "include-benign",
+            "Show benign drops, too: duplicates, what a closed socket had not read (--reason NAME shows its own)",
+        ))
         .arg(switch("print-raw-filters", "Print the filters as sent to a server, and end"))
         .next_help_heading("Selection")
         .arg(switch("follow", "Go on with new flows (live capture always does)").short('f'))
@@ -206,6 +212,7 @@ impl ObserveConfig {
                 .map(|n| Arc::from(n.as_str())),
             capture: CaptureArgs::from_arg_matches(m)?,
             print_raw_filters: m.get_flag("print-raw-filters"),
+            include_benign: m.get_flag("include-benign"),
         };
         if config.output.format == Format::Table && config.selection.follow {
             bail!("table output format is not compatible with follow mode");

@@ -254,8 +254,8 @@ impl Session {
         }
         let id = self.next;
         self.next += 1;
-        let place = self.places.entry(Arc::clone(&peer.name)).or_insert_with(|| Arc::new(Mutex::new(place)));
         let room = Arc::new(Semaphore::new(self.room()));
+        let place = self.places.entry(Arc::clone(&peer.name)).or_insert_with(|| Arc::new(Mutex::new(place)));
         let stream = Stream {
             id,
             peer: Arc::clone(peer),
