@@ -14,7 +14,7 @@ mod namespaces;
 pub mod problems;
 mod readers;
 mod request;
-mod server;
+pub(crate) mod server;
 mod service;
 mod socket;
 pub mod systemd;
@@ -36,6 +36,7 @@ use crate::balance::Balance;
 use crate::filter::Compiled;
 use crate::flow::{LostEvents, Observation};
 use crate::ledger::{Fate, Ledger};
+use crate::relay::{PeerService, peers};
 use crate::source::Source;
 use doors::Doors;
 use events::AgentEvents;
@@ -47,6 +48,7 @@ use systemd::Notifier;
 pub use feed::{Feed, FeedTally};
 pub use history::{Batch, History, Reader};
 pub use limits::Limits;
+pub(crate) use limits::MAX_REQUEST;
 pub use socket::DEFAULT_SOCKET;
 
 /// How often the sums are drawn for status and metrics.
@@ -69,6 +71,8 @@ pub struct AgentConfig {
     pub log_rate: u32,
     /// This node's name, where it has one.
     pub node_name: Option<Arc<str>>,
+    /// This agent and those of other nodes, as its peer service tells.
+    pub peers: peers::Source,
     /// What is kept and shown at all.
     pub filter: Compiled,
 }
@@ -105,7 +109,8 @@ pub async fn run<S: Source>(
         balances,
         stopped.clone(),
     );
-    let (routes, health) = server::services(observer).await?;
+    let peers = PeerService::new(config.peers.peers.clone(), stopped.clone());
+    let (routes, health) = server::services(observer, peers).await?;
     config.doors.announce();
     let Doors { all: doors, file } = config.doors;
     let server = server::serve(doors, &routes, health, config.limits, stopped);

@@ -63,6 +63,7 @@ impl Agent {
             metrics_address: None,
             log_rate: 0,
             node_name: Some("node-1".into()),
+            peers: crate::relay::peers::Source::fixed(crate::merge::Peers::new()),
             filter: Compiled::default(),
         };
         let ended = tokio::spawn(async move {
