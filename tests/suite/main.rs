@@ -22,6 +22,7 @@ mod nobody;
 mod overlay;
 mod perf;
 mod reasons;
+mod relay;
 mod retransmission;
 mod rights;
 mod routing;

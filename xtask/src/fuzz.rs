@@ -19,7 +19,16 @@ use crate::tools;
 const WRAPS: &str = "NETDROP_FUZZ_RUSTC";
 /// Crates that are watched: what they do with the bytes is what steers the fuzzer.
 const INSTRUMENTED: [&str; 10] = [
-    "netdrop", "netdrop_common", "netdrop_fuzz", "ring", "packet", "btf", "wire", "request", "filter", "expression",
+    "netdrop",
+    "netdrop_common",
+    "netdrop_fuzz",
+    "ring",
+    "packet",
+    "btf",
+    "wire",
+    "request",
+    "filter",
+    "expression",
 ];
 /// Coverage as libFuzzer reads it, out-of-bounds accesses as errors, and some speed.
 const FLAGS: [&str; 8] = [

@@ -46,7 +46,7 @@ impl Default for Limits {
 }
 
 /// Bytes of a request message. Requests hold filters; this is hundreds of them.
-pub(super) const MAX_REQUEST: usize = 64 * 1024;
+pub(crate) const MAX_REQUEST: usize = 64 * 1024;
 /// Parts of a request, as filters: one is two bytes on the wire, but a thousand in memory.
 pub(super) const MAX_PARTS: usize = 256;
 /// Regular expressions and CEL's in a request: each may become a program of a megabyte.
