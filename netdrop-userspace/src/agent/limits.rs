@@ -49,6 +49,8 @@ impl Default for Limits {
 pub(super) const MAX_REQUEST: usize = 64 * 1024;
 /// Parts of a request, as filters: one is two bytes on the wire, but a thousand in memory.
 pub(super) const MAX_PARTS: usize = 256;
+/// Regular expressions and CEL's in a request: each may become a program of a megabyte.
+pub(super) const MAX_PATTERNS: usize = 16;
 /// Bytes of a request's headers.
 pub(super) const MAX_HEADERS: u32 = 8 * 1024;
 /// Bytes under way to a client that does not read, of each call.
