@@ -91,10 +91,8 @@ pub(super) fn affordable(filters: &Filters) -> Result<(), Status> {
         return Err(too_many_filters());
     }
     let patterns = |f: &FlowFilter| {
-        f.http_path.len()
-            + f.http_url.len()
-            + f.dns_query.len()
-            + f.experimental.as_ref().map_or(0, |e| e.cel_expression.len())
+        let cel = f.experimental.as_ref().map_or(0, |e| e.cel_expression.len());
+        f.http_path.len() + f.http_url.len() + f.dns_query.len() + cel
     };
     if all().map(patterns).sum::<usize>() > MAX_PATTERNS {
         return Err(Status::resource_exhausted(format!(
