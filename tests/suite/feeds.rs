@@ -165,7 +165,7 @@ fn promtool(page: &str) {
     let mut command = Command::new("promtool");
     let check = command.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let Ok(mut check) = check else {
-        println!("SKIPPED promtool check metrics: promtool is not installed");
+        eprintln!("SKIPPED promtool check metrics: promtool is not installed");
         return;
     };
     let mut stdin = check.stdin.take().expect("a pipe");
