@@ -8,6 +8,8 @@ use crate::prefilter::{ETH_P_IP, ETH_P_IPV6, ICMP, ICMPV6, SCTP, TCP, UDP, UDP_L
 use crate::read;
 
 const ETH_P_ARP: [u8; 2] = [0x08, 0x06];
+const ETH_P_8021Q: [u8; 2] = [0x81, 0x00];
+const ETH_P_8021AD: [u8; 2] = [0x88, 0xa8];
 /// `skb->mac_header` when it is not set.
 const MAC_UNSET: u16 = 0xffff;
 /// Most IPv6 extension headers that are followed.
@@ -180,6 +182,11 @@ fn arp(key: &mut FlowKey, start: &Start, linear: u32) -> bool {
 
 #[inline(always)]
 unsafe fn frame(key: &mut FlowKey, facts: &Facts) -> bool {
+    // Behind a tag that is still among the bytes, or without a protocol yet, stands a packet whose flow it would be: not told apart
+    // here, so not added up as one.
+    if matches!(facts.protocol, [0, 0] | ETH_P_8021Q | ETH_P_8021AD) {
+        return false;
+    }
     // SAFETY: typed pointer.
     let mac: u16 = unsafe { read::typed(facts.skb, SKB_MAC_HEADER.load()) };
     if mac == MAC_UNSET {

@@ -180,7 +180,7 @@ mod tests {
         enter(&mut ledger, &socket, TallyKind::Packet, 10, Fate::Hidden);
         enter(&mut ledger, &filter, TallyKind::Packet, 100, Fate::Shown);
         enter(&mut ledger, &filter, TallyKind::Flow, 890, Fate::Shown);
-        enter(&mut ledger, &filter, TallyKind::Rest, 6, Fate::Hidden);
+        enter(&mut ledger, &filter, TallyKind::Rest, 6, Fate::Undecided);
         let hidden = [socket.code].into();
         let live = LiveTally { reasons, totals, elsewhere: 0, undecodable: 0, hidden };
         let balance = Balance::new(&live, &ledger);

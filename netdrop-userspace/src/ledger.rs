@@ -29,7 +29,7 @@ impl Sums {
         let to = match (fate, flow.tally.kind) {
             (Fate::Shown, TallyKind::Packet) => &mut self.shown,
             (Fate::Shown, TallyKind::Flow | TallyKind::Rest) => &mut self.aggregated,
-            (Fate::Hidden, TallyKind::Rest) => &mut self.unnamed,
+            (Fate::Undecided, _) => &mut self.unnamed,
             (Fate::Hidden | Fate::Benign, _) => &mut self.hidden,
             (Fate::AfterEnd, _) => &mut self.after_end,
         };
@@ -58,6 +58,8 @@ pub enum Fate {
     Shown,
     /// The filter does not match.
     Hidden,
+    /// Part of a rest, of which the filter asks more than is known.
+    Undecided,
     /// The filter matches, but it is benign, and nobody asked for those.
     Benign,
     /// Matches, after the end.
@@ -122,7 +124,7 @@ mod tests {
             (8, TallyKind::Packet, 1, Fate::Shown),
             (8, TallyKind::Flow, 900, Fate::Shown),
             (3, TallyKind::Packet, 1, Fate::Hidden),
-            (8, TallyKind::Rest, 70, Fate::Hidden),
+            (8, TallyKind::Rest, 70, Fate::Undecided),
             (8, TallyKind::Rest, 5, Fate::Shown),
             (3, TallyKind::Flow, 2, Fate::AfterEnd),
             (33, TallyKind::Flow, 6, Fate::Benign),

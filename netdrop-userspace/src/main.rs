@@ -3,10 +3,9 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _, Subcommand as _};
 use netdrop::app;
-use netdrop::cli::{args, explain, observe, reasons, record, status_local};
-use netdrop::config;
+use netdrop::cli::{args, config, explain, list, manual, observe, reasons, record, relay, status_local};
 
 fn command() -> Command {
     Command::new("netdrop")
@@ -31,16 +30,35 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(observe::command())
         .subcommand(record::command())
+        .subcommand(netdrop::config::command())
+        .subcommand(described::<relay::RelayArgs>("relay", "Serve the flows of all nodes as one, in order"))
+        .subcommand(described::<status_local::StatusArgs>(
+            "status",
+            "State of an agent or relay, or of this machine (--local)",
+        ))
+        .subcommand(
+            list::List::augment_subcommands(Command::new("list"))
+                .about("List nodes or namespaces that a server knows")
+                .long_about(None)
+                .subcommand_required(true),
+        )
+        .subcommand(
+            list::Watch::augment_subcommands(Command::new("watch"))
+                .about("Watch nodes come and go")
+                .long_about(None)
+                .visible_alias("w")
+                .subcommand_required(true),
+        )
+        .subcommand(described::<reasons::ReasonsArgs>("reasons", "List this kernel's drop reasons"))
+        .subcommand(described::<explain::ExplainArgs>("explain", "What a drop reason means and what to do next"))
         .subcommand(config::command())
-        .subcommand(status_local::StatusArgs::augment_args(
-            Command::new("status").about("State of an agent, or of this machine (--local)"),
-        ))
-        .subcommand(reasons::ReasonsArgs::augment_args(
-            Command::new("reasons").about("List this kernel's drop reasons"),
-        ))
-        .subcommand(explain::ExplainArgs::augment_args(
-            Command::new("explain").about("What a drop reason means and what to do next"),
-        ))
+        .subcommand(manual::completion_command())
+        .subcommand(manual::man_command())
+}
+
+/// The flags' own description is that of the flags, not of the command.
+fn described<A: Args>(name: &'static str, about: &'static str) -> Command {
+    A::augment_args(Command::new(name)).about(about).long_about(None)
 }
 
 fn main() -> ExitCode {
@@ -55,6 +73,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if matches.subcommand().is_some_and(|(_, m)| m.get_flag("debug")) {
+        app::log_more();
+    }
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
@@ -88,20 +109,34 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         Some(("status", m)) => {
             to_stdout(|out| app::run(app::status(&status_local::StatusArgs::from_arg_matches(m)?, out)))
         }
+        Some(("relay", m)) => {
+            app::log_to_stderr();
+            app::run(app::relay(relay::RelayArgs::from_arg_matches(m)?, app::stop_signal()))
+        }
+        Some(("list", m)) => {
+            let what = list::List::from_arg_matches(m)?;
+            to_stdout(|out| app::run(app::list(&what, out)))
+        }
+        Some(("watch", m)) => app::run(app::watch(list::Watch::from_arg_matches(m)?, app::stop_signal())),
         Some(("reasons", m)) => {
             to_stdout(|out| reasons::run(&reasons::ReasonsArgs::from_arg_matches(m)?, out))
         }
         Some(("explain", m)) => {
             to_stdout(|out| explain::run(&explain::ExplainArgs::from_arg_matches(m)?, out))
         }
+        Some(("config", m)) => to_stdout(|out| config::run(&command(), m, out)),
+        Some(("completion", m)) => to_stdout(|out| manual::completion(command(), m, out)),
+        Some(("man", m)) => manual::man(command(), m).map(drop),
         _ => Ok(()),
     }
 }
 
 fn to_stdout(write: impl FnOnce(&mut Vec<u8>) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut text = Vec::new();
-    write(&mut text)?;
-    Ok(io::stdout().write_all(&text)?)
+    let written = write(&mut text);
+    // What was said before an error is part of the answer.
+    io::stdout().write_all(&text)?;
+    written
 }
 
 /// Whoever read our output has gone: an end, not an error.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use crate::filter::Compiled;
-use crate::flow::{LostEvents, Observation};
+use crate::flow::{Flow, Observation};
 use crate::ledger::{Fate, Ledger};
 use crate::sink::Sink;
 use crate::source::Source;
@@ -146,7 +146,7 @@ impl<'a, K: Sink> Run<'a, K> {
         match observation {
             Observation::Flow(flow) => {
                 let fate = if !self.filter.matches(flow) {
-                    Fate::Hidden
+                    return self.turned_away(flow);
                 } else if self.hide_benign && flow.benign {
                     Fate::Benign
                 } else if self.ending.count.is_some_and(|most| self.shown >= most) {
@@ -160,11 +160,7 @@ impl<'a, K: Sink> Run<'a, K> {
                         self.shown += 1;
                         self.sink.write(observation)
                     }
-                    Fate::Hidden => match LostEvents::of_rest(flow) {
-                        Some(lost) => self.sink.write(&Observation::Lost(lost)),
-                        None => Ok(()),
-                    },
-                    Fate::Benign | Fate::AfterEnd => Ok(()),
+                    _ => Ok(()),
                 }
             }
             Observation::Lost(lost) => {
@@ -173,6 +169,15 @@ impl<'a, K: Sink> Run<'a, K> {
             }
             Observation::Status(_) => self.sink.write(observation),
         }
+    }
+
+    fn turned_away(&mut self, flow: &Flow) -> io::Result<()> {
+        let Some(lost) = self.filter.undecided(flow) else {
+            self.tally.flows.enter(flow, Fate::Hidden);
+            return Ok(());
+        };
+        self.tally.flows.enter(flow, Fate::Undecided);
+        self.sink.write(&Observation::Lost(lost))
     }
 }
 

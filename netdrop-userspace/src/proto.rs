@@ -23,6 +23,8 @@ generated!(
     flow = "flow",
     /// The observer service.
     observer = "observer",
+    /// Which nodes there are.
+    peer = "peer",
     /// Node states.
     relay = "relay"
 );

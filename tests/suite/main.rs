@@ -7,6 +7,7 @@ mod cluster;
 mod company;
 mod endings;
 mod exhaustion;
+mod files;
 mod flags;
 mod formats;
 mod frames;

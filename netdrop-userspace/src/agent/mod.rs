@@ -31,7 +31,7 @@ use tokio::task::JoinHandle;
 
 use crate::balance::Balance;
 use crate::filter::Compiled;
-use crate::flow::{LostEvents, Observation};
+use crate::flow::Observation;
 use crate::ledger::{Fate, Ledger};
 use crate::source::Source;
 use doors::Doors;
@@ -219,8 +219,9 @@ impl Keeper<'_> {
             self.tally.enter(flow, Fate::Shown);
             return Some(observation);
         }
-        self.tally.enter(flow, Fate::Hidden);
-        LostEvents::of_rest(flow).map(Observation::Lost)
+        let undecided = self.filter.undecided(flow);
+        self.tally.enter(flow, if undecided.is_some() { Fate::Undecided } else { Fate::Hidden });
+        undecided.map(Observation::Lost)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::balance::{Balance, Row};
 use crate::convert::{asks_for_benign, filter_from_wire, filters_from_extension, time_from_wire, to_wire};
 use crate::explain;
 use crate::filter::{Compiled, Filters};
-use crate::flow::{LostEvents, Observation};
+use crate::flow::Observation;
 use crate::proto::observer::observer_server::Observer;
 use crate::proto::observer::{
     DropBalance, GetAgentEventsRequest, GetAgentEventsResponse, GetDebugEventsRequest,
@@ -163,7 +163,7 @@ async fn stream(
                     return;
                 }
                 if !query.filter.matches(flow) {
-                    if let Some(rest) = LostEvents::of_rest(flow)
+                    if let Some(rest) = query.filter.undecided(flow)
                         && to.send(Ok(to_wire(&Observation::Lost(rest)))).await.is_err()
                     {
                         return;

@@ -42,6 +42,7 @@ pub async fn agent(
         node_name: node_name.clone(),
         memory: args.capture.memory(),
         events_per_flow: args.capture.events_per_flow(),
+        keep_frames: false,
         own_node_only: true,
         // Kept apart in the history, for clients that ask for them.
         hide_benign: false,

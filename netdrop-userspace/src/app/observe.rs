@@ -5,7 +5,7 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::pin::pin;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use prost_types::FieldMask;
 
 use super::live::{Capture, Started, start};
@@ -14,30 +14,48 @@ use super::say;
 use crate::agent::DEFAULT_SOCKET;
 use crate::balance::Balance;
 use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
+use crate::cli::server_flags::Servers;
 use crate::convert::{ask_for_benign, filter_to_wire, filters_to_extension, time_to_wire};
 use crate::enrich::{Names, NamesSource};
 use crate::explain;
 use crate::filter::Compiled;
 use crate::observe::{self, Ending, Tally};
 use crate::proto::observer::GetFlowsRequest;
-use crate::sink::{Printer, Sink};
+use crate::sink::{Format, Pcapng, Printer, Sink};
 use crate::source::live::LiveSource;
-use crate::source::remote::RemoteSource;
-use crate::wire::print;
-use crate::wire::run::{self, Run, WireSink};
+use crate::source::remote::Remote;
+use crate::wire::run::{self, Converted, Run, WireSink};
 use crate::wire::window::Window;
+use crate::wire::{mask, print};
 
 /// Runs the command until its end; `stop` is Ctrl-C or SIGTERM.
 pub async fn observe(config: ObserveConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     if config.print_raw_filters {
         return print_raw_filters(&config);
     }
+    let servers = servers(&config)?;
+    let elsewhere = config.shown.input_file.is_some() || servers.is_some();
+    if config.output.format == Format::Pcapng && elsewhere {
+        bail!("-o pcapng needs the packets themselves, which only live capture has: --server none");
+    }
     if let Some(file) = &config.shown.input_file {
         return replay(&config, file, &mut wire_printer(&config)?, stop).await;
     }
-    match server(&config) {
-        Some(server) => remote(&config, &server, &mut wire_printer(&config)?, stop).await,
-        None => live(&config, &mut printer(&config)?, stop).await,
+    match servers {
+        Some(servers) => remote(&config, &servers, &mut wire_printer(&config)?, stop).await,
+        None => match config.output.format {
+            Format::Pcapng => packets(&config, stop).await,
+            // Only the wire message's printers know these.
+            _ if config.output.format == Format::Wide
+                || config.shown.legacy_json
+                || config.shown.own_mask =>
+            {
+                let wanted = if config.shown.own_mask { &config.shown.field_mask[..] } else { &[] };
+                let mask = mask::FieldMask::parse(wanted)?;
+                live(&config, &mut Converted(wire_printer(&config)?, mask), stop).await
+            }
+            _ => live(&config, &mut printer(&config)?, stop).await,
+        },
     }
 }
 
@@ -50,36 +68,38 @@ pub(super) async fn observe_into<K: Sink + WireSink>(
     if let Some(file) = &config.shown.input_file {
         return replay(config, file, sink, stop).await;
     }
-    match server(config) {
-        Some(server) => remote(config, &server, sink, stop).await,
+    match servers(config)? {
+        Some(servers) => remote(config, &servers, sink, stop).await,
         None => live(config, sink, stop).await,
     }
 }
 
-/// The agent to ask: the one named, else the local one if it is there and nothing asks for what only capture here has.
-fn server(config: &ObserveConfig) -> Option<String> {
-    match config.server.as_deref() {
-        Some("none") => None,
-        Some(server) => Some(server.to_owned()),
-        None if config.names.is_some() || config.kubeconfig.is_some() => None,
-        None => Path::new(DEFAULT_SOCKET).exists().then(|| format!("unix://{DEFAULT_SOCKET}")),
-    }
+/// Whom to ask: those named, else the local agent if it is there and nothing asks for what only capture here has.
+fn servers(config: &ObserveConfig) -> anyhow::Result<Option<Servers>> {
+    let named = config.server.named();
+    let here = match &named[..] {
+        [none] if none == "none" => true,
+        [] => config.names.is_some() || config.kubeconfig.is_some() || !Path::new(DEFAULT_SOCKET).exists(),
+        _ => false,
+    };
+    if here { Ok(None) } else { config.server.servers().map(Some) }
 }
 
 async fn remote(
     config: &ObserveConfig,
-    server: &str,
+    servers: &Servers,
     sink: &mut impl WireSink,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let own = filters_to_extension(&config.filters).is_some();
     let filter = config.filters.compile()?;
-    let mut source = RemoteSource::connect(server, request(config)).await?;
+    let mut source = Remote::open(servers, request(config)).await?;
+    let noun = if servers.targets.len() == 1 { "agent at" } else { "servers" };
     if config.selection.follow {
-        say(format_args!("netdrop: following the agent at {server} (--server none captures here)"));
+        say(format_args!("netdrop: following the {noun} {servers} (--server none captures here)"));
     } else {
         say(format_args!(
-            "netdrop: history of the agent at {server}; -f goes on (--server none captures here)"
+            "netdrop: history of the {noun} {servers}; -f goes on (--server none captures here)"
         ));
     }
     let ending = Ending { count: config.count, duration: config.duration };
@@ -123,12 +143,7 @@ fn request(config: &ObserveConfig) -> GetFlowsRequest {
         until: s.until.filter(|_| !s.follow).map(time_to_wire),
         // A deny filter with a field that the server does not see would hide too much there.
         whitelist: filters.allow.iter().map(filter_to_wire).collect(),
-        blacklist: filters
-            .deny
-            .iter()
-            .filter(|f| f.reason.is_empty() && f.netns.is_empty())
-            .map(filter_to_wire)
-            .collect(),
+        blacklist: filters.deny.iter().filter(|f| !f.is_own()).map(filter_to_wire).collect(),
         extensions: ask_for_benign(filters_to_extension(filters), config.include_benign),
         field_mask: Some(FieldMask { paths: mask }).filter(|m| !m.paths.is_empty()),
         ..GetFlowsRequest::default()
@@ -143,11 +158,27 @@ fn print_raw_filters(config: &ObserveConfig) -> anyhow::Result<()> {
     }
 }
 
+/// Packets for Wireshark and its kin.
+async fn packets(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    if io::stdout().is_terminal() {
+        bail!("-o pcapng is not for a terminal: add > drops.pcapng, or | wireshark -k -i -");
+    }
+    let mut sink = Pcapng::new(stdout()?);
+    live(config, &mut sink, stop).await?;
+    if sink.without_packet() > 0 {
+        say(format_args!("netdrop: {} observations had no packet to write", sink.without_packet()));
+    }
+    Ok(())
+}
+
+fn stdout() -> anyhow::Result<std::fs::File> {
+    Ok(io::stdout().as_fd().try_clone_to_owned().context("stdout is closed")?.into())
+}
+
 /// Unbuffered: the printer hands whole batches of lines on.
 fn printer(config: &ObserveConfig) -> anyhow::Result<Printer<std::fs::File, io::Stderr>> {
     let color = config.output.color.resolve(io::stdout().is_terminal());
-    let out = io::stdout().as_fd().try_clone_to_owned().context("stdout is closed")?;
-    Ok(Printer::new(config.output.print_options(color), out.into(), io::stderr()))
+    Ok(Printer::new(config.output.print_options(color), stdout()?, io::stderr()))
 }
 
 /// For what a server or a file holds.
@@ -161,8 +192,7 @@ fn wire_printer(config: &ObserveConfig) -> anyhow::Result<print::Printer<std::fs
         silent: config.shown.silent,
         terminal,
     };
-    let out = io::stdout().as_fd().try_clone_to_owned().context("stdout is closed")?;
-    Ok(print::Printer::new(options, out.into(), io::stderr()))
+    Ok(print::Printer::new(options, stdout()?, io::stderr()))
 }
 
 async fn live(
@@ -180,6 +210,7 @@ async fn live(
         node_name: config.node_name.clone(),
         memory: config.capture.memory(),
         events_per_flow: config.capture.events_per_flow(),
+        keep_frames: config.output.format == Format::Pcapng,
         own_node_only: false,
         hide_benign,
     };

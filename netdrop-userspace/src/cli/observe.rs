@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::capture::CaptureArgs;
 use super::filters::FilterBuilder;
 use super::flags::{FILTER_FLAGS, FilterFlag};
+use super::server_flags::ServerFlags;
 use super::{args, shown, time, yaml};
 use crate::filter::{Filters, FlowFilter};
 use crate::go;
@@ -73,8 +74,8 @@ pub struct ObserveConfig {
     pub output: OutputConfig,
     /// What is read and asked for beside filters.
     pub shown: shown::ShownConfig,
-    /// An agent's address; `None`: the local one, or live capture.
-    pub server: Option<String>,
+    /// Servers to ask; none named: the local agent, or live capture.
+    pub server: ServerFlags,
     /// End after this many flows.
     pub count: Option<u64>,
     /// End after this time.
@@ -96,6 +97,8 @@ pub struct ObserveConfig {
 /// Default of `--last` where nothing else says which flows.
 pub const DEFAULT_LAST: u64 = 20;
 
+const ABOUT: &str = "Show dropped packets: from the local agent if there is one, else captured here";
+
 const EXAMPLES: &str = "\
 Examples:
   netdrop observe --verdict=DROPPED -f                  every drop, as it happens
@@ -106,10 +109,7 @@ Examples:
 
 /// The subcommand.
 pub fn command() -> Command {
-    let mut command = Command::new("observe")
-        .about("Show dropped packets: from the local agent if there is one, else captured here")
-        .after_help(EXAMPLES)
-        .next_help_heading("Filters");
+    let mut command = Command::new("observe").after_help(EXAMPLES).next_help_heading("Filters");
     for flag in FILTER_FLAGS {
         command = command.arg(filter_arg(flag));
     }
@@ -145,7 +145,15 @@ pub fn command() -> Command {
         .arg(number("count", "End after N flows"))
         .arg(text("duration", "TIME", "End after this long, as 30s or 5m"))
         .next_help_heading("Output")
-        .arg(text("output", "FORMAT", "compact, dict, table, json").short('o').default_value("compact"))
+        .arg(
+            text(
+                "output",
+                "FORMAT",
+                "compact, dict, table, json, wide (with place, process, namespace, device), pcapng",
+            )
+            .short('o')
+            .default_value("compact"),
+        )
         .arg(
             text("time-format", "NAME", "StampMilli, RFC3339, RFC3339Milli, RFC3339Nano, RFC1123Z ...")
                 .default_value("StampMilli"),
@@ -161,10 +169,6 @@ pub fn command() -> Command {
         )
         .arg(switch("print-node-name", "Name the node that saw the flow"))
         .next_help_heading("Source")
-        .arg(
-            text("server", "ADDRESS", "Agent to ask: unix:///path or host:port; `none` captures here")
-                .env("NETDROP_SERVER"),
-        )
         .arg(text(
             "names",
             "FILE",
@@ -173,7 +177,9 @@ pub fn command() -> Command {
         .arg(text("kubeconfig", "FILE", "Names for live capture from this cluster"))
         .arg(text("as-node", "NAME", "This node's name in the output of live capture").env("NODE_NAME"));
     let command = shown::add(command);
-    CaptureArgs::augment_args(command.next_help_heading("Live capture"))
+    let command = ServerFlags::augment_args(command);
+    // The flags' own description is that of the flags, not of the command.
+    CaptureArgs::augment_args(command.next_help_heading("Live capture")).about(ABOUT).long_about(None)
 }
 
 fn filter_arg(flag: &FilterFlag) -> Arg {
@@ -182,9 +188,7 @@ fn filter_arg(flag: &FilterFlag) -> Arg {
         arg = arg.short(short);
     }
     match flag.implied {
-        Some(implied) => {
-            arg.num_args(0..=1).require_equals(true).default_missing_value(implied).hide_possible_values(true)
-        }
+        Some(implied) => arg.num_args(0).default_missing_value(implied),
         None => arg.value_name(flag.value),
     }
 }
@@ -203,7 +207,7 @@ impl ObserveConfig {
             selection,
             shown: shown::ShownConfig::from_matches(m, output.format, typed)?,
             output,
-            server: server(m),
+            server: ServerFlags::from_arg_matches(m)?,
             count: count(m, "count")?,
             duration: span(m)?,
             names: m.get_one::<String>("names").map(PathBuf::from),
@@ -237,6 +241,15 @@ impl ObserveConfig {
             ("--since", s.since.is_some()),
             ("--until", s.until.is_some()),
         ];
+        if self.output.format == Format::Table && self.count.or(s.first).is_none() && self.duration.is_none()
+        {
+            bail!(
+                "a table is printed at its end, which live capture does not have by itself: add --first N or --duration TIME, or choose -o compact"
+            );
+        }
+        if s.first == Some(0) {
+            bail!("--first 0 would show nothing; leave it out to go on until Ctrl-C");
+        }
         match asked.iter().find(|(_, on)| *on) {
             Some((flag, _)) => bail!(
                 "{flag} asks for the past, which live capture does not have: start `netdrop agent`, or name one with --server"
@@ -340,7 +353,10 @@ fn output(m: &ArgMatches) -> anyhow::Result<OutputConfig> {
     let numeric = m.get_flag("numeric") || !translated;
     Ok(OutputConfig {
         format: Format::from_name(text("output")).ok_or_else(|| {
-            anyhow!("invalid output format: {}; want compact, dict, table or json", text("output"))
+            anyhow!(
+                "invalid output format: {}; want compact, dict, table, json, wide or pcapng",
+                text("output")
+            )
         })?,
         time_format: TimeFormat::from_name(text("time-format")).ok_or_else(|| {
             anyhow!(
@@ -353,14 +369,6 @@ fn output(m: &ArgMatches) -> anyhow::Result<OutputConfig> {
         numeric,
         print_node_name: m.get_flag("print-node-name"),
     })
-}
-
-/// HUBBLE_SERVER is read too, so that what works for the one works for the other.
-fn server(m: &ArgMatches) -> Option<String> {
-    m.get_one::<String>("server")
-        .cloned()
-        .or_else(|| std::env::var("HUBBLE_SERVER").ok())
-        .filter(|s| !s.is_empty())
 }
 
 fn span(m: &ArgMatches) -> anyhow::Result<Option<Duration>> {

@@ -175,6 +175,11 @@ pub(super) fn netns(text: &str) -> Result<u32, String> {
         return Ok(inode);
     }
     let path = match text {
+        "" => {
+            return Err(
+                "no network namespace given: want an inode, a name of `ip netns`, a path or self".into()
+            );
+        }
         "self" => PathBuf::from("/proc/self/ns/net"),
         path if path.contains('/') => PathBuf::from(path),
         name => PathBuf::from("/run/netns").join(name),

@@ -15,10 +15,11 @@ mod lower;
 mod matching;
 mod own;
 mod pattern;
+mod rest;
 mod spec;
 mod wire;
 
-use crate::flow::Flow;
+use crate::flow::{Flow, TallyKind};
 
 pub use compile::FilterError;
 pub use lower::Prefilter;
@@ -55,9 +56,9 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    /// Whether the flow is to be shown.
+    /// Whether the flow is to be shown; a rest only if all its packets are ([`Compiled::undecided`]).
     pub fn matches(&self, flow: &Flow) -> bool {
-        self.lets_through(flow)
+        if flow.tally.kind == TallyKind::Rest { self.matches_rest(flow) } else { self.lets_through(flow) }
     }
 
     /// Whether a flow of the API is to be shown.

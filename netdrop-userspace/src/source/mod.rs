@@ -4,6 +4,7 @@ mod assemble;
 pub mod file;
 mod interner;
 pub mod live;
+pub mod merged;
 mod netns;
 pub mod remote;
 mod tally;

@@ -162,7 +162,7 @@ impl Writer {
             return self.put(observation);
         };
         if !self.plan.tells(flow) {
-            match LostEvents::of_rest(flow) {
+            match self.plan.filter.undecided(flow) {
                 Some(rest) => self.put(&Observation::Lost(rest)),
                 None => drop(self.counts.hidden.fetch_add(flow.tally.count, Relaxed)),
             }

@@ -197,7 +197,7 @@ fn alike_flows_become_one_line_with_counts_by_direction() {
         flow(8, "B", Unknown, 10),
         flow(9, "A", Egress, 3),
         flow(10, "A", Ingress, 1),
-        Arc::new(Observation::Lost(LostEvents::of_rest(&rest_of(5)).unwrap())),
+        Arc::new(Observation::Lost(LostEvents::of_rest(&rest_of(5)))),
     ]);
     assert_eq!(disk.lines().len(), 1, "loss does not wait");
     writer.finish();

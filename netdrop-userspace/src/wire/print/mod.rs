@@ -6,6 +6,7 @@ mod dict;
 mod elastic;
 mod goish;
 mod table;
+mod wide;
 
 use std::io;
 
@@ -93,6 +94,7 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
                 }
             }
             Format::Dict => dict::write(response, types, self.options, self.records, &mut self.lines),
+            Format::Wide => wide::write(response, types, self.options, &mut self.lines),
             _ => compact::write(response, types, self.options, &mut self.lines),
         }
         self.records += 1;
@@ -116,7 +118,12 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
         response: &GetFlowsResponse,
         status: &NodeStatusEvent,
     ) -> Result<(), PrintError> {
-        let trouble = matches!(status.state_change(), NodeState::NodeError | NodeState::NodeUnavailable);
+        let trouble = match status.state_change() {
+            NodeState::NodeError | NodeState::NodeUnavailable => true,
+            // Back again, as netdrop says of a node that was away; Hubble's servers have no message here.
+            NodeState::NodeConnected => !status.message.is_empty(),
+            _ => false,
+        };
         if self.options.silent || !(trouble || self.options.debug) {
             return Ok(());
         }
