@@ -14,7 +14,7 @@ mod outputs;
 pub mod problems;
 mod readers;
 mod request;
-mod server;
+pub(crate) mod server;
 mod service;
 mod socket;
 pub mod systemd;
@@ -33,6 +33,7 @@ use crate::balance::Balance;
 use crate::filter::Compiled;
 use crate::flow::Observation;
 use crate::ledger::{Fate, Ledger};
+use crate::relay::{PeerService, peers};
 use crate::source::Source;
 use doors::Doors;
 use events::AgentEvents;
@@ -43,7 +44,9 @@ use systemd::Notifier;
 
 pub use history::{Batch, History, Reader};
 pub use limits::Limits;
+pub(crate) use limits::MAX_REQUEST;
 pub use outputs::Outputs;
+pub use request::examine;
 pub use socket::DEFAULT_SOCKET;
 
 /// How often the sums are drawn for status and metrics.
@@ -62,6 +65,8 @@ pub struct AgentConfig {
     pub capacity: usize,
     /// This node's name, where it has one.
     pub node_name: Option<Arc<str>>,
+    /// This agent and those of other nodes, as its peer service tells.
+    pub peers: peers::Source,
     /// What is kept and shown at all.
     pub filter: Compiled,
 }
@@ -95,7 +100,8 @@ pub async fn run<S: Source>(
         balances,
         stopped.clone(),
     );
-    let (routes, health) = server::services(observer).await?;
+    let peers = PeerService::new(config.peers.peers.clone(), stopped.clone());
+    let (routes, health) = server::services(observer, peers).await?;
     config.doors.announce();
     let Doors { all: doors, file } = config.doors;
     let server = server::serve(doors, &routes, health, config.limits, stopped);

@@ -14,6 +14,7 @@ use super::history::History;
 use super::mask::Mask;
 use super::namespaces::Namespaces;
 use super::readers::{Readers, Start};
+use super::request::affordable;
 use crate::balance::{Balance, Row};
 use crate::convert::{asks_for_benign, filter_from_wire, filters_from_extension, time_from_wire, to_wire};
 use crate::explain;
@@ -72,7 +73,7 @@ fn invalid(why: impl Into<String>) -> Status {
 }
 
 /// A checked request.
-struct Query {
+pub(super) struct Query {
     filter: Compiled,
     /// Asked for, or a filter names a reason.
     include_benign: bool,
@@ -85,7 +86,7 @@ struct Query {
 }
 
 impl Query {
-    fn new(request: GetFlowsRequest) -> Result<Self, Status> {
+    pub(super) fn new(request: GetFlowsRequest) -> Result<Self, Status> {
         if request.first && request.follow {
             return Err(invalid("first cannot be specified with follow"));
         }
@@ -96,6 +97,7 @@ impl Query {
             Some(filters) => filters.map_err(invalid)?,
             None => Filters { allow: list(request.whitelist)?, deny: list(request.blacklist)? },
         };
+        affordable(&filters)?;
         let time = |name: &str, t: Option<prost_types::Timestamp>| {
             t.map(|t| time_from_wire(&t).ok_or_else(|| invalid(format!("invalid {name}: not a time"))))
                 .transpose()

@@ -62,6 +62,7 @@ impl Agent {
             systemd: Notifier::default(),
             capacity,
             node_name: Some("node-1".into()),
+            peers: crate::relay::peers::Source::fixed(crate::merge::Peers::new()),
             filter: Compiled::default(),
         };
         let ended = tokio::spawn(async move {
