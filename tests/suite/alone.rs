@@ -1,5 +1,6 @@
 //! Tests that disturb all others: they run when those are through.
 
+mod feeds;
 mod kills;
 
 use std::net::SocketAddr;

@@ -7,7 +7,6 @@ mod cluster;
 mod company;
 mod endings;
 mod exhaustion;
-mod feeds;
 mod files;
 mod flags;
 mod formats;

@@ -146,10 +146,12 @@ fn a_line_that_said_what_is_missing_and_was_lost_itself_is_said_again() {
 #[test]
 fn a_filter_hides_flows_but_no_rest() {
     let allow = vec![FlowFilter { reason: vec!["WANTED".into()], ..FlowFilter::default() }];
-    let spec = FeedSpec { filters: Filters { allow, deny: vec![] }, ..spec() };
+    // Which pods a rest came from is not known.
+    let deny = vec![FlowFilter { source_pod: vec!["noise/".into()], ..FlowFilter::default() }];
+    let spec = FeedSpec { filters: Filters { allow, deny }, ..spec() };
     let (mut writer, disk, counts) = writer(&spec);
-    let mut rest = Flow::new(Timestamp::UNIX_EPOCH, Verdict::Dropped);
-    rest.tally = Tally { kind: TallyKind::Rest, count: 70, ..rest.tally };
+    let mut rest = rest_of(70);
+    rest.reason = Some(DropReason { code: 3, subsystem: "CORE".into(), name: "WANTED".into() });
     writer.write(&[
         flow(1, "WANTED", TrafficDirection::Unknown, 1),
         flow(2, "OTHER", TrafficDirection::Unknown, 5),
