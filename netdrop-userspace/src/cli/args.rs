@@ -1,6 +1,7 @@
 //! Words of the command line as Hubble's client reads them: its library for flags (pflag) takes whatever follows a flag as its
 //! value, lets the last of several count, and lets switches be `--follow=false`. What comes out is what clap reads the same way.
 
+use std::error::Error as _;
 use std::ffi::OsString;
 
 use clap::builder::ArgAction;
@@ -242,6 +243,14 @@ fn refused(e: &clap::Error) -> Refused {
         (ErrorKind::UnknownArgument, Some(arg), _) if arg.starts_with('-') => format!("unknown flag: {arg}"),
         (ErrorKind::UnknownArgument, Some(arg), _) => format!("unknown argument {}", go::quote(&arg)),
         (ErrorKind::InvalidSubcommand, _, Some(word)) => format!("unknown command {}", go::quote(&word)),
+        (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(arg), _)
+            if arg.starts_with('-') && e.source().is_some() =>
+        {
+            let name = arg.split([' ', '=', '[']).next().unwrap_or_default();
+            let why = e.source().map(ToString::to_string).unwrap_or_default();
+            let value = of(ContextKind::InvalidValue).unwrap_or_default();
+            format!("invalid argument {} for {} flag: {why}", go::quote(&value), go::quote(name))
+        }
         (ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, ..) => text,
         _ => {
             let said = text.split("\n\n").next().unwrap_or_default();

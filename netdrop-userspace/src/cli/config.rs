@@ -198,6 +198,8 @@ impl Key {
         let default = defaults.join(",");
         let kind = match arg.get_action() {
             ArgAction::SetTrue => Kind::Bool,
+            // Several are one text here, too, with commas.
+            _ if arg.get_long() == Some("server") => Kind::Text,
             ArgAction::Append => Kind::List,
             _ if go::parse_bool(&default).is_ok() && default.parse::<u64>().is_err() => Kind::Bool,
             _ if time::duration(&default).is_some_and(|d| !d.is_zero()) => Kind::Duration,

@@ -7,6 +7,7 @@ pub mod config;
 pub mod explain;
 mod filters;
 mod flags;
+mod forward;
 pub mod list;
 mod listen;
 pub mod manual;

@@ -13,7 +13,7 @@ use super::capture::CaptureArgs;
 use super::filters::FilterBuilder;
 use super::flags::{FILTER_FLAGS, FilterFlag};
 use super::server_flags::ServerFlags;
-use super::{args, shown, time, yaml};
+use super::{args, forward, shown, time, yaml};
 use crate::filter::{Filters, FlowFilter};
 use crate::go;
 use crate::sink::{ColorWhen, Format, PrintOptions, TimeFormat};
@@ -177,7 +177,7 @@ pub fn command() -> Command {
         .arg(text("kubeconfig", "FILE", "Names for live capture from this cluster"))
         .arg(text("as-node", "NAME", "This node's name in the output of live capture").env("NODE_NAME"));
     let command = shown::add(command);
-    let command = ServerFlags::augment_args(command);
+    let command = forward::add(ServerFlags::augment_args(command));
     // The flags' own description is that of the flags, not of the command.
     CaptureArgs::augment_args(command.next_help_heading("Live capture")).about(ABOUT).long_about(None)
 }
@@ -226,6 +226,7 @@ impl ObserveConfig {
         if config.count == Some(0) {
             bail!("--count 0 would show nothing; leave it out to go on until Ctrl-C");
         }
+        forward::check(m, !config.print_raw_filters)?;
         if !config.print_raw_filters {
             config.filters.compile()?;
         }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::builder::ArgAction;
 use clap::{Arg, ArgMatches, Command};
 
+use crate::go;
 use crate::sink::Format;
 use crate::wire::mask::{DEFAULT, FieldMask};
 
@@ -68,13 +69,11 @@ impl ShownConfig {
         let mut mask: Vec<String> =
             m.get_many::<String>("field-mask").into_iter().flatten().cloned().collect();
         let own_mask = !mask.is_empty();
-        let defaults = match m.get_one::<String>("use-default-field-masks").map_or("true", String::as_str) {
-            "true" => true,
-            "false" => false,
-            other => {
-                bail!("invalid argument {other:?} for \"--use-default-field-masks\" flag: want true or false")
-            }
-        };
+        let defaults = m.get_one::<String>("use-default-field-masks").map_or("true", String::as_str);
+        let defaults = go::parse_bool(defaults).map_err(|why| {
+            let value = go::quote(defaults);
+            anyhow!("invalid argument {value} for \"--use-default-field-masks\" flag: {why}")
+        })?;
         let legacy_json = format == Format::Json && output != "jsonpb" && legacy_asked();
         if format != Format::Json || legacy_json {
             if own_mask {

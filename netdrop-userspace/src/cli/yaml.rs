@@ -47,6 +47,8 @@ pub(super) fn scalar(text: &str) -> String {
     let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '.');
     let words = ["true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"];
     let other = words.contains(&text.to_ascii_lowercase().as_str()) || text.parse::<f64>().is_ok();
+    // `12s` is a text, too.
+    let starts = starts || text.ends_with('s') && super::time::duration(text).is_some();
     let safe = starts && text.chars().all(plain) && !text.ends_with(':') && !other;
     match text {
         "" => "\"\"".to_owned(),
@@ -64,7 +66,7 @@ mod tests {
     fn texts() {
         assert_eq!(quoted("{\"a\":\"it's\"}"), "'{\"a\":\"it''s\"}'");
         assert_eq!(quoted("{\"a\u{7f}\u{85}😀\u{feff}\"}"), "\"{\\\"a\\x7F\\N\\U0001F600\\uFEFF\\\"}\"");
-        assert_eq!(scalar("localhost:4245"), "localhost:4245");
+        assert_eq!((scalar("localhost:4245"), scalar("1m30s")), ("localhost:4245".into(), "1m30s".into()));
         assert_eq!(
             (scalar(""), scalar("true"), scalar("5")),
             ("\"\"".into(), "\"true\"".into(), "\"5\"".into())
