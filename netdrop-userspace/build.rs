@@ -2,6 +2,8 @@
 
 #[path = "build/codec.rs"]
 mod codec;
+#[path = "build/schema.rs"]
+mod schema;
 
 use std::fs;
 use std::path::Path;
@@ -23,6 +25,7 @@ fn protos() -> anyhow::Result<()> {
     let out = std::env::var("OUT_DIR")?;
     let out = Path::new(&out);
     fs::write(out.join("codec.rs"), codec::generate(&files)?)?;
+    fs::write(out.join("schema.rs"), schema::generate(&files)?)?;
     tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(files)?;
     uncoded_observer();
     // For reflection: with what they import, without comments.

@@ -10,12 +10,12 @@ use std::process::{Command, Output, Stdio};
 use netdrop_tests::expect;
 use netdrop_tests::netns::Netns;
 use netdrop_tests::observer::Observer;
+use netdrop_tests::stock;
 use netdrop_tests::traffic;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 
 use crate::harness::{LIMIT, binary};
-use crate::hubble::hubble;
 
 const PORT: u16 = 4291;
 const SERVER_NAME: &str = "node-1.default.hubble-grpc.cilium.io";
@@ -56,7 +56,7 @@ fn news(socket: &UnixDatagram, fits: impl Fn(&str) -> bool) -> String {
 
 #[test]
 fn hubbles_client_by_mutual_tls_and_news_for_systemd() {
-    let Some(hubble) = hubble("the agent by mutual TLS") else { return };
+    let Some(hubble) = stock::client("the agent by mutual TLS").expect("the stock client") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).into_os_string();
     certificates(folder.path());
