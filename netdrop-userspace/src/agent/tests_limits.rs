@@ -243,7 +243,8 @@ async fn an_idle_connection_ends_and_a_busy_one_does_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_does_not_read_holds_up_nobody() {
-    let agent = start(Limits { calls: 3, ..hasty() }).await;
+    // Time enough to answer for a client that lives, on a machine that has other things to do.
+    let agent = start(Limits { calls: 3, pong: Duration::from_secs(4), ..hasty() }).await;
     // It follows, and reads not a byte of the answers: its own windows are all that it gets.
     let mut lazy: Raw<Full<Bytes>> = Raw::connect(&agent.socket).await;
     let follow = GetFlowsRequest { follow: true, ..GetFlowsRequest::default() };
