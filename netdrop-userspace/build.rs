@@ -14,7 +14,19 @@ fn main() -> anyhow::Result<()> {
 fn protos() -> anyhow::Result<()> {
     println!("cargo:rerun-if-changed=proto");
     let files = protox::compile(["observer/observer.proto"], ["proto"])?;
-    tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(files)?;
+    tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(files.clone())?;
+    // The server's side once more, for flows that are encoded already.
+    let served = Path::new(&std::env::var("OUT_DIR")?).join("served");
+    fs::create_dir_all(&served)?;
+    tonic_prost_build::configure()
+        .emit_rerun_if_changed(false)
+        .build_client(false)
+        .extern_path(".observer.GetFlowsResponse", "crate::agent::Encoded")
+        .extern_path(".observer", "crate::proto::observer")
+        .extern_path(".flow", "crate::proto::flow")
+        .extern_path(".relay", "crate::proto::relay")
+        .out_dir(served)
+        .compile_fds(files)?;
     Ok(())
 }
 

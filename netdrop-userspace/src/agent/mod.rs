@@ -1,12 +1,15 @@
 //! The agent: one source, an in-memory history, a server for many clients and a log feed.
 
+mod encoded;
 mod feed;
 mod feeder;
 mod history;
 mod metrics;
+mod query;
 mod server;
 mod service;
 mod socket;
+mod stream;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -25,8 +28,10 @@ use crate::ledger::{Fate, Ledger};
 use crate::source::Source;
 use feeder::Feeder;
 
+pub use encoded::Encoded;
 pub use feed::{Feed, FeedTally};
-pub use history::{Batch, History, Reader};
+pub use history::{Chunk, Counts, History, HistorySize, HistoryStatus, Missed, Position, Reader, Selection};
+pub use query::Query;
 pub use socket::DEFAULT_SOCKET;
 
 /// How often the sums are drawn for status and metrics.
@@ -37,8 +42,8 @@ const BALANCE_TICK: Duration = Duration::from_secs(1);
 pub struct AgentConfig {
     /// Unix socket of the server.
     pub socket_path: PathBuf,
-    /// Observations in the history.
-    pub capacity: usize,
+    /// How much the history keeps.
+    pub history: HistorySize,
     /// Where to serve metrics; `None`: nowhere.
     pub metrics_address: Option<SocketAddr>,
     /// Lines a second on stdout; 0: no feed.
@@ -63,7 +68,7 @@ pub async fn run<S: Source>(
     feed_to: impl Write + Send + 'static,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<AgentTally> {
-    let history = Arc::new(History::new(config.capacity));
+    let history = Arc::new(History::new(config.history));
     let (stopping, stopped) = watch::channel(false);
     let (balance, balances) = watch::channel(Balance::default());
     let metrics = match config.metrics_address {

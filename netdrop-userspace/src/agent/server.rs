@@ -12,7 +12,7 @@ use tonic::transport::Server;
 use super::history::History;
 use super::service::ObserverService;
 use crate::balance::Balance;
-use crate::proto::observer::observer_server::ObserverServer;
+use crate::proto::served::observer_server::ObserverServer;
 
 /// Name under which Hubble's clients ask for the server's health.
 const HEALTH_NAME: &str = "hubble.server.Observer";

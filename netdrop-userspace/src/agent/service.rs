@@ -1,24 +1,24 @@
 //! `observer.Observer`: Hubble's server semantics over the history.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::history::{History, Reader};
+use super::encoded::Encoded;
+use super::history::{Counts, History, HistoryStatus};
+use super::query::Query;
+use super::stream;
 use crate::balance::{Balance, Row};
-use crate::convert::{filter_from_wire, filters_from_extension, time_from_wire, to_wire};
-use crate::filter::{Compiled, Filters};
-use crate::flow::{LostEvents, Observation};
-use crate::proto::observer::observer_server::Observer;
+use crate::convert::time_to_wire;
+use crate::proto::observer as wire;
 use crate::proto::observer::{
     DropBalance, GetAgentEventsRequest, GetAgentEventsResponse, GetDebugEventsRequest,
-    GetDebugEventsResponse, GetFlowsRequest, GetFlowsResponse, GetNamespacesRequest, GetNamespacesResponse,
-    GetNodesRequest, GetNodesResponse, Namespace, ServerStatusRequest, ServerStatusResponse,
+    GetDebugEventsResponse, GetFlowsRequest, GetNamespacesRequest, GetNamespacesResponse, GetNodesRequest,
+    GetNodesResponse, Namespace, ServerStatusRequest, ServerStatusResponse,
 };
+use crate::proto::served::observer_server::Observer;
 
 /// Responses under way to one client; then it is the client that must read, and the history that runs on.
 const IN_FLIGHT: usize = 64;
@@ -55,121 +55,22 @@ impl ObserverService {
     }
 }
 
+/// How far back one can look.
+fn history_to_wire(status: &HistoryStatus) -> wire::History {
+    let ring = |counts: &Counts| wire::Ring {
+        observations: counts.len,
+        oldest: counts.oldest.map(time_to_wire),
+        bytes: counts.used as u64,
+        max_bytes: counts.asked as u64,
+    };
+    wire::History { drops: Some(ring(&status.drops)), flows: Some(ring(&status.flows)) }
+}
+
 type Stream<T> = ReceiverStream<Result<T, Status>>;
-
-fn invalid(why: impl Into<String>) -> Status {
-    Status::invalid_argument(why)
-}
-
-/// A checked request.
-struct Query {
-    filter: Compiled,
-    number: u64,
-    first: bool,
-    follow: bool,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
-}
-
-impl Query {
-    fn new(request: GetFlowsRequest) -> Result<Self, Status> {
-        if request.first && request.follow {
-            return Err(invalid("first cannot be specified with follow"));
-        }
-        let list = |list: Vec<crate::proto::flow::FlowFilter>| {
-            list.into_iter().map(filter_from_wire).collect::<Result<Vec<_>, _>>().map_err(invalid)
-        };
-        let filters = match filters_from_extension(request.extensions.as_ref()) {
-            Some(filters) => filters.map_err(invalid)?,
-            None => Filters { allow: list(request.whitelist)?, deny: list(request.blacklist)? },
-        };
-        let time = |name: &str, t: Option<prost_types::Timestamp>| {
-            t.map(|t| time_from_wire(&t).ok_or_else(|| invalid(format!("invalid {name}: not a time"))))
-                .transpose()
-        };
-        Ok(Self {
-            filter: filters.compile().map_err(|e| invalid(e.to_string()))?,
-            number: request.number,
-            first: request.first,
-            follow: request.follow,
-            since: time("since", request.since)?,
-            until: time("until", request.until)?,
-        })
-    }
-
-    fn matches(&self, o: &Observation) -> bool {
-        matches!(o, Observation::Flow(f) if self.filter.matches(f))
-    }
-
-    fn reader(&self, history: &Arc<History>) -> Reader {
-        match (self.since, self.first, self.number) {
-            (Some(since), ..) => history.from_time(since),
-            (None, false, 0) if self.follow => history.from_newest(),
-            (None, true, _) | (None, false, 0) => history.from_oldest(),
-            (None, false, n) => history.from_last(n, |o| self.matches(o)),
-        }
-    }
-
-    /// Most flows that are sent; following, or having rewound by their number, there is no limit.
-    fn limit(&self) -> Option<u64> {
-        let counts = !self.follow && self.number != 0 && (self.first || self.since.is_some());
-        counts.then_some(self.number)
-    }
-}
-
-/// Sends what a query asks for, until its end, its client's or the server's.
-async fn stream(
-    history: Arc<History>,
-    query: Query,
-    to: mpsc::Sender<Result<GetFlowsResponse, Status>>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let mut reader = query.reader(&history);
-    let mut left = query.limit();
-    loop {
-        let batch = reader.take();
-        if batch.items.is_empty() && batch.missed.is_none() {
-            if !query.follow {
-                return;
-            }
-            tokio::select! {
-                more = reader.wait() => if !more { return },
-                // The client has gone.
-                () = to.closed() => return,
-                _ = stopped.wait_for(|stop| *stop) => return,
-            }
-            continue;
-        }
-        let missed = batch.missed.map(Observation::Lost);
-        for observation in missed.iter().chain(batch.items.iter().map(|o| &**o)) {
-            if let Observation::Flow(flow) = observation {
-                if query.until.is_some_and(|until| flow.time > until) && !query.follow {
-                    return;
-                }
-                if !query.filter.matches(flow) {
-                    if let Some(rest) = LostEvents::of_rest(flow)
-                        && to.send(Ok(to_wire(&Observation::Lost(rest)))).await.is_err()
-                    {
-                        return;
-                    }
-                    continue;
-                }
-                match &mut left {
-                    Some(0) => return,
-                    Some(n) => *n -= 1,
-                    None => {}
-                }
-            }
-            if to.send(Ok(to_wire(observation))).await.is_err() {
-                return;
-            }
-        }
-    }
-}
 
 #[tonic::async_trait]
 impl Observer for ObserverService {
-    type GetFlowsStream = Stream<GetFlowsResponse>;
+    type GetFlowsStream = Stream<Encoded>;
     type GetAgentEventsStream = Stream<GetAgentEventsResponse>;
     type GetDebugEventsStream = Stream<GetDebugEventsResponse>;
 
@@ -179,7 +80,7 @@ impl Observer for ObserverService {
     ) -> Result<Response<Self::GetFlowsStream>, Status> {
         let query = Query::new(request.into_inner())?;
         let (to, from) = mpsc::channel(IN_FLIGHT);
-        tokio::spawn(stream(Arc::clone(&self.history), query, to, self.stopped.clone()));
+        stream::answer(&self.history, query, to, self.stopped.clone()).await;
         Ok(Response::new(ReceiverStream::new(from)))
     }
 
@@ -189,13 +90,14 @@ impl Observer for ObserverService {
     ) -> Result<Response<ServerStatusResponse>, Status> {
         let status = self.history.status();
         Ok(Response::new(ServerStatusResponse {
-            num_flows: status.len,
-            max_flows: status.capacity,
+            num_flows: status.drops.len + status.flows.len,
+            max_flows: status.drops.capacity() + status.flows.capacity(),
             seen_flows: status.seen,
             uptime_ns: u64::try_from(status.uptime.as_nanos()).unwrap_or(u64::MAX),
             version: concat!("netdrop v", env!("CARGO_PKG_VERSION")).to_owned(),
             flows_rate: status.rate,
             drops: self.drops(),
+            history: Some(history_to_wire(&status)),
             ..ServerStatusResponse::default()
         }))
     }
@@ -204,22 +106,11 @@ impl Observer for ObserverService {
         &self,
         _request: Request<GetNamespacesRequest>,
     ) -> Result<Response<GetNamespacesResponse>, Status> {
-        let mut names = BTreeSet::new();
-        let mut reader = self.history.from_oldest();
-        loop {
-            let batch = reader.take();
-            if batch.items.is_empty() {
-                break;
-            }
-            for observation in &batch.items {
-                if let Observation::Flow(f) = &**observation {
-                    names.extend([f.source.namespace().to_owned(), f.destination.namespace().to_owned()]);
-                }
-            }
-        }
-        names.remove("");
-        let namespaces =
-            names.into_iter().map(|namespace| Namespace { cluster: "default".into(), namespace }).collect();
+        let names = self.history.namespaces();
+        let namespaces = names
+            .into_iter()
+            .map(|namespace| Namespace { cluster: "default".into(), namespace: namespace.to_string() })
+            .collect();
         Ok(Response::new(GetNamespacesResponse { namespaces }))
     }
 

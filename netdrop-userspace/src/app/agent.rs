@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use super::live::{Capture, Started, start};
-use crate::agent::{self, AgentConfig};
+use crate::agent::{self, AgentConfig, HistorySize};
 use crate::balance::{Balance, Row};
 use crate::cli::agent::AgentArgs;
 use crate::filter::{Compiled, Filters};
@@ -32,7 +32,7 @@ pub async fn agent(args: AgentArgs, stop: impl Future<Output = ()>) -> anyhow::R
     tracing::info!(kernel = %kernel.release, socket = %args.socket_path.display(), "capturing at tp_btf/kfree_skb");
     let config = AgentConfig {
         socket_path: args.socket_path,
-        capacity: usize::try_from(args.event_buffer_capacity).unwrap_or(usize::MAX),
+        history: HistorySize { drops: args.drop_history, flows: args.flow_history },
         metrics_address: args.metrics_address,
         log_rate: args.log_rate,
         filter: Compiled::default(),

@@ -14,9 +14,12 @@ pub struct AgentArgs {
     /// Unix socket of the server
     #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET, env = "NETDROP_SOCKET_PATH")]
     pub socket_path: PathBuf,
-    /// Observations kept in memory
-    #[arg(long, value_name = "N", default_value_t = 16_383, value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
-    pub event_buffer_capacity: u32,
+    /// Memory for drops that can be looked back at, as 64MiB
+    #[arg(long, value_name = "BYTES", value_parser = history_bytes, default_value = "64MiB", env = "NETDROP_DROP_HISTORY")]
+    pub drop_history: usize,
+    /// Memory for flows that were no drops
+    #[arg(long, value_name = "BYTES", value_parser = history_bytes, default_value = "32MiB", env = "NETDROP_FLOW_HISTORY")]
+    pub flow_history: usize,
     /// Lines a second on stdout, ten seconds' worth at once; more are counted; 0: no log feed
     #[arg(long, value_name = "N", default_value_t = 100, env = "NETDROP_LOG_RATE")]
     pub log_rate: u32,
@@ -35,4 +38,16 @@ pub struct AgentArgs {
     /// What capture may cost
     #[command(flatten)]
     pub capture: CaptureArgs,
+}
+
+/// Less holds nothing worth a look.
+const LEAST_HISTORY: u64 = 256 << 10;
+
+/// Bytes as capture's flags take them, and with a B at the end.
+fn history_bytes(text: &str) -> Result<usize, String> {
+    let bytes = super::capture::bytes(text.strip_suffix('B').unwrap_or(text))?;
+    if bytes < LEAST_HISTORY {
+        return Err("too little to look back at; want 256KiB or more".into());
+    }
+    usize::try_from(bytes).map_err(|_| "more than this machine can address".into())
 }

@@ -36,7 +36,7 @@ impl CaptureArgs {
 }
 
 /// A number of bytes, with a suffix as Kubernetes has it: k, M, G (powers of 1000), Ki, Mi, Gi (powers of 1024).
-fn bytes(text: &str) -> Result<u64, String> {
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
     const SUFFIXES: [(&str, u64); 7] = [
         ("Ki", 1 << 10),
         ("Mi", 1 << 20),

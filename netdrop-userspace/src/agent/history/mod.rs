@@ -1,0 +1,189 @@
+//! What was observed of late, in memory and on disk, for any number of readers.
+//!
+//! Two rings, one of drops and one of other flows, so that forwarded traffic never pushes drops out. Both are bounded by bytes and hold
+//! observations encoded ([`codec`]), in blocks ([`block`]) that bring their names along. The writer never waits for readers; each of
+//! them keeps its own place, and one that was overrun learns how many it missed.
+
+mod block;
+mod bloom;
+mod codec;
+mod disk;
+mod last;
+mod plan;
+mod rate;
+mod reader;
+mod ring;
+mod select;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::flow::{Observation, Verdict};
+use codec::{Dictionary, Kind, Name};
+use rate::Rate;
+use ring::{Found, Ring, Slot};
+
+pub use reader::{Chunk, Position, Reader};
+pub use ring::{Counts, Missed};
+pub use select::Selection;
+
+/// Drops with all that concerns them, and other flows.
+const RINGS: usize = 2;
+/// Number of the ring of drops.
+const DROPS: usize = 0;
+
+/// How much to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistorySize {
+    /// Bytes of memory for drops.
+    pub drops: usize,
+    /// Bytes of memory for other flows.
+    pub flows: usize,
+}
+
+/// Ring buffers of observations.
+#[derive(Debug)]
+pub struct History {
+    inner: Mutex<Inner>,
+    /// Changes with each push.
+    news: watch::Sender<()>,
+    started: Instant,
+}
+
+#[derive(Debug)]
+struct Inner {
+    rings: [Ring; RINGS],
+    next_seq: u64,
+    seen: u64,
+    rate: Rate,
+}
+
+/// Numbers for ServerStatus.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HistoryStatus {
+    /// Drops, losses and states.
+    pub drops: Counts,
+    /// Other flows.
+    pub flows: Counts,
+    /// Flows ever seen.
+    pub seen: u64,
+    /// Since the start.
+    pub uptime: Duration,
+    /// Flows a second, over the last minute.
+    pub rate: f64,
+}
+
+fn ring_of(observation: &Observation) -> usize {
+    usize::from(matches!(observation, Observation::Flow(flow) if flow.verdict != Verdict::Dropped))
+}
+
+impl History {
+    /// An empty one, in memory only.
+    pub fn new(size: HistorySize) -> Self {
+        let rings = [Ring::new(size.drops), Ring::new(size.flows)];
+        Self {
+            inner: Mutex::new(Inner { rings, next_seq: 0, seen: 0, rate: Rate::default() }),
+            news: watch::Sender::new(()),
+            started: Instant::now(),
+        }
+    }
+
+    /// A panic elsewhere leaves the rings whole.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends, and wakes the readers once.
+    pub fn push(&self, mut items: Vec<Arc<Observation>>) {
+        // Records of several CPUs that came at once.
+        items.sort_by_key(|item| codec::time_of(item));
+        {
+            let inner = &mut *self.lock();
+            let flows = items.iter().filter(|o| matches!(***o, Observation::Flow(_))).count() as u64;
+            inner.seen += flows;
+            inner.rate.add(self.started.elapsed(), flows);
+            for item in &items {
+                inner.rings[ring_of(item)].push(inner.next_seq, item);
+                inner.next_seq += 1;
+            }
+            inner.rings.iter_mut().for_each(Ring::bound);
+        }
+        self.news.send_replace(());
+    }
+
+    /// Numbers for ServerStatus.
+    pub fn status(&self) -> HistoryStatus {
+        let uptime = self.started.elapsed();
+        let inner = self.lock();
+        let [drops, flows] = [0, 1].map(|ring: usize| inner.rings[ring].counts());
+        HistoryStatus { drops, flows, seen: inner.seen, uptime, rate: inner.rate.per_second(uptime) }
+    }
+
+    /// Where what comes next will be.
+    pub fn position(&self) -> Position {
+        let inner = self.lock();
+        Position([0, 1].map(|ring: usize| inner.rings[ring].end()))
+    }
+
+    /// Where all that is kept begins, but for blocks that end before `since`.
+    pub fn oldest(&self, since: Option<Timestamp>) -> Position {
+        let inner = self.lock();
+        let of = |ring: &Ring| since.map_or(ring.oldest(), |time| ring.since(time.as_nanosecond()));
+        Position([0, 1].map(|ring: usize| of(&inner.rings[ring])))
+    }
+
+    /// Where the last `number` flows that are selected begin; what does not match is not counted. Then where they end, as long as
+    /// nothing more comes. Reads from disk what is only there.
+    pub fn last(&self, number: u64, selection: &Selection) -> [Position; 2] {
+        last::begin(self, number, selection)
+    }
+
+    /// A reader between two places; without an end it reads what comes, too.
+    pub fn reader(self: &Arc<Self>, from: Position, end: Option<Position>) -> Reader {
+        Reader::new(self, from, end)
+    }
+
+    /// Says when something has come since.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// Kubernetes namespaces of the endpoints that are kept, but for those on disk only.
+    pub fn namespaces(&self) -> BTreeSet<Arc<str>> {
+        let (rings, _) = self.snapshot();
+        let mut all = BTreeSet::new();
+        for block in rings.iter().flatten().filter_map(Slot::in_memory) {
+            let (written, mut made) = (block.names(), Vec::new());
+            let mut names = Dictionary { written, made: &mut made };
+            for id in (0..written.len()).filter(|id| written.kind(*id) == Some(Kind::Endpoint)) {
+                if let Some(Name::Endpoint(info)) = names.get(id) {
+                    all.insert(Arc::clone(&info.namespace));
+                }
+            }
+        }
+        all.remove("");
+        all
+    }
+
+    fn find(&self, ring: usize, ordinal: u64) -> Found {
+        self.lock().rings[ring].find(ordinal)
+    }
+
+    fn missed(&self, ring: usize, from: u64, to: u64) -> Missed {
+        self.lock().rings[ring].missed(from, to)
+    }
+
+    /// All blocks, the oldest first, and where they end.
+    fn snapshot(&self) -> ([Vec<Slot>; RINGS], Position) {
+        let mut inner = self.lock();
+        let end = Position([0, 1].map(|ring: usize| inner.rings[ring].end()));
+        ([0, 1].map(|ring: usize| inner.rings[ring].all()), end)
+    }
+}
+
+#[cfg(test)]
+mod tests;
