@@ -30,7 +30,10 @@ use feeder::Feeder;
 
 pub use encoded::Encoded;
 pub use feed::{Feed, FeedTally};
-pub use history::{Chunk, Counts, History, HistorySize, HistoryStatus, Missed, Position, Reader, Selection};
+pub use history::{
+    Chunk, Counts, DiskStatus, History, HistoryDisk, HistorySize, HistoryStatus, Missed, Position, Reader,
+    Selection,
+};
 pub use query::Query;
 pub use socket::DEFAULT_SOCKET;
 
@@ -44,6 +47,8 @@ pub struct AgentConfig {
     pub socket_path: PathBuf,
     /// How much the history keeps.
     pub history: HistorySize,
+    /// Where it is kept on disk; `None`: in memory only.
+    pub history_disk: Option<HistoryDisk>,
     /// Where to serve metrics; `None`: nowhere.
     pub metrics_address: Option<SocketAddr>,
     /// Lines a second on stdout; 0: no feed.
@@ -68,7 +73,10 @@ pub async fn run<S: Source>(
     feed_to: impl Write + Send + 'static,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<AgentTally> {
-    let history = Arc::new(History::new(config.history));
+    let history = match &config.history_disk {
+        Some(disk) => History::on_disk(config.history, disk)?,
+        None => Arc::new(History::new(config.history)),
+    };
     let (stopping, stopped) = watch::channel(false);
     let (balance, balances) = watch::channel(Balance::default());
     let metrics = match config.metrics_address {
@@ -88,6 +96,7 @@ pub async fn run<S: Source>(
         metrics.await.context("the metrics task failed")??;
     }
     socket::remove(&config.socket_path);
+    history.finish();
     let fed = feed.finish().await;
     result?;
     tally.feed = fed.context("cannot write the log feed")?;

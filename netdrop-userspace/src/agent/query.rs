@@ -17,7 +17,6 @@ use crate::proto::observer::GetFlowsRequest;
 /// A checked request.
 #[derive(Clone, Debug)]
 pub struct Query {
-    pub(super) filters: Filters,
     pub(super) selection: Arc<Selection>,
     number: u64,
     first: bool,
@@ -53,7 +52,7 @@ impl Query {
         let selection = Selection::new(&filters).map_err(|e| invalid(e.to_string()))?;
         // What a follower is sent ends with the first flow that is later; a loss may be told late.
         let selection = Arc::new(selection.between(since, until.filter(|_| !follow)));
-        Ok(Self { filters, selection, number, first, follow, since, until: until.filter(|_| follow) })
+        Ok(Self { selection, number, first, follow, since, until: until.filter(|_| follow) })
     }
 
     /// Where it begins and, unless it follows, ends. May read from disk.

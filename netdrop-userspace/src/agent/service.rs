@@ -63,7 +63,12 @@ fn history_to_wire(status: &HistoryStatus) -> wire::History {
         bytes: counts.used as u64,
         max_bytes: counts.asked as u64,
     };
-    wire::History { drops: Some(ring(&status.drops)), flows: Some(ring(&status.flows)) }
+    wire::History {
+        drops: Some(ring(&status.drops)),
+        flows: Some(ring(&status.flows)),
+        disk_bytes: status.disk.map_or(0, |disk| disk.bytes),
+        not_on_disk: status.disk.map_or(0, |disk| disk.not_written),
+    }
 }
 
 type Stream<T> = ReceiverStream<Result<T, Status>>;

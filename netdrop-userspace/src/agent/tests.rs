@@ -43,6 +43,7 @@ impl Agent {
         let config = AgentConfig {
             socket_path: socket.clone(),
             history: HistorySize { drops: bytes, flows: bytes },
+            history_disk: None,
             metrics_address: None,
             log_rate: 0,
             filter: Compiled::default(),

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use super::live::{Capture, Started, start};
-use crate::agent::{self, AgentConfig, HistorySize};
+use crate::agent::{self, AgentConfig, HistoryDisk, HistorySize};
 use crate::balance::{Balance, Row};
 use crate::cli::agent::AgentArgs;
 use crate::filter::{Compiled, Filters};
@@ -33,6 +33,7 @@ pub async fn agent(args: AgentArgs, stop: impl Future<Output = ()>) -> anyhow::R
     let config = AgentConfig {
         socket_path: args.socket_path,
         history: HistorySize { drops: args.drop_history, flows: args.flow_history },
+        history_disk: args.history_dir.map(|folder| HistoryDisk { folder, bytes: args.history_disk }),
         metrics_address: args.metrics_address,
         log_rate: args.log_rate,
         filter: Compiled::default(),

@@ -20,6 +20,12 @@ pub struct AgentArgs {
     /// Memory for flows that were no drops
     #[arg(long, value_name = "BYTES", value_parser = history_bytes, default_value = "32MiB", env = "NETDROP_FLOW_HISTORY")]
     pub flow_history: usize,
+    /// Keep history here, too, so that it outlives the agent
+    #[arg(long, value_name = "FOLDER", env = "NETDROP_HISTORY_DIR")]
+    pub history_dir: Option<PathBuf>,
+    /// Disk space for it
+    #[arg(long, value_name = "BYTES", value_parser = disk_bytes, default_value = "256MiB", env = "NETDROP_HISTORY_DISK")]
+    pub history_disk: u64,
     /// Lines a second on stdout, ten seconds' worth at once; more are counted; 0: no log feed
     #[arg(long, value_name = "N", default_value_t = 100, env = "NETDROP_LOG_RATE")]
     pub log_rate: u32,
@@ -42,6 +48,17 @@ pub struct AgentArgs {
 
 /// Less holds nothing worth a look.
 const LEAST_HISTORY: u64 = 256 << 10;
+
+/// Less is turned over before anybody looks.
+const LEAST_DISK: u64 = 16 << 20;
+
+fn disk_bytes(text: &str) -> Result<u64, String> {
+    let bytes = super::capture::bytes(text.strip_suffix('B').unwrap_or(text))?;
+    if bytes < LEAST_DISK {
+        return Err("too little to outlive anything; want 16MiB or more".into());
+    }
+    Ok(bytes)
+}
 
 /// Bytes as capture's flags take them, and with a B at the end.
 fn history_bytes(text: &str) -> Result<usize, String> {

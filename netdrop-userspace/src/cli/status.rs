@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use crate::balance::{self, Row};
-use crate::proto::observer::{DropBalance, ServerStatusResponse};
+use crate::convert::time_from_wire;
+use crate::proto::observer::{DropBalance, Ring, ServerStatusResponse};
 use crate::sink::escape;
 
 /// Prints health and numbers.
@@ -18,10 +19,26 @@ pub fn write(server: &str, status: &ServerStatusResponse, out: &mut impl Write) 
         writeln!(out, "Current/Max Flows: {}/{}", grouped(len), grouped(most))?;
     }
     writeln!(out, "Flows/s: {:.2}", rate(status))?;
+    for (what, ring) in history(status) {
+        if let Some(oldest) = ring.oldest.as_ref().and_then(time_from_wire) {
+            let (bytes, most) = (ring.bytes >> 10, ring.max_bytes >> 10);
+            writeln!(out, "{what} since: {oldest:.0} ({} of {} KiB)", grouped(bytes), grouped(most))?;
+        }
+    }
     if let Some(table) = drops(status) {
         write!(out, "\n{table}")?;
     }
     Ok(())
+}
+
+/// How far back one can look; only netdrop's servers tell.
+fn history(status: &ServerStatusResponse) -> impl Iterator<Item = (&'static str, &Ring)> {
+    let history = status.history.as_ref();
+    let rings = [
+        ("Drops", history.and_then(|h| h.drops.as_ref())),
+        ("Flows", history.and_then(|h| h.flows.as_ref())),
+    ];
+    rings.into_iter().filter_map(|(what, ring)| Some((what, ring?)))
 }
 
 /// What became of all drops since the start, by reason; only netdrop's servers tell.
@@ -71,6 +88,7 @@ fn grouped(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::observer::History;
 
     #[test]
     fn as_the_client_prints_it() {
@@ -88,5 +106,16 @@ mod tests {
             "Healthcheck (via 127.0.0.1:14245): Ok\nCurrent/Max Flows: 20/8,190 (0.24%)\nFlows/s: 3.00\n"
         );
         assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn how_far_back_one_can_look() {
+        let oldest = Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 5 });
+        let drops = Some(Ring { observations: 9, oldest, bytes: 2 << 20, max_bytes: 64 << 20 });
+        let history = Some(History { drops, flows: Some(Ring::default()), ..History::default() });
+        let mut out = Vec::new();
+        write("x", &ServerStatusResponse { history, ..ServerStatusResponse::default() }, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.ends_with("\nDrops since: 2023-11-14T22:13:20Z (2,048 of 65,536 KiB)\n"), "{text}");
     }
 }

@@ -176,7 +176,9 @@ impl Open {
         let records_at = offsets_at + size_of_val(offsets);
         let mut bytes = Vec::with_capacity(records_at + self.records.len());
         bytes.extend_from_slice(self.names.bytes());
-        offsets.iter().for_each(|offset| bytes.extend_from_slice(&offset.to_le_bytes()));
+        for offset in offsets {
+            bytes.extend_from_slice(&offset.to_le_bytes());
+        }
         bytes.extend_from_slice(&self.records);
         Block {
             meta: self.meta,

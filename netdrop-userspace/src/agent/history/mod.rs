@@ -16,25 +16,26 @@ mod ring;
 mod select;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::flow::{Observation, Verdict};
 use codec::{Dictionary, Kind, Name};
+use disk::{Location, Writer};
 use rate::Rate;
 use ring::{Found, Ring, Slot};
 
+pub use disk::{DiskStatus, HistoryDisk};
 pub use reader::{Chunk, Position, Reader};
 pub use ring::{Counts, Missed};
 pub use select::Selection;
 
 /// Drops with all that concerns them, and other flows.
 const RINGS: usize = 2;
-/// Number of the ring of drops.
-const DROPS: usize = 0;
 
 /// How much to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,7 @@ pub struct History {
     /// Changes with each push.
     news: watch::Sender<()>,
     started: Instant,
+    writer: OnceLock<Writer>,
 }
 
 #[derive(Debug)]
@@ -69,6 +71,8 @@ pub struct HistoryStatus {
     pub drops: Counts,
     /// Other flows.
     pub flows: Counts,
+    /// `None`: in memory only.
+    pub disk: Option<DiskStatus>,
     /// Flows ever seen.
     pub seen: u64,
     /// Since the start.
@@ -89,6 +93,38 @@ impl History {
             inner: Mutex::new(Inner { rings, next_seq: 0, seen: 0, rate: Rate::default() }),
             news: watch::Sender::new(()),
             started: Instant::now(),
+            writer: OnceLock::new(),
+        }
+    }
+
+    /// One that goes on from what is on disk, and is written there. An error is one that a person must mend.
+    pub fn on_disk(size: HistorySize, disk: &HistoryDisk) -> anyhow::Result<Arc<Self>> {
+        let history = Arc::new(Self::new(size));
+        let mut loaded = disk::load(disk)?;
+        {
+            let inner = &mut *history.lock();
+            for (ring, files) in inner.rings.iter_mut().zip(&mut loaded.rings) {
+                let last = files.slots.last().map(|slot| slot.meta.last_seq);
+                let last = files.fresh.last().map(|(seq, _)| *seq).or(last);
+                inner.next_seq = inner.next_seq.max(last.map_or(0, |last| last + 1));
+                ring.load(std::mem::take(&mut files.slots));
+                for (seq, observation) in std::mem::take(&mut files.fresh) {
+                    // One that became whole is written with what comes after it.
+                    drop(ring.push(seq, &observation));
+                }
+            }
+        }
+        let writer = Writer::start(disk, loaded, Arc::downgrade(&history))
+            .context("cannot start the thread that writes the history")?;
+        // Set once: here.
+        drop(history.writer.set(writer));
+        Ok(history)
+    }
+
+    /// Waits for the disk, but not for long.
+    pub fn finish(&self) {
+        if let Some(writer) = self.writer.get() {
+            writer.finish();
         }
     }
 
@@ -106,11 +142,25 @@ impl History {
             let flows = items.iter().filter(|o| matches!(***o, Observation::Flow(_))).count() as u64;
             inner.seen += flows;
             inner.rate.add(self.started.elapsed(), flows);
-            for item in &items {
-                inner.rings[ring_of(item)].push(inner.next_seq, item);
+            let writer = self.writer.get();
+            let mut fresh = [const { Vec::new() }; RINGS];
+            for item in items {
+                let (ring, seq) = (ring_of(&item), inner.next_seq);
+                let whole = inner.rings[ring].push(seq, &item);
                 inner.next_seq += 1;
+                if let Some(writer) = writer {
+                    fresh[ring].push((seq, item));
+                    if let Some(block) = whole {
+                        fresh[ring].clear();
+                        writer.whole(ring, block);
+                    }
+                }
             }
             inner.rings.iter_mut().for_each(Ring::bound);
+            if let Some(writer) = writer {
+                // In the order of the lock: what is fresh comes after the block before it.
+                fresh.into_iter().enumerate().for_each(|(ring, fresh)| writer.fresh(ring, fresh));
+            }
         }
         self.news.send_replace(());
     }
@@ -120,7 +170,8 @@ impl History {
         let uptime = self.started.elapsed();
         let inner = self.lock();
         let [drops, flows] = [0, 1].map(|ring: usize| inner.rings[ring].counts());
-        HistoryStatus { drops, flows, seen: inner.seen, uptime, rate: inner.rate.per_second(uptime) }
+        let disk = self.writer.get().map(|writer| writer.usage().get());
+        HistoryStatus { drops, flows, disk, seen: inner.seen, uptime, rate: inner.rate.per_second(uptime) }
     }
 
     /// Where what comes next will be.
@@ -167,6 +218,23 @@ impl History {
         }
         all.remove("");
         all
+    }
+
+    /// Ends a ring's open block before it is full.
+    fn seal(&self, ring: usize) {
+        let mut inner = self.lock();
+        if let (Some(block), Some(writer)) = (inner.rings[ring].seal(), self.writer.get()) {
+            // Still locked, so that blocks are written in their order.
+            writer.whole(ring, block);
+        }
+    }
+
+    fn stored(&self, ring: usize, first_ordinal: u64, location: Location) {
+        self.lock().rings[ring].stored(first_ordinal, location);
+    }
+
+    fn removed(&self, ring: usize, segment: u64) {
+        self.lock().rings[ring].removed(segment);
     }
 
     fn find(&self, ring: usize, ordinal: u64) -> Found {

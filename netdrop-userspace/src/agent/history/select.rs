@@ -40,11 +40,6 @@ impl Selection {
             || self.until.is_some_and(|until| meta.earliest > until)
     }
 
-    /// Whether every flow is wanted.
-    pub(super) fn is_all(&self) -> bool {
-        self.filter.is_empty() && self.since.is_none() && self.until.is_none()
-    }
-
     pub(super) fn verdicts(&self, block: &Block) -> Verdicts {
         self.plan.verdicts(block)
     }
