@@ -1,9 +1,13 @@
 //! Builds the BPF object, and the protobuf types without protoc.
 
+#[path = "build/codec.rs"]
+mod codec;
+
 use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
+use tonic_build::manual::{Method, Service};
 
 fn main() -> anyhow::Result<()> {
     protos()?;
@@ -13,10 +17,15 @@ fn main() -> anyhow::Result<()> {
 /// Compiles the API's definitions with protox, a protobuf compiler in Rust: nothing to install.
 fn protos() -> anyhow::Result<()> {
     println!("cargo:rerun-if-changed=proto");
-    let files = protox::compile(["observer/observer.proto"], ["proto"])?;
+    println!("cargo:rerun-if-changed=build");
+    let sources = ["observer/observer.proto", "peer/peer.proto"];
+    let files = protox::compile(sources, ["proto"])?;
+    let out = std::env::var("OUT_DIR")?;
+    let out = Path::new(&out);
+    fs::write(out.join("codec.rs"), codec::generate(&files)?)?;
     tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(files.clone())?;
     // The server's side once more, for flows that are encoded already.
-    let served = Path::new(&std::env::var("OUT_DIR")?).join("served");
+    let served = out.join("served");
     fs::create_dir_all(&served)?;
     tonic_prost_build::configure()
         .emit_rerun_if_changed(false)
@@ -25,9 +34,48 @@ fn protos() -> anyhow::Result<()> {
         .extern_path(".observer", "crate::proto::observer")
         .extern_path(".flow", "crate::proto::flow")
         .extern_path(".relay", "crate::proto::relay")
+        .extern_path(".peer", "crate::proto::peer")
         .out_dir(served)
         .compile_fds(files)?;
+    uncoded_observer();
+    // For reflection: with what they import, without comments.
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_imports(true).include_source_info(false).open_files(sources)?;
+    fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     Ok(())
+}
+
+/// The observer service once more, with GetFlows as the bytes that come: what merges the streams of many nodes has no use for the
+/// fields of flows and filters, and must not lose those it does not know.
+fn uncoded_observer() {
+    let coded = |name: &str, route: &str, streams: bool| {
+        let method = Method::builder()
+            .name(name)
+            .route_name(route)
+            .input_type(format!("crate::proto::observer::{route}Request"))
+            .output_type(format!("crate::proto::observer::{route}Response"))
+            .codec_path("tonic_prost::ProstCodec");
+        if streams { method.server_streaming().build() } else { method.build() }
+    };
+    let flows = Method::builder()
+        .name("get_flows")
+        .route_name("GetFlows")
+        .input_type("crate::merge::Asked")
+        .output_type("crate::merge::Wire")
+        .codec_path("crate::merge::WireCodec")
+        .server_streaming()
+        .build();
+    let service = Service::builder()
+        .name("Observer")
+        .package("observer")
+        .method(flows)
+        .method(coded("get_agent_events", "GetAgentEvents", true))
+        .method(coded("get_debug_events", "GetDebugEvents", true))
+        .method(coded("get_nodes", "GetNodes", false))
+        .method(coded("get_namespaces", "GetNamespaces", false))
+        .method(coded("server_status", "ServerStatus", false))
+        .build();
+    tonic_build::manual::Builder::new().compile(&[service]);
 }
 
 /// Compiles netdrop-ebpf with the pinned toolchain. `-Z build-std` is unstable, so that one build runs with RUSTC_BOOTSTRAP.

@@ -4,7 +4,9 @@
 
 #![expect(clippy::expect_used, reason = "a benchmark says what it expects, as a test does")]
 
+mod merge;
 mod packets;
+mod wire;
 
 use std::hint::black_box;
 use std::io;

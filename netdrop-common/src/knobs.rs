@@ -16,5 +16,8 @@ pub const QUIET_US: &str = "QUIET_US";
 pub const FILTER_STAGES: &str = "FILTER_STAGES";
 /// Records a second that a flow may have, as the ns between two; 0: no limit.
 pub const FLOW_INTERVAL_NS: &str = "FLOW_INTERVAL_NS";
+/// The reasons of the core below 256 that are turned away as benign: a bit each, 32 in a word, the lowest first.
+pub const BENIGN: [&str; 8] =
+    ["BENIGN_0", "BENIGN_1", "BENIGN_2", "BENIGN_3", "BENIGN_4", "BENIGN_5", "BENIGN_6", "BENIGN_7"];
 /// Bytes waiting in the ring buffer above which drops are aggregated.
 pub const PRESSURE: &str = "PRESSURE";

@@ -13,6 +13,7 @@ use netdrop_common::hook;
 use crate::globals::*;
 use crate::netns;
 use crate::read::{self, Ptr, present};
+use crate::write;
 
 /// Address families of packet sockets and IP (include/linux/socket.h; part of the system call interface).
 const AF_INET: u16 = 2;
@@ -150,7 +151,7 @@ pub unsafe fn fill<const HEAD: usize>(record: *mut DropRecord, event: &Event) ->
             flags |= flag::VLAN;
         }
         r.cpu = generated::bpf_get_smp_processor_id();
-        r._pad = [0; 6];
+        write::zeroes(&mut r._pad);
         flags |= socket(r, facts);
         flags |= task(r, event.ctx, !facts.sk.is_null());
         flags |= gso(r, facts);
@@ -164,8 +165,9 @@ pub unsafe fn fill<const HEAD: usize>(record: *mut DropRecord, event: &Event) ->
 unsafe fn device(r: &mut DropRecord, facts: &Facts) -> u32 {
     r.ifindex = 0;
     r.local_addr = [0; 4];
-    r.dev_name = [0; 16];
     let Some(dev) = facts.dev else {
+        // SAFETY: the field follows words.
+        unsafe { write::zeroes(&mut r.dev_name) };
         return 0;
     };
     // SAFETY: `dev` is typed and was found to be a device.
@@ -233,7 +235,7 @@ unsafe fn task(r: &mut DropRecord, ctx: u64, has_socket: bool) -> u32 {
         r.pid = (ids >> 32) as u32;
         r.tid = ids as u32;
         if generated::bpf_get_current_comm(r.comm.as_mut_ptr().cast(), 16) != 0 {
-            r.comm = [0; 16];
+            write::zeroes(&mut r.comm);
         }
         if !has_socket || !present(TASK_STACK.load()) || !present(TASK_FLAGS.load()) {
             return 0;

@@ -17,7 +17,7 @@ netdrop_common::kernel_fields!(fields);
 macro_rules! knobs {
     ($($name:ident = $default:literal),* $(,)?) => {
         $(
-            #[doc = concat!("See `netdrop_common::knobs::", stringify!($name), "`.")]
+            #[doc = concat!("See `netdrop_common::knobs`: `", stringify!($name), "`.")]
             #[unsafe(no_mangle)]
             pub static $name: Global<u32> = Global::new($default);
         )*
@@ -32,4 +32,12 @@ knobs! {
     FILTER_STAGES = 0,
     FLOW_INTERVAL_NS = 0,
     PRESSURE = 4_194_304,
+    BENIGN_0 = 0,
+    BENIGN_1 = 0,
+    BENIGN_2 = 0,
+    BENIGN_3 = 0,
+    BENIGN_4 = 0,
+    BENIGN_5 = 0,
+    BENIGN_6 = 0,
+    BENIGN_7 = 0,
 }

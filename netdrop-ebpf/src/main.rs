@@ -25,6 +25,7 @@ mod prefilter;
 mod probes;
 mod read;
 mod wakeup;
+mod write;
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

@@ -5,7 +5,10 @@ use aya_ebpf::maps::lpm_trie::Key;
 use netdrop_common::filter::{self, PREFIX_BITS_BEFORE_ADDRESS, PrefixKey};
 
 use crate::capture::Facts;
-use crate::globals::{DEV_IFINDEX, FILTER_STAGES, SKB_IIF};
+use crate::globals::{
+    BENIGN_0, BENIGN_1, BENIGN_2, BENIGN_3, BENIGN_4, BENIGN_5, BENIGN_6, BENIGN_7, DEV_IFINDEX,
+    FILTER_STAGES, SKB_IIF,
+};
 use crate::maps::{
     FILTER_IFINDEX, FILTER_NETNS, FILTER_PORTS, FILTER_PREFIXES, FILTER_PROTOCOLS, FILTER_REASONS,
 };
@@ -29,6 +32,23 @@ fn on(stage: u32) -> bool {
 #[inline(always)]
 fn holds(set: &HashMap<u32, u8>, key: u32) -> bool {
     set.get_ptr(key).is_some()
+}
+
+/// Whether the reason is turned away as benign. Where none is, nothing of this is left after the verifier.
+#[inline(always)]
+pub fn is_benign(reason: u32) -> bool {
+    let word = match reason / 32 {
+        0 => BENIGN_0.load(),
+        1 => BENIGN_1.load(),
+        2 => BENIGN_2.load(),
+        3 => BENIGN_3.load(),
+        4 => BENIGN_4.load(),
+        5 => BENIGN_5.load(),
+        6 => BENIGN_6.load(),
+        7 => BENIGN_7.load(),
+        _ => 0,
+    };
+    word >> (reason % 32) & 1 != 0
 }
 
 /// Whether the reason may be one the user asked for: before anything is read, so that a storm of others costs one look-up.

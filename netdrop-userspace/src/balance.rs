@@ -32,6 +32,7 @@ pub struct Row {
 pub struct Balance {
     total: Row,
     elsewhere: u64,
+    benign: u64,
     rows: Vec<(Arc<str>, Row)>,
 }
 
@@ -58,12 +59,12 @@ impl Balance {
         let mut total = Row::new(&live.totals.sum(), &flows.total(), live.undecodable);
         total.drops += unknown;
         total.lost += unknown;
-        Self { total, elsewhere: live.elsewhere, rows }
+        Self { total, elsewhere: live.elsewhere, benign: live.benign() + flows.total().benign, rows }
     }
 
     /// Of rows that are known.
     pub fn of_rows(total: Row, rows: Vec<(Arc<str>, Row)>) -> Self {
-        Self { total, elsewhere: 0, rows }
+        Self { total, elsewhere: 0, benign: 0, rows }
     }
 
     /// Over all reasons.
@@ -75,6 +76,11 @@ impl Balance {
     /// total; the last row may stand for reasons that have no counter of their own.
     pub fn rows(&self) -> &[(Arc<str>, Row)] {
         &self.rows
+    }
+
+    /// Of the hidden drops those that are benign.
+    pub fn benign(&self) -> u64 {
+        self.benign
     }
 
     /// Drops that belong to other nodes of this kernel.
@@ -120,10 +126,11 @@ impl fmt::Display for Balance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Row { drops, shown, aggregated, hidden, lost, other } = self.total;
         let noun = if drops == 1 { "drop" } else { "drops" };
-        write!(
-            f,
-            "{drops} {noun}: {shown} shown, {aggregated} aggregated, {hidden} hidden by the filter, {lost} lost"
-        )?;
+        write!(f, "{drops} {noun}: {shown} shown, {aggregated} aggregated, {hidden} hidden by the filter")?;
+        if self.benign > 0 {
+            write!(f, " ({} benign)", self.benign)?;
+        }
+        write!(f, ", {lost} lost")?;
         if self.elsewhere > 0 {
             write!(f, ", {} of other nodes", self.elsewhere)?;
         }
@@ -172,8 +179,10 @@ mod tests {
         enter(&mut ledger, &socket, TallyKind::Packet, 10, Fate::Hidden);
         enter(&mut ledger, &filter, TallyKind::Packet, 100, Fate::Shown);
         enter(&mut ledger, &filter, TallyKind::Flow, 890, Fate::Shown);
-        enter(&mut ledger, &filter, TallyKind::Rest, 6, Fate::Hidden);
-        let balance = Balance::new(&LiveTally { reasons, totals, elsewhere: 0, undecodable: 0 }, &ledger);
+        enter(&mut ledger, &filter, TallyKind::Rest, 6, Fate::Undecided);
+        let hidden = [socket.code].into();
+        let live = LiveTally { reasons, totals, elsewhere: 0, undecodable: 0, hidden };
+        let balance = Balance::new(&live, &ledger);
         let rows: Vec<_> = balance.rows().iter().map(|(name, row)| (&**name, *row)).collect();
         assert_eq!(
             rows,
@@ -187,7 +196,7 @@ mod tests {
         );
         assert_eq!(
             balance.to_string(),
-            "1018 drops: 100 shown, 890 aggregated, 13 hidden by the filter, 15 lost"
+            "1018 drops: 100 shown, 890 aggregated, 13 hidden by the filter (3 benign), 15 lost"
         );
         assert!(balance.by_reason().unwrap().contains(" 100         890       0    10   NETFILTER_DROP"));
     }

@@ -9,8 +9,10 @@ pub struct Sums {
     pub shown: u64,
     /// Shown, many in one observation.
     pub aggregated: u64,
-    /// Turned away by the filter.
+    /// Turned away by the filter, or benign.
     pub hidden: u64,
+    /// Of the hidden: not turned away by the filter, but benign and not asked for.
+    pub benign: u64,
     /// Known only as part of a rest of which the filter can't tell what it asks for.
     pub unnamed: u64,
     /// Came after the end that was asked for.
@@ -27,11 +29,14 @@ impl Sums {
         let to = match (fate, flow.tally.kind) {
             (Fate::Shown, TallyKind::Packet) => &mut self.shown,
             (Fate::Shown, TallyKind::Flow | TallyKind::Rest) => &mut self.aggregated,
-            (Fate::Hidden, TallyKind::Rest) => &mut self.unnamed,
-            (Fate::Hidden, _) => &mut self.hidden,
+            (Fate::Undecided, _) => &mut self.unnamed,
+            (Fate::Hidden | Fate::Benign, _) => &mut self.hidden,
             (Fate::AfterEnd, _) => &mut self.after_end,
         };
         *to += flow.tally.count;
+        if fate == Fate::Benign {
+            self.benign += flow.tally.count;
+        }
     }
 }
 
@@ -40,6 +45,7 @@ impl std::ops::AddAssign for Sums {
         self.shown += other.shown;
         self.aggregated += other.aggregated;
         self.hidden += other.hidden;
+        self.benign += other.benign;
         self.unnamed += other.unnamed;
         self.after_end += other.after_end;
     }
@@ -52,6 +58,10 @@ pub enum Fate {
     Shown,
     /// The filter does not match.
     Hidden,
+    /// Part of a rest, of which the filter asks more than is known.
+    Undecided,
+    /// The filter matches, but it is benign, and nobody asked for those.
+    Benign,
     /// Matches, after the end.
     AfterEnd,
 }
@@ -114,15 +124,18 @@ mod tests {
             (8, TallyKind::Packet, 1, Fate::Shown),
             (8, TallyKind::Flow, 900, Fate::Shown),
             (3, TallyKind::Packet, 1, Fate::Hidden),
-            (8, TallyKind::Rest, 70, Fate::Hidden),
+            (8, TallyKind::Rest, 70, Fate::Undecided),
             (8, TallyKind::Rest, 5, Fate::Shown),
             (3, TallyKind::Flow, 2, Fate::AfterEnd),
+            (33, TallyKind::Flow, 6, Fate::Benign),
+            (104, TallyKind::Rest, 4, Fate::Benign),
         ] {
             ledger.enter(&flow(code, kind, count), fate);
         }
-        let expected = Sums { shown: 1, aggregated: 905, hidden: 1, unnamed: 70, after_end: 2 };
+        let expected = Sums { shown: 1, aggregated: 905, hidden: 11, benign: 10, unnamed: 70, after_end: 2 };
         assert_eq!(ledger.total(), expected);
-        assert_eq!(ledger.rows().len(), 2);
+        assert_eq!(ledger.total().all(), 1 + 905 + 11 + 70 + 2, "benign ones are among the hidden");
+        assert_eq!(ledger.rows().len(), 4);
         assert_eq!(ledger.rows().iter().map(|r| r.1.all()).sum::<u64>(), ledger.total().all());
     }
 }

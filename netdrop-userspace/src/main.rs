@@ -3,22 +3,52 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
+use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _, Subcommand as _};
 use netdrop::app;
-use netdrop::cli::{agent, explain, observe, reasons, status_local};
+use netdrop::cli::{agent, args, explain, list, observe, reasons, record, relay, status_local};
 
 fn command() -> Command {
     Command::new("netdrop")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Why did this packet die, who killed it, and whose was it?")
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .global(true)
+                .help("File with values for flags, as `server: tls://relay:443` [default: netdrop/config.yaml in the config folder]"),
+        )
+        .arg(
+            Arg::new("debug")
+                .long("debug")
+                .short('D')
+                .global(true)
+                .action(ArgAction::SetTrue)
+                .help("Say more on stderr"),
+        )
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(observe::command())
+        .subcommand(record::command())
         .subcommand(agent::AgentArgs::augment_args(
             Command::new("agent").about("Capture for many: history, server and log feed"),
         ))
+        .subcommand(relay::RelayArgs::augment_args(
+            Command::new("relay").about("Serve the flows of all nodes as one, in order"),
+        ))
         .subcommand(status_local::StatusArgs::augment_args(
-            Command::new("status").about("State of an agent, or of this machine (--local)"),
+            Command::new("status").about("State of an agent or relay, or of this machine (--local)"),
+        ))
+        .subcommand(list::List::augment_subcommands(
+            Command::new("list")
+                .about("List nodes or namespaces that a server knows")
+                .subcommand_required(true),
+        ))
+        .subcommand(list::Watch::augment_subcommands(
+            Command::new("watch")
+                .visible_alias("w")
+                .about("Watch nodes come and go")
+                .subcommand_required(true),
         ))
         .subcommand(reasons::ReasonsArgs::augment_args(
             Command::new("reasons").about("List this kernel's drop reasons"),
@@ -29,12 +59,22 @@ fn command() -> Command {
 }
 
 fn main() -> ExitCode {
-    let matches = command().get_matches();
+    let matches = match args::parse(command(), std::env::args_os()) {
+        Ok(matches) => matches,
+        Err(args::Refused::Shown(text)) => {
+            drop(io::stdout().write_all(text.as_bytes()));
+            return ExitCode::SUCCESS;
+        }
+        Err(args::Refused::Wrong(why)) => {
+            app::say(format_args!("{why}"));
+            return ExitCode::FAILURE;
+        }
+    };
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            app::say(format_args!("netdrop: {e:#}"));
+            app::say(format_args!("{e:#}"));
             ExitCode::FAILURE
         }
     }
@@ -45,6 +85,10 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         Some(("observe", m)) => {
             app::run(app::observe(observe::ObserveConfig::from_matches(m)?, app::stop_signal()))
         }
+        Some(("record", m)) => {
+            let (observe, record) = record::from_matches(m)?;
+            app::run(app::record(observe, record, app::stop_signal()))
+        }
         Some(("agent", m)) => {
             app::log_to_stderr();
             app::run(app::agent(agent::AgentArgs::from_arg_matches(m)?, app::stop_signal()))
@@ -52,6 +96,15 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         Some(("status", m)) => {
             to_stdout(|out| app::run(app::status(&status_local::StatusArgs::from_arg_matches(m)?, out)))
         }
+        Some(("relay", m)) => {
+            app::log_to_stderr();
+            app::run(app::relay(relay::RelayArgs::from_arg_matches(m)?, app::stop_signal()))
+        }
+        Some(("list", m)) => {
+            let what = list::List::from_arg_matches(m)?;
+            to_stdout(|out| app::run(app::list(&what, out)))
+        }
+        Some(("watch", m)) => app::run(app::watch(list::Watch::from_arg_matches(m)?, app::stop_signal())),
         Some(("reasons", m)) => {
             to_stdout(|out| reasons::run(&reasons::ReasonsArgs::from_arg_matches(m)?, out))
         }
@@ -64,8 +117,10 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
 
 fn to_stdout(write: impl FnOnce(&mut Vec<u8>) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut text = Vec::new();
-    write(&mut text)?;
-    Ok(io::stdout().write_all(&text)?)
+    let written = write(&mut text);
+    // What was said before an error is part of the answer.
+    io::stdout().write_all(&text)?;
+    written
 }
 
 /// Whoever read our output has gone: an end, not an error.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use crate::filter::Compiled;
-use crate::flow::{LostEvents, Observation};
+use crate::flow::{Flow, Observation};
 use crate::ledger::{Fate, Ledger};
 use crate::sink::Sink;
 use crate::source::Source;
@@ -48,6 +48,7 @@ pub struct Run<'a, K> {
     filter: &'a Compiled,
     sink: &'a mut K,
     ending: Ending,
+    hide_benign: bool,
     tally: Tally,
     /// Observations of flows.
     shown: u64,
@@ -56,7 +57,13 @@ pub struct Run<'a, K> {
 impl<'a, K: Sink> Run<'a, K> {
     /// Nothing has been shown yet.
     pub fn new(filter: &'a Compiled, sink: &'a mut K, ending: Ending) -> Self {
-        Self { filter, sink, ending, tally: Tally::default(), shown: 0 }
+        Self { filter, sink, ending, hide_benign: false, tally: Tally::default(), shown: 0 }
+    }
+
+    /// Whether benign drops are counted and not shown.
+    #[must_use]
+    pub fn hide_benign(self, hide: bool) -> Self {
+        Self { hide_benign: hide, ..self }
     }
 
     /// Until the source ends, `stop` comes true, the ending is reached or nobody reads any more. `on_silence` is called
@@ -139,7 +146,9 @@ impl<'a, K: Sink> Run<'a, K> {
         match observation {
             Observation::Flow(flow) => {
                 let fate = if !self.filter.matches(flow) {
-                    Fate::Hidden
+                    return self.turned_away(flow);
+                } else if self.hide_benign && flow.benign {
+                    Fate::Benign
                 } else if self.ending.count.is_some_and(|most| self.shown >= most) {
                     Fate::AfterEnd
                 } else {
@@ -151,11 +160,7 @@ impl<'a, K: Sink> Run<'a, K> {
                         self.shown += 1;
                         self.sink.write(observation)
                     }
-                    Fate::Hidden => match LostEvents::of_rest(flow) {
-                        Some(lost) => self.sink.write(&Observation::Lost(lost)),
-                        None => Ok(()),
-                    },
-                    Fate::AfterEnd => Ok(()),
+                    _ => Ok(()),
                 }
             }
             Observation::Lost(lost) => {
@@ -164,6 +169,15 @@ impl<'a, K: Sink> Run<'a, K> {
             }
             Observation::Status(_) => self.sink.write(observation),
         }
+    }
+
+    fn turned_away(&mut self, flow: &Flow) -> io::Result<()> {
+        let Some(lost) = self.filter.undecided(flow) else {
+            self.tally.flows.enter(flow, Fate::Hidden);
+            return Ok(());
+        };
+        self.tally.flows.enter(flow, Fate::Undecided);
+        self.sink.write(&Observation::Lost(lost))
     }
 }
 

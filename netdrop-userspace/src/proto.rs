@@ -30,6 +30,11 @@ generated!(
     flow = "flow",
     /// The observer service.
     observer = "observer",
+    /// Which nodes there are.
+    peer = "peer",
     /// Node states.
     relay = "relay"
 );
+
+/// The definitions themselves, with all that they import: for reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

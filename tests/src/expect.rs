@@ -10,11 +10,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-/// The end of a time limit that begins now. Where NETDROP_TEST_PATIENCE is set to a number, that many times as far away: an emulated
-/// machine takes longer for everything.
-pub fn deadline(limit: Duration) -> Instant {
+/// How many times longer everything may take: NETDROP_TEST_PATIENCE, where it is set to a number, as on an emulated machine; else 1.
+pub fn patience() -> u32 {
     let patience = env::var("NETDROP_TEST_PATIENCE").ok().and_then(|factor| factor.parse().ok());
-    Instant::now() + limit * patience.unwrap_or(1)
+    patience.filter(|factor| *factor > 0).unwrap_or(1)
+}
+
+/// The end of a time limit that begins now, made longer by [`patience`].
+pub fn deadline(limit: Duration) -> Instant {
+    Instant::now() + limit * patience()
 }
 
 /// Waits until a file descriptor is readable (or its other end closed). False: the deadline passed.

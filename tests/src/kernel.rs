@@ -46,6 +46,11 @@ impl Kernel {
         self.version >= (major, minor)
     }
 
+    /// Major and minor number.
+    pub fn version(&self) -> (u32, u32) {
+        self.version
+    }
+
     /// Whether it has a name for this reason.
     pub fn has_reason(&self, name: &str) -> bool {
         self.reasons.contains(name)
@@ -64,6 +69,16 @@ pub fn tracepoint(group: &str, name: &str) -> Result<String> {
          cat /sys/kernel/tracing/events/{group}/{name}/format"
     );
     command::run("unshare", &["--mount", "sh", "-c", &script])
+}
+
+/// Code and name of each reason that the tracepoint itself can print: the core's, without BTF.
+pub fn tracepoint_reasons() -> Result<Vec<(String, String)>> {
+    let format = tracepoint("skb", "kfree_skb")?;
+    let symbols =
+        format.split("__print_symbolic").nth(1).context("the tracepoint prints no reasons by name")?;
+    let pairs = symbols.split('{').skip(1).filter_map(|pair| pair.split('}').next()?.split_once(','));
+    let named = pairs.map(|(code, name)| (code.trim().to_owned(), name.trim().trim_matches('"').to_owned()));
+    Ok(named.filter(|(_, name)| name != "MAX").collect())
 }
 
 #[cfg(test)]

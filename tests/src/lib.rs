@@ -6,11 +6,13 @@
 pub mod command;
 pub mod conntrack;
 pub mod expect;
+pub mod flowgen;
 pub mod kernel;
 pub mod link;
 pub mod netns;
 pub mod observer;
 pub mod rules;
+pub mod stock;
 pub mod topology;
 pub mod traffic;
 pub mod truth;

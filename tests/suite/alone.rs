@@ -11,7 +11,19 @@ use netdrop_tests::traffic;
 use netdrop_tests::traffic::craft::{self, Ipv4, protocol};
 
 use crate::flags::Tally;
+use crate::limits::observe;
 use crate::storm::{HERE, Storm, packet};
+
+/// The largest that is no nonsense: the kernel makes it, or has no memory for it and netdrop says so. Beside
+/// others it would take theirs.
+#[test]
+fn the_largest_ring() {
+    let (output, talk) = observe(&["--ring-size=2Gi"]);
+    match output.status.code() {
+        Some(0) => assert!(talk.contains("capturing"), "{talk}"),
+        code => assert!(code == Some(1) && talk.contains("memory") && talk.contains("2147483648"), "{talk}"),
+    }
+}
 
 /// A drop may interrupt the program at work on another, on the same CPU; the kernel then skips it, and counts that. Here packets
 /// that another CPU hands over interrupt what this one drops on their way out.

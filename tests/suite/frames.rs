@@ -1,13 +1,15 @@
 //! Frames that are no ordinary IP: ARP, other EtherTypes, VLAN tags, broken headers.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use netdrop_tests::link;
+use netdrop_tests::observer::Observer;
 use netdrop_tests::rules::NftDrop;
 use netdrop_tests::topology::Router;
 use netdrop_tests::traffic::{self, craft};
 
-use crate::harness::{COUNT, Seen, Watch};
+use crate::harness::{COUNT, Seen, Watch, binary, json_args};
 
 const PORT: u16 = 4246;
 const NODE_MAC: [u8; 6] = Router::NODE_MAC;
@@ -81,6 +83,37 @@ fn vlan_tag() {
         assert_eq!(flow.fact("vlan").as_f64(), Some(7.0), "{flow:?}");
     }
     assert_eq!(rule.packets(&net.node).expect("a counter"), u64::from(COUNT));
+}
+
+/// Behind two tags flows are not told apart in the kernel: none gets another's packets.
+#[test]
+fn two_tags_of_many_flows() {
+    const FLOWS: u16 = 5;
+    const EACH: u64 = 400;
+    let net = Router::new().expect("a router");
+    let frame = |port: u16| {
+        let (from, to) = (SocketAddr::new(net.a.v4, port), SocketAddr::from(([10, 0, 1, 1], PORT)));
+        let udp = craft::udp(from, to, b"tagged");
+        let packet = craft::ip(from.ip(), to.ip(), craft::protocol::UDP, &udp);
+        let inner = craft::vlan(200, 0, craft::ether_type::IPV4, &packet);
+        let outer = craft::vlan(100, 0, craft::ether_type::VLAN, &inner);
+        craft::ethernet(NODE_MAC, net.a.mac, craft::ether_type::VLAN, &outer)
+    };
+    let frames: Vec<_> = (0..FLOWS).map(|n| frame(31_000 + n)).collect();
+    let device = link::index(&net.a.netns, "eth0").expect("the pod has a device");
+    let observer = Observer::start(&binary(), json_args(&[&net.node])).expect("netdrop captures");
+    let all = (0..EACH).flat_map(|_| &frames);
+    net.a.netns.run(|| traffic::frames(device, all)).expect("traffic");
+    let ended = observer.interrupt().expect("netdrop ends when interrupted");
+    let mut told = BTreeMap::<u32, u64>::new();
+    for line in &ended.rest {
+        let mut value: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let seen = Seen(value["flow"].take());
+        if seen.port() == Some(PORT) {
+            *told.entry(seen.l4("source_port").expect("a port")).or_default() += seen.count();
+        }
+    }
+    assert_eq!(told, (0..FLOWS).map(|n| (31_000 + u32::from(n), EACH)).collect(), "{}", ended.talk);
 }
 
 /// A tag that no device of the node takes: the kernel forgets it, and holds the packet to be somebody else's

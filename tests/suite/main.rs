@@ -2,20 +2,24 @@
 #![expect(clippy::expect_used, reason = "a test says what it expects")]
 
 mod alone;
+mod benign;
 mod cluster;
 mod company;
 mod endings;
 mod exhaustion;
 mod flags;
+mod formats;
 mod frames;
 mod harness;
 mod headers;
 mod hostile;
+mod hubble;
 mod limits;
 mod matrix;
 mod nobody;
 mod overlay;
 mod perf;
+mod reasons;
 mod retransmission;
 mod rights;
 mod routing;

@@ -219,6 +219,18 @@ fn a_filter_hides_no_rest() {
     assert!(told.lost >= told.dropped - told.named() && told.named() < told.dropped, "{}", told.talk);
 }
 
+/// Reason and namespace of a rest are known: what a filter asks of these alone is decided.
+#[test]
+fn a_filter_by_reason_hides_a_rest() {
+    let storm = Storm::new();
+    let sizes = ["--ring-size=64Ki", "--flow-map-size=64", "--events-per-flow=1"];
+    let observer = storm.watch(&[&sizes[..], &["--not", "--reason=NETFILTER_DROP"]].concat());
+    storm.send(3_000, 9_000);
+    let told = storm.end(observer);
+    assert_eq!((told.named(), told.rest, told.lost), (0, 0, 0), "{}", told.talk);
+    assert!(told.tally.hidden >= told.dropped, "{}", told.talk);
+}
+
 /// The flow map is changed and read while programs on all CPUs add to it.
 #[test]
 fn nothing_is_lost_between_two_readings() {

@@ -3,6 +3,7 @@
 mod bench;
 mod cluster;
 mod demo;
+mod docs;
 mod fuzz;
 mod image;
 mod shell;
@@ -35,6 +36,8 @@ enum Task {
     Vm(vm::VmArgs),
     /// Installs what the build needs
     Tools,
+    /// Writes the documents that come from the code: docs/reasons.md
+    Docs,
     /// Writes an OCI archive of netdrop as one static binary
     Image(image::ImageArgs),
     /// A real two-node Kubernetes cluster in network namespaces
@@ -53,6 +56,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Fuzz(args) => fuzz::fuzz(&args),
         Task::Vm(args) => vm::vm(&args),
         Task::Tools => tools::build().and_then(|()| tools::tests()),
+        Task::Docs => docs::docs(),
         Task::Image(args) => image::image(&args),
         Task::Cluster(args) => cluster::cluster(args),
     }

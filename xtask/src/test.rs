@@ -25,6 +25,10 @@ pub struct TestArgs {
 pub fn test(args: &TestArgs) -> anyhow::Result<()> {
     tools::build()?;
     tools::tests()?;
+    let go = tools::go_version().is_some_and(|v| v >= GO);
+    if go {
+        cluster::build_hubble()?;
+    }
     let filter: Vec<&str> = args.filter.as_deref().into_iter().collect();
     say("...", "building netdrop");
     run(&mut cargo(&["build", "--quiet", "--package", "netdrop-userspace"]))?;
@@ -34,7 +38,13 @@ pub fn test(args: &TestArgs) -> anyhow::Result<()> {
     run(cargo(&["test", "--quiet"]).args(units).arg("--").args(&filter))?;
     say("...", "real drops, in namespaces");
     let drops = ["test", "--quiet", "--package", "netdrop-tests", "--"];
-    run(cargo(&drops).args(["--skip", "cluster::", "--skip", "alone::"]).args(&filter))?;
+    let mut tests = cargo(&drops);
+    tests.args(["--skip", "cluster::", "--skip", "alone::"]).args(&filter);
+    tests.env("NETDROP_HUBBLE", cluster::hubble());
+    if args.require_cluster {
+        tests.env("NETDROP_REQUIRE_HUBBLE", "1");
+    }
+    run(&mut tests)?;
     if filter.is_empty() || filter.iter().any(|f| f.contains("alone::")) {
         say("...", "real drops that disturb all others");
         run(cargo(&drops).args(["--test-threads=1", "alone::"]))?;
@@ -42,7 +52,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<()> {
     if args.no_cluster {
         return Ok(());
     }
-    if tools::go_version().is_none_or(|v| v < GO) {
+    if !go {
         let what = format!("cluster tests did not run: they need Go {}.{} or later on the PATH", GO.0, GO.1);
         anyhow::ensure!(!args.require_cluster, what);
         say("!!", what);

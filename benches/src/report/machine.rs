@@ -28,7 +28,9 @@ impl Machine {
     /// This one; `root` is the workspace's.
     pub fn this(root: &Path) -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let model = read("/proc/cpuinfo").lines().find_map(|line| {
+        // Not those this process may run on: it has pinned itself by now.
+        let cpuinfo = read("/proc/cpuinfo");
+        let model = cpuinfo.lines().find_map(|line| {
             line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim().to_owned())
         });
         Self {
@@ -36,7 +38,7 @@ impl Machine {
             commit: commit(root).unwrap_or_else(|| "unknown".to_owned()),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             cpu: model.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
-            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            cpus: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
             load: read("/proc/loadavg").split_whitespace().next().unwrap_or("unknown").to_owned(),
         }
     }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "aya's entry point hands its context over by value")]
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::btf_tracepoint;
@@ -15,7 +17,7 @@ use crate::capture::{self, Event};
 use crate::globals::{HAVE_REASON, SKB_LEN};
 use crate::maps::{COUNTERS, CPU_STATE, RECORDS};
 use crate::read::{self, Ptr};
-use crate::{flowkey, flows, prefilter, wakeup};
+use crate::{flowkey, flows, prefilter, wakeup, write};
 
 /// kernel-proto: btf_trace_kfree_skb(skb: sk_buff, location, reason: skb_drop_reason, rx_sk: sock)
 ///
@@ -38,7 +40,8 @@ pub fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
         count.skipped += 1;
         return 0;
     }
-    if !prefilter::wants_reason(reason.unwrap_or(0)) {
+    let known = reason.unwrap_or(0);
+    if reason.is_some() && prefilter::is_benign(known) || !prefilter::wants_reason(known) {
         count.filtered += 1;
         return 0;
     }
@@ -62,19 +65,21 @@ pub fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
 fn hand_on(event: &Event, count: &mut Counters, state: &mut CpuState) {
     wakeup::look(state);
     let pressed = state.pressed != 0;
-    let mut key = flowkey::NONE;
+    let mut key = MaybeUninit::uninit();
     let mut own_record = true;
     let mut known = false;
     if pressed || flows::limited() {
+        let key = write::no_key(&mut key);
         // SAFETY: the pointers in `facts` are typed.
-        known = unsafe { flowkey::fill(&mut key, &event.facts, event.reason.unwrap_or(0), event.location) };
-        own_record = if known { flows::take_token(&key, event.now, pressed) } else { !pressed };
+        known = unsafe { flowkey::fill(key, &event.facts, event.reason.unwrap_or(0), event.location) };
+        own_record = if known { flows::take_token(key, event.now, pressed) } else { !pressed };
     }
     if own_record && record(event, count, state) {
         count.recorded += 1;
         return;
     }
-    aggregate(event, known.then_some(&key), count);
+    // SAFETY: what is known was filled.
+    aggregate(event, known.then(|| unsafe { key.assume_init_ref() }), count);
 }
 
 /// A record with as many packet bytes as it needs: what is not written is not read either.

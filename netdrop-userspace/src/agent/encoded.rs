@@ -5,6 +5,7 @@ use prost::DecodeError;
 use prost::Message;
 use prost::encoding::{DecodeContext, WireType, skip_field};
 
+use super::mask::Mask;
 use crate::convert::to_wire;
 use crate::flow::Observation;
 
@@ -14,8 +15,8 @@ pub struct Encoded(Bytes);
 
 impl Encoded {
     /// What a client gets of an observation.
-    pub fn new(observation: &Observation) -> Self {
-        Self(to_wire(observation).encode_to_vec().into())
+    pub(super) fn new(observation: &Observation, mask: &Mask) -> Self {
+        Self(mask.apply(to_wire(observation)).encode_to_vec().into())
     }
 
     /// Bytes of the message.

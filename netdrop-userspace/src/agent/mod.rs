@@ -1,32 +1,50 @@
 //! The agent: one source, an in-memory history, a server for many clients and a log feed.
 
+mod call;
+mod connection;
+pub mod doors;
 mod encoded;
+mod events;
 mod feed;
 mod feeder;
 mod history;
+mod limits;
+mod mask;
 mod metrics;
+mod namespaces;
+pub mod problems;
 mod query;
+mod request;
 mod server;
 mod service;
 mod socket;
 mod stream;
+pub mod systemd;
+pub mod tls;
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::balance::Balance;
 use crate::filter::Compiled;
-use crate::flow::{LostEvents, Observation};
+use crate::flow::Observation;
 use crate::ledger::{Fate, Ledger};
 use crate::source::Source;
+use doors::Doors;
+use events::AgentEvents;
 use feeder::Feeder;
+use namespaces::Namespaces;
+use service::ObserverService;
+use systemd::Notifier;
 
 pub use encoded::Encoded;
 pub use feed::{Feed, FeedTally};
@@ -34,6 +52,7 @@ pub use history::{
     Chunk, Counts, DiskStatus, History, HistoryDisk, HistorySize, HistoryStatus, Missed, Position, Reader,
     Selection,
 };
+pub use limits::Limits;
 pub use query::Query;
 pub use socket::DEFAULT_SOCKET;
 
@@ -41,10 +60,14 @@ pub use socket::DEFAULT_SOCKET;
 const BALANCE_TICK: Duration = Duration::from_secs(1);
 
 /// How to run.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct AgentConfig {
-    /// Unix socket of the server.
-    pub socket_path: PathBuf,
+    /// Where the server is reached.
+    pub doors: Doors,
+    /// What its clients may take.
+    pub limits: Limits,
+    /// systemd, if it wants to know how the agent is.
+    pub systemd: Notifier,
     /// How much the history keeps.
     pub history: HistorySize,
     /// Where it is kept on disk; `None`: in memory only.
@@ -53,6 +76,8 @@ pub struct AgentConfig {
     pub metrics_address: Option<SocketAddr>,
     /// Lines a second on stdout; 0: no feed.
     pub log_rate: u32,
+    /// This node's name, where it has one.
+    pub node_name: Option<Arc<str>>,
     /// What is kept and shown at all.
     pub filter: Compiled,
 }
@@ -83,24 +108,45 @@ pub async fn run<S: Source>(
         Some(address) => Some(metrics::serve(address, balances.clone(), stopped.clone()).await?),
         None => None,
     };
-    let socket = socket::bind(&config.socket_path)?;
-    let server = tokio::spawn(server::serve(socket, Arc::clone(&history), balances, stopped));
+    let namespaces = Arc::new(Namespaces::new(Instant::now()));
+    let events = Arc::new(AgentEvents::new(config.node_name.clone()));
+    let observer = ObserverService::new(
+        Arc::clone(&history),
+        Arc::clone(&namespaces),
+        Arc::clone(&events),
+        balances,
+        stopped.clone(),
+    );
+    let (routes, health) = server::services(observer).await?;
+    config.doors.announce();
+    let Doors { all: doors, file } = config.doors;
+    let server = server::serve(doors, &routes, health, config.limits, stopped);
+    events.started(Timestamp::now());
+    config.systemd.ready();
     let mut feed = Feeder::start(feed_to, config.log_rate).context("cannot start the log feed")?;
     let mut tally = AgentTally::default();
-    let mut keeper =
-        Keeper { filter: &config.filter, history: &history, feed: &mut feed, tally: &mut tally.flows };
+    let mut keeper = Keeper {
+        filter: &config.filter,
+        history: &history,
+        namespaces: &namespaces,
+        feed: &mut feed,
+        tally: &mut tally.flows,
+        server: &server,
+        systemd: &config.systemd,
+    };
     let result = keeper.pump(source, &balance, stop).await;
+    config.systemd.stopping();
     stopping.send_replace(true);
     let served = server.await.context("the server task failed");
     if let Some(metrics) = metrics {
         metrics.await.context("the metrics task failed")??;
     }
-    socket::remove(&config.socket_path);
+    drop(file);
     history.finish();
     let fed = feed.finish().await;
     result?;
     tally.feed = fed.context("cannot write the log feed")?;
-    served??;
+    served?;
     Ok(tally)
 }
 
@@ -108,8 +154,11 @@ pub async fn run<S: Source>(
 struct Keeper<'a> {
     filter: &'a Compiled,
     history: &'a History,
+    namespaces: &'a Namespaces,
     feed: &'a mut Feeder,
     tally: &'a mut Ledger,
+    server: &'a JoinHandle<()>,
+    systemd: &'a Notifier,
 }
 
 impl Keeper<'_> {
@@ -121,13 +170,17 @@ impl Keeper<'_> {
     ) -> anyhow::Result<()> {
         let mut stop = pin!(stop);
         let mut batch = Vec::new();
-        let mut tick = tokio::time::interval(BALANCE_TICK);
+        let every = self.systemd.interval().map_or(BALANCE_TICK, |watchdog| watchdog.min(BALANCE_TICK));
+        let mut tick = tokio::time::interval(every);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                _ = tick.tick() => self.draw_balance(source, balance)?,
+                _ = tick.tick() => {
+                    self.draw_balance(source, balance)?;
+                    self.report(balance)?;
+                }
                 more = source.next(&mut batch) => {
                     anyhow::ensure!(more?, "capture has ended by itself");
                     self.keep(&mut batch)?;
@@ -154,10 +207,29 @@ impl Keeper<'_> {
         Ok(())
     }
 
+    /// Says that capture, its counters and the server are alive: whoever gets here has just had to do with all three.
+    fn report(&self, balance: &watch::Sender<Balance>) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.server.is_finished(), "the gRPC server has ended by itself");
+        self.systemd.alive();
+        self.systemd.status(|| {
+            let total = balance.borrow().total();
+            format!(
+                "{} drops: {} shown, {} aggregated, {} hidden, {} lost",
+                total.drops, total.shown, total.aggregated, total.hidden, total.lost
+            )
+        });
+        Ok(())
+    }
+
     fn keep(&mut self, batch: &mut Vec<Observation>) -> anyhow::Result<()> {
         let shared: Vec<Arc<Observation>> =
             batch.drain(..).filter_map(|o| self.kept(o)).map(Arc::new).collect();
-        self.feed.push(&shared).context("cannot write the log feed")?;
+        self.feed.push(&without_benign(&shared)).context("cannot write the log feed")?;
+        let flows = shared.iter().filter_map(|o| match &**o {
+            Observation::Flow(flow) => Some(flow),
+            _ => None,
+        });
+        self.namespaces.see(flows, Instant::now());
         self.history.push(shared);
         Ok(())
     }
@@ -170,10 +242,28 @@ impl Keeper<'_> {
             self.tally.enter(flow, Fate::Shown);
             return Some(observation);
         }
-        self.tally.enter(flow, Fate::Hidden);
-        LostEvents::of_rest(flow).map(Observation::Lost)
+        let undecided = self.filter.undecided(flow);
+        self.tally.enter(flow, if undecided.is_some() { Fate::Undecided } else { Fate::Hidden });
+        undecided.map(Observation::Lost)
     }
+}
+
+/// The log is read by people who did not ask for noise.
+fn without_benign(all: &[Arc<Observation>]) -> Cow<'_, [Arc<Observation>]> {
+    let is_benign = |o: &Arc<Observation>| matches!(&**o, Observation::Flow(flow) if flow.benign);
+    if !all.iter().any(is_benign) {
+        return Cow::Borrowed(all);
+    }
+    Cow::Owned(all.iter().filter(|o| !is_benign(o)).cloned().collect())
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_limits;
+#[cfg(test)]
+mod tests_raw;
+#[cfg(test)]
+mod tests_service;
+#[cfg(test)]
+mod tests_tls;

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use tonic::Status;
 
 use super::history::{History, Position, Selection};
-use crate::convert::{filter_from_wire, filters_from_extension, time_from_wire};
+use super::mask::Mask;
+use crate::convert::{asks_for_benign, filter_from_wire, filters_from_extension, time_from_wire};
+use crate::explain;
 use crate::filter::Filters;
 use crate::proto::flow::FlowFilter;
 use crate::proto::observer::GetFlowsRequest;
@@ -18,6 +20,7 @@ use crate::proto::observer::GetFlowsRequest;
 #[derive(Clone, Debug)]
 pub struct Query {
     pub(super) selection: Arc<Selection>,
+    pub(super) mask: Mask,
     number: u64,
     first: bool,
     pub(super) follow: bool,
@@ -49,10 +52,12 @@ impl Query {
                 .transpose()
         };
         let (since, until) = (time("since", request.since)?, time("until", request.until)?);
+        let benign = asks_for_benign(request.extensions.as_ref()) || explain::is_asked_for(&filters);
+        let mask = Mask::new(request.field_mask.as_ref())?;
         let selection = Selection::new(&filters).map_err(|e| invalid(e.to_string()))?;
         // What a follower is sent ends with the first flow that is later; a loss may be told late.
-        let selection = Arc::new(selection.between(since, until.filter(|_| !follow)));
-        Ok(Self { selection, number, first, follow, since, until: until.filter(|_| follow) })
+        let selection = Arc::new(selection.between(since, until.filter(|_| !follow)).with_benign(benign));
+        Ok(Self { selection, mask, number, first, follow, since, until: until.filter(|_| follow) })
     }
 
     /// Where it begins and, unless it follows, ends. May read from disk.

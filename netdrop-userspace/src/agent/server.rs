@@ -1,50 +1,87 @@
-//! The gRPC server on its socket.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! The gRPC server: its services, at all of its doors.
 
 use anyhow::Context as _;
-use tokio::net::UnixListener;
 use tokio::sync::watch;
-use tokio_stream::wrappers::UnixListenerStream;
-use tonic::transport::Server;
+use tokio::task::{JoinHandle, JoinSet};
+use tonic::service::Routes;
+use tonic::service::RoutesBuilder;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
-use super::history::History;
+use super::connection;
+use super::doors::Door;
+use super::limits::{Limits, MAX_REQUEST};
 use super::service::ObserverService;
-use crate::balance::Balance;
+use crate::proto::DESCRIPTORS;
 use crate::proto::served::observer_server::ObserverServer;
 
-/// Name under which Hubble's clients ask for the server's health.
-const HEALTH_NAME: &str = "hubble.server.Observer";
-/// Clients that say nothing are asked whether they live.
-const KEEPALIVE: Duration = Duration::from_secs(30);
-/// Requests are small: filters.
-const MAX_REQUEST: usize = 4 * 1024 * 1024;
-/// Streams of one connection.
-const MAX_STREAMS: u32 = 128;
+/// Names under which clients ask for the server's health: Hubble's, and that of the whole server.
+const HEALTH_NAMES: [&str; 2] = ["hubble.server.Observer", ""];
 
-/// Serves until `stopped` turns true. Being asked means that the programs are attached: the socket is opened after that.
-pub(super) async fn serve(
-    listener: UnixListener,
-    history: Arc<History>,
-    balance: watch::Receiver<Balance>,
-    stopped: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    for name in ["", HEALTH_NAME] {
-        health.set_service_status(name, tonic_health::ServingStatus::Serving).await;
+/// Everything that the agent answers.
+pub(super) async fn services(observer: ObserverService) -> anyhow::Result<(Routes, HealthReporter)> {
+    let (health, health_service) = health().await;
+    let mut routes = Routes::builder();
+    routes.add_service(health_service);
+    routes.add_service(ObserverServer::new(observer).max_decoding_message_size(MAX_REQUEST));
+    add_reflection(&mut routes)?;
+    Ok((routes.routes().prepare(), health))
+}
+
+/// Health of a server that is well: it is asked only once it serves.
+async fn health() -> (
+    HealthReporter,
+    tonic_health::pb::health_server::HealthServer<impl tonic_health::pb::health_server::Health>,
+) {
+    let (health, service) = tonic_health::server::health_reporter();
+    say_health(&health, ServingStatus::Serving).await;
+    (health, service)
+}
+
+async fn say_health(health: &HealthReporter, status: ServingStatus) {
+    for name in HEALTH_NAMES {
+        health.set_service_status(name, status).await;
     }
-    let observer = ObserverService::new(history, balance, stopped.clone());
+}
+
+/// What the services look like, for clients that have no definitions of their own; in both versions that are in use.
+pub(super) fn add_reflection(routes: &mut RoutesBuilder) -> anyhow::Result<()> {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    routes.add_service(builder().build_v1().context("cannot describe the services")?);
+    routes.add_service(builder().build_v1alpha().context("cannot describe the services")?);
+    Ok(())
+}
+
+/// Serves at all doors until `stopped` turns true. Being asked means that the programs are attached: the doors are opened after
+/// that.
+pub fn serve(
+    doors: Vec<Door>,
+    routes: &Routes,
+    health: HealthReporter,
+    limits: Limits,
+    stopped: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    let mut open = JoinSet::new();
+    for door in doors {
+        if let Some(tls) = &door.tls {
+            let (tls, mut stopped) = (tls.clone(), stopped.clone());
+            open.spawn(async move {
+                tokio::select! {
+                    () = tls.follow() => {}
+                    () = connection::end(&mut stopped) => {}
+                }
+            });
+        }
+        open.spawn(connection::serve(door, routes.clone(), limits, stopped.clone()));
+    }
     let mut end = stopped;
-    Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .max_concurrent_streams(MAX_STREAMS)
-        .add_service(health_service)
-        .add_service(ObserverServer::new(observer).max_decoding_message_size(MAX_REQUEST))
-        .serve_with_incoming_shutdown(UnixListenerStream::new(listener), async move {
-            // An error means that the agent is gone: an end as well.
-            drop(end.wait_for(|stop| *stop).await);
-        })
-        .await
-        .context("the gRPC server failed")
+    open.spawn(async move {
+        connection::end(&mut end).await;
+        say_health(&health, ServingStatus::NotServing).await;
+    });
+    tokio::spawn(async move { while open.join_next().await.is_some() {} })
 }

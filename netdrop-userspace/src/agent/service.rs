@@ -1,13 +1,17 @@
 //! `observer.Observer`: Hubble's server semantics over the history.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::connection::end;
 use super::encoded::Encoded;
+use super::events::{self, AgentEvents, Window};
 use super::history::{Counts, History, HistoryStatus};
+use super::namespaces::Namespaces;
 use super::query::Query;
 use super::stream;
 use crate::balance::{Balance, Row};
@@ -16,7 +20,7 @@ use crate::proto::observer as wire;
 use crate::proto::observer::{
     DropBalance, GetAgentEventsRequest, GetAgentEventsResponse, GetDebugEventsRequest,
     GetDebugEventsResponse, GetFlowsRequest, GetNamespacesRequest, GetNamespacesResponse, GetNodesRequest,
-    GetNodesResponse, Namespace, ServerStatusRequest, ServerStatusResponse,
+    GetNodesResponse, ServerStatusRequest, ServerStatusResponse,
 };
 use crate::proto::served::observer_server::Observer;
 
@@ -26,6 +30,8 @@ const IN_FLIGHT: usize = 64;
 /// Serves one history.
 pub(super) struct ObserverService {
     history: Arc<History>,
+    namespaces: Arc<Namespaces>,
+    events: Arc<AgentEvents>,
     balance: watch::Receiver<Balance>,
     stopped: watch::Receiver<bool>,
 }
@@ -33,10 +39,12 @@ pub(super) struct ObserverService {
 impl ObserverService {
     pub(super) fn new(
         history: Arc<History>,
+        namespaces: Arc<Namespaces>,
+        events: Arc<AgentEvents>,
         balance: watch::Receiver<Balance>,
         stopped: watch::Receiver<bool>,
     ) -> Self {
-        Self { history, balance, stopped }
+        Self { history, namespaces, events, balance, stopped }
     }
 
     /// The sums by reason; the first, without a name, over all.
@@ -66,6 +74,7 @@ fn history_to_wire(status: &HistoryStatus) -> wire::History {
     wire::History {
         drops: Some(ring(&status.drops)),
         flows: Some(ring(&status.flows)),
+        benign: Some(ring(&status.benign)),
         disk_bytes: status.disk.map_or(0, |disk| disk.bytes),
         not_on_disk: status.disk.map_or(0, |disk| disk.not_written),
     }
@@ -111,11 +120,7 @@ impl Observer for ObserverService {
         &self,
         _request: Request<GetNamespacesRequest>,
     ) -> Result<Response<GetNamespacesResponse>, Status> {
-        let names = self.history.namespaces();
-        let namespaces = names
-            .into_iter()
-            .map(|namespace| Namespace { cluster: "default".into(), namespace: namespace.to_string() })
-            .collect();
+        let namespaces = self.namespaces.list(Instant::now());
         Ok(Response::new(GetNamespacesResponse { namespaces }))
     }
 
@@ -128,15 +133,33 @@ impl Observer for ObserverService {
 
     async fn get_agent_events(
         &self,
-        _request: Request<GetAgentEventsRequest>,
+        request: Request<GetAgentEventsRequest>,
     ) -> Result<Response<Self::GetAgentEventsStream>, Status> {
-        Err(Status::unimplemented("GetAgentEvents not implemented"))
+        let window = Window::new(request.get_ref())?;
+        let (to, from) = mpsc::channel(IN_FLIGHT);
+        tokio::spawn(events::stream(Arc::clone(&self.events), window, to, self.stopped.clone()));
+        Ok(Response::new(ReceiverStream::new(from)))
     }
 
+    /// There are none: netdrop's BPF programs have no debug mode. A follower waits for ever, as for those of a quiet server.
     async fn get_debug_events(
         &self,
-        _request: Request<GetDebugEventsRequest>,
+        request: Request<GetDebugEventsRequest>,
     ) -> Result<Response<Self::GetDebugEventsStream>, Status> {
-        Err(Status::unimplemented("GetDebugEvents not implemented"))
+        let GetDebugEventsRequest { first, follow, .. } = request.into_inner();
+        if first && follow {
+            return Err(Status::invalid_argument("first cannot be specified with follow"));
+        }
+        let (to, from) = mpsc::channel(1);
+        if follow {
+            let mut stopped = self.stopped.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = to.closed() => {}
+                    () = end(&mut stopped) => {}
+                }
+            });
+        }
+        Ok(Response::new(ReceiverStream::new(from)))
     }
 }

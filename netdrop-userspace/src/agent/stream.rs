@@ -123,7 +123,7 @@ impl Stream {
                     None => {}
                 }
             }
-            self.send(Encoded::new(&observation)).await?;
+            self.send(Encoded::new(&observation, &self.query.mask)).await?;
         }
         if self.left == Some(0) {
             return Err(self.finish().await);
@@ -133,7 +133,7 @@ impl Stream {
 
     async fn tell_gaps(&mut self) -> Result<(), Ended> {
         match self.gaps.due(Instant::now()) {
-            Some(lost) => self.send(Encoded::new(&Observation::Lost(lost))).await,
+            Some(lost) => self.send(Encoded::new(&Observation::Lost(lost), &self.query.mask)).await,
             None => Ok(()),
         }
     }
@@ -141,7 +141,7 @@ impl Stream {
     /// What was missed is told at the end in any case.
     async fn finish(&mut self) -> Ended {
         if let Some(lost) = self.gaps.take(Instant::now())
-            && let Err(ended) = self.send(Encoded::new(&Observation::Lost(lost))).await
+            && let Err(ended) = self.send(Encoded::new(&Observation::Lost(lost), &self.query.mask)).await
         {
             return ended;
         }

@@ -1,16 +1,19 @@
 //! The real server and the real client, over a unix socket; only the drops are made up.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use super::doors::Listen;
+use super::systemd::Inherited;
 use super::*;
-use crate::convert::{filter_to_wire, filters_to_extension};
+use crate::convert::{ask_for_benign, filter_to_wire, filters_to_extension, from_wire};
 use crate::filter::{Filters, FlowFilter};
 use crate::flow::{DropReason, Flow, LostSource, Verdict};
 use crate::proto::observer::GetFlowsRequest;
 use crate::source::remote::{self, RemoteSource};
+use crate::source::wire::WireSource as _;
 
 /// Observations that a test pushes.
 struct Pushed(mpsc::Receiver<Observation>);
@@ -22,11 +25,14 @@ impl Source for Pushed {
     }
 }
 
-struct Agent {
-    push: mpsc::Sender<Observation>,
-    stop: oneshot::Sender<()>,
-    ended: tokio::task::JoinHandle<anyhow::Result<AgentTally>>,
-    socket: PathBuf,
+pub(super) struct Agent {
+    pub(super) push: mpsc::Sender<Observation>,
+    pub(super) stop: oneshot::Sender<()>,
+    pub(super) ended: tokio::task::JoinHandle<anyhow::Result<AgentTally>>,
+    pub(super) socket: PathBuf,
+    /// Its TCP port, and its certificates.
+    pub(super) port: Option<SocketAddr>,
+    pub(super) tls: Option<tls::Tls>,
     _folder: tempfile::TempDir,
 }
 
@@ -36,28 +42,40 @@ impl Agent {
     }
 
     async fn start(bytes: usize) -> Self {
+        Self::with(bytes, Limits::default(), Listen::default()).await
+    }
+
+    /// Starts one, with a socket of its own.
+    pub(super) async fn with(bytes: usize, limits: Limits, mut listen: Listen) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("run/a.sock");
         let (push, pushed) = mpsc::channel(8);
         let (stop, stopped) = oneshot::channel();
+        listen.socket_path.clone_from(&socket);
+        let doors = Doors::take(&listen, Inherited::default()).unwrap();
+        let port = doors.ports().first().copied();
+        let tls = doors.all.last().and_then(|door| door.tls.clone());
         let config = AgentConfig {
-            socket_path: socket.clone(),
+            doors,
+            limits,
+            systemd: Notifier::default(),
             history: HistorySize { drops: bytes, flows: bytes },
             history_disk: None,
             metrics_address: None,
             log_rate: 0,
+            node_name: Some("node-1".into()),
             filter: Compiled::default(),
         };
         let ended = tokio::spawn(async move {
             run(&mut Pushed(pushed), config, std::io::sink(), async { drop(stopped.await) }).await
         });
-        let agent = Self { push, stop, ended, socket, _folder: folder };
+        let agent = Self { push, stop, ended, socket, port, tls, _folder: folder };
         agent.until_seen(0).await;
         agent
     }
 
     /// Waits until the server answers and has seen so many.
-    async fn until_seen(&self, seen: u64) {
+    pub(super) async fn until_seen(&self, seen: u64) {
         for _ in 0..2000 {
             if remote::status(&self.server()).await.is_ok_and(|s| s.seen_flows >= seen) {
                 return;
@@ -67,7 +85,7 @@ impl Agent {
         panic!("the server has not seen {seen} flows");
     }
 
-    async fn push_seconds(&self, seconds: std::ops::Range<i64>) {
+    pub(super) async fn push_seconds(&self, seconds: std::ops::Range<i64>) {
         for second in seconds {
             self.push.send(Observation::Flow(flow(second))).await.unwrap();
         }
@@ -76,12 +94,12 @@ impl Agent {
     async fn ask(&self, request: GetFlowsRequest) -> Vec<Observation> {
         let mut source = RemoteSource::connect(&self.server(), request).await.unwrap();
         let mut all = Vec::new();
-        while source.next(&mut all).await.unwrap() {}
+        while next(&mut source, &mut all).await.unwrap() {}
         all
     }
 }
 
-fn flow(second: i64) -> Flow {
+pub(super) fn flow(second: i64) -> Flow {
     let mut f = Flow::new(Timestamp::from_second(second).unwrap(), Verdict::Dropped);
     let name = if second % 2 == 0 { "EVEN" } else { "ODD" };
     f.reason = Some(DropReason { code: 1, subsystem: "CORE".into(), name: name.into() });
@@ -144,6 +162,36 @@ async fn netdrops_own_filters_are_applied_by_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn benign_drops_are_for_those_who_ask() {
+    let agent = Agent::start(1 << 20).await;
+    for second in 0..10 {
+        let mut flow = flow(second);
+        flow.benign = second % 2 == 1;
+        agent.push.send(Observation::Flow(flow)).await.unwrap();
+    }
+    agent.until_seen(5).await;
+    let last = |extensions, filters: &Filters| GetFlowsRequest {
+        number: 4,
+        whitelist: filters.allow.iter().map(filter_to_wire).collect(),
+        extensions,
+        ..GetFlowsRequest::default()
+    };
+    let none = Filters::default();
+    assert_eq!(seconds(&agent.ask(last(None, &none)).await), [2, 4, 6, 8], "of a client that does not know");
+    // The last pushed is the last kept, but in a ring of its own: it may be a moment later.
+    let asked = last(ask_for_benign(None, true), &none);
+    let all = agent.ask(asked).await;
+    assert_eq!(seconds(&all), [6, 7, 8, 9]);
+    assert!(matches!(&all[1], Observation::Flow(f) if f.benign), "the wire says so: {all:?}");
+    let odd = Filters {
+        allow: vec![FlowFilter { reason: vec!["ODD".into()], ..FlowFilter::default() }],
+        deny: vec![],
+    };
+    let named = last(filters_to_extension(&odd), &odd);
+    assert_eq!(seconds(&agent.ask(named).await), [3, 5, 7, 9], "a named reason is asked for");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn followers_see_what_comes_and_end_with_the_agent() {
     let agent = Agent::start(1 << 20).await;
     agent.push_seconds(0..2).await;
@@ -153,11 +201,11 @@ async fn followers_see_what_comes_and_end_with_the_agent() {
     agent.push_seconds(2..5).await;
     let mut all = Vec::new();
     while seconds(&all).len() < 3 {
-        assert!(source.next(&mut all).await.unwrap());
+        assert!(next(&mut source, &mut all).await.unwrap());
     }
     assert_eq!(seconds(&all), [2, 3, 4]);
     drop(agent.stop);
-    assert!(!source.next(&mut all).await.unwrap(), "the stream ends");
+    assert!(!next(&mut source, &mut all).await.unwrap(), "the stream ends");
     agent.ended.await.unwrap().unwrap();
 }
 
@@ -171,7 +219,7 @@ async fn a_client_that_does_not_read_is_told_what_it_missed() {
     agent.until_seen(u64::try_from(total).unwrap()).await;
     drop(agent.stop);
     let mut all = Vec::new();
-    while source.next(&mut all).await.unwrap_or(false) {}
+    while next(&mut source, &mut all).await.unwrap_or(false) {}
     let lost: u64 = all
         .iter()
         .map(|o| match o {
@@ -194,7 +242,7 @@ async fn requests_without_sense_are_refused() {
         async move {
             let mut all = Vec::new();
             match RemoteSource::connect(&server, request).await {
-                Ok(mut source) => source.next(&mut all).await.unwrap_err().to_string(),
+                Ok(mut source) => next(&mut source, &mut all).await.unwrap_err().to_string(),
                 Err(e) => e.to_string(),
             }
         }
@@ -211,18 +259,10 @@ async fn requests_without_sense_are_refused() {
     assert!(ask(never).await.contains("invalid since"));
 }
 
-#[tokio::test]
-async fn a_dead_agents_socket_is_taken_over_and_a_living_ones_is_not() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("s.sock");
-    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    assert!(path.exists());
-    let listener = socket::bind(&path).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
-    assert_eq!(mode & 0o777, 0o660);
-    let e = socket::bind(&path).unwrap_err().to_string();
-    assert!(e.contains("another netdrop agent") && e.contains("--socket-path"), "{e}");
-    drop(listener);
-    let e = socket::bind(Path::new("/proc/x/y.sock")).unwrap_err().to_string();
-    assert!(e.contains("/proc/x/y.sock"), "{e}");
+/// What a server sent next, as observations.
+async fn next(source: &mut RemoteSource, all: &mut Vec<Observation>) -> anyhow::Result<bool> {
+    let mut batch = Vec::new();
+    let more = source.next(&mut batch).await?;
+    all.extend(batch.into_iter().filter_map(from_wire));
+    Ok(more)
 }

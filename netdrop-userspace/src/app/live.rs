@@ -8,6 +8,7 @@ use anyhow::bail;
 
 use crate::enrich::kube::{self, KubeConfig, KubeHandle};
 use crate::enrich::{Names, NodeScope};
+use crate::explain;
 use crate::filter::{Compiled, Filters};
 use crate::kernel::{KernelInfo, Reasons};
 use crate::probe::{MemoryAsked, ProbeConfig};
@@ -26,6 +27,8 @@ pub(super) struct Capture<'a> {
     pub(super) events_per_flow: Option<NonZeroU32>,
     /// Leave out what is known to be another node's.
     pub(super) own_node_only: bool,
+    /// Let the kernel turn away reasons that are benign everywhere.
+    pub(super) hide_benign: bool,
 }
 
 /// Capture under way.
@@ -68,6 +71,7 @@ pub(super) async fn start(capture: Capture<'_>) -> anyhow::Result<Started> {
             memory: capture.memory.plan()?,
             events_per_flow: capture.events_per_flow,
             prefilter,
+            hidden: if capture.hide_benign { explain::benign_codes(&kernel.reasons) } else { Vec::new() },
             bpf_log: bpf_log(),
         },
         names: names.clone(),

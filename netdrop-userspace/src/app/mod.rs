@@ -1,8 +1,12 @@
 //! The commands: validated configs in, text and exit code out. Wires sources, filters and sinks together.
 
 mod agent;
+mod list;
 mod live;
 mod observe;
+mod record;
+mod relay;
+mod replay;
 mod status;
 
 use std::fmt;
@@ -12,7 +16,10 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use agent::agent;
+pub use list::{list, watch};
 pub use observe::observe;
+pub use record::record;
+pub use relay::relay;
 pub use status::status;
 
 /// Runs a command to its end on a runtime of its own. Two workers: one for the stream, one for names and clients.
@@ -24,7 +31,11 @@ pub fn run<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
     result
 }
 
-/// Comes true at Ctrl-C or SIGTERM; both are caught from the first poll on.
+/// After a signal, a reader of the output that takes nothing is waited for so long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Comes true at Ctrl-C or SIGTERM; both are caught from the first poll on. What is written last may find a reader that has stopped
+/// reading: a second signal ends the process at once, and so does time.
 pub async fn stop_signal() {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
@@ -35,6 +46,15 @@ pub async fn stop_signal() {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = tokio::time::sleep(PATIENCE) => {}
+        }
+        say(format_args!("netdrop: ended before all was written: the reader of the output takes no more"));
+        std::process::exit(1);
+    });
 }
 
 /// Diagnostics go to stderr; stdout is data. `RUST_LOG` chooses how much.

@@ -6,76 +6,100 @@ use std::path::Path;
 use std::pin::pin;
 
 use anyhow::Context as _;
+use prost_types::FieldMask;
 
 use super::live::{Capture, Started, start};
+use super::replay::replay;
 use super::say;
 use crate::agent::DEFAULT_SOCKET;
 use crate::balance::Balance;
 use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
-use crate::convert::{filter_to_wire, filters_to_extension, time_to_wire};
+use crate::cli::server_flags::Servers;
+use crate::convert::{ask_for_benign, filter_to_wire, filters_to_extension, time_to_wire};
 use crate::enrich::{Names, NamesSource};
+use crate::explain;
 use crate::filter::Compiled;
-use crate::observe::{Ending, Run, Tally};
+use crate::observe::{self, Ending, Tally};
 use crate::proto::observer::GetFlowsRequest;
-use crate::sink::Printer;
+use crate::sink::{Printer, Sink};
 use crate::source::live::LiveSource;
-use crate::source::remote::RemoteSource;
+use crate::source::remote::Remote;
+use crate::wire::print;
+use crate::wire::run::{self, Run, WireSink};
+use crate::wire::window::Window;
 
 /// Runs the command until its end; `stop` is Ctrl-C or SIGTERM.
 pub async fn observe(config: ObserveConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     if config.print_raw_filters {
         return print_raw_filters(&config);
     }
-    match server(&config) {
-        Some(server) => remote(&config, &server, stop).await,
-        None => live(&config, stop).await,
+    if let Some(file) = &config.shown.input_file {
+        return replay(&config, file, &mut wire_printer(&config)?, stop).await;
+    }
+    match servers(&config)? {
+        Some(servers) => remote(&config, &servers, &mut wire_printer(&config)?, stop).await,
+        None => live(&config, &mut printer(&config)?, stop).await,
     }
 }
 
-/// The agent to ask: the one named, else the local one if it is there and nothing asks for what only capture here has.
-fn server(config: &ObserveConfig) -> Option<String> {
-    match config.server.as_deref() {
-        Some("none") => None,
-        Some(server) => Some(server.to_owned()),
-        None if config.names.is_some() || config.kubeconfig.is_some() => None,
-        None => Path::new(DEFAULT_SOCKET).exists().then(|| format!("unix://{DEFAULT_SOCKET}")),
+/// The same into anything that takes both what is captured here and what comes from elsewhere.
+pub(super) async fn observe_into<K: Sink + WireSink>(
+    config: &ObserveConfig,
+    sink: &mut K,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    if let Some(file) = &config.shown.input_file {
+        return replay(config, file, sink, stop).await;
+    }
+    match servers(config)? {
+        Some(servers) => remote(config, &servers, sink, stop).await,
+        None => live(config, sink, stop).await,
     }
 }
 
-async fn remote(config: &ObserveConfig, server: &str, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+/// Whom to ask: those named, else the local agent if it is there and nothing asks for what only capture here has.
+fn servers(config: &ObserveConfig) -> anyhow::Result<Option<Servers>> {
+    let named = config.server.named();
+    let here = match &named[..] {
+        [none] if none == "none" => true,
+        [] => config.names.is_some() || config.kubeconfig.is_some() || !Path::new(DEFAULT_SOCKET).exists(),
+        _ => false,
+    };
+    if here { Ok(None) } else { config.server.servers().map(Some) }
+}
+
+async fn remote(
+    config: &ObserveConfig,
+    servers: &Servers,
+    sink: &mut impl WireSink,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let own = filters_to_extension(&config.filters).is_some();
     let filter = config.filters.compile()?;
-    let mut source = RemoteSource::connect(server, request(config)).await?;
+    let mut source = Remote::open(servers, request(config)).await?;
+    let noun = if servers.targets.len() == 1 { "agent at" } else { "servers" };
     if config.selection.follow {
-        say(format_args!("netdrop: following the agent at {server} (--server none captures here)"));
+        say(format_args!("netdrop: following the {noun} {servers} (--server none captures here)"));
     } else {
         say(format_args!(
-            "netdrop: history of the agent at {server}; -f goes on (--server none captures here)"
+            "netdrop: history of the {noun} {servers}; -f goes on (--server none captures here)"
         ));
     }
-    let mut sink = printer(config)?;
     let ending = Ending { count: config.count, duration: config.duration };
-    let run = Run::new(&filter, &mut sink, ending);
-    let tally = run.until_end(&mut source, stop, |_, tally| silent_remote(tally)).await?;
+    // The server has filtered, and may have left fields out; only what Hubble's filters can't say is left to do here.
+    let run = Run::new(Some(&filter).filter(|_| own), Window::all(), sink, ending);
+    let tally = run.until_end(&mut source, stop, silent_remote).await?;
     if config.selection.follow {
-        let sums = tally.flows.total();
         say(format_args!(
             "netdrop: {} shown, {} aggregated, {} hidden by the filter here, {} lost",
-            sums.shown,
-            sums.aggregated,
-            sums.hidden,
-            tally.lost + sums.unnamed
+            tally.shown, tally.aggregated, tally.hidden, tally.lost
         ));
     }
     Ok(())
 }
 
-fn shown(tally: &Tally) -> u64 {
-    let sums = tally.flows.total();
-    sums.shown + sums.aggregated
-}
-
-fn silent_remote(tally: &Tally) {
-    say(format_args!("netdrop: nothing to show for 10 s; {} shown so far", shown(tally)));
+fn silent_remote(tally: &run::Tally) {
+    say(format_args!("netdrop: nothing to show for 10 s; {} shown so far", tally.shown + tally.aggregated));
 }
 
 /// The request for what was asked.
@@ -90,6 +114,10 @@ fn request(config: &ObserveConfig) -> GetFlowsRequest {
         _ if nothing_asked => DEFAULT_LAST,
         _ => 0,
     };
+    // What is matched here must be there to be matched.
+    let mask = config.shown.field_mask.clone();
+    let mask =
+        if filters_to_extension(filters).is_some() && !config.shown.own_mask { Vec::new() } else { mask };
     GetFlowsRequest {
         number,
         first: s.first.is_some(),
@@ -104,7 +132,8 @@ fn request(config: &ObserveConfig) -> GetFlowsRequest {
             .filter(|f| f.reason.is_empty() && f.netns.is_empty())
             .map(filter_to_wire)
             .collect(),
-        extensions: filters_to_extension(filters),
+        extensions: ask_for_benign(filters_to_extension(filters), config.include_benign),
+        field_mask: Some(FieldMask { paths: mask }).filter(|m| !m.paths.is_empty()),
         ..GetFlowsRequest::default()
     }
 }
@@ -124,8 +153,28 @@ fn printer(config: &ObserveConfig) -> anyhow::Result<Printer<std::fs::File, io::
     Ok(Printer::new(config.output.print_options(color), out.into(), io::stderr()))
 }
 
-async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+/// For what a server or a file holds.
+fn wire_printer(config: &ObserveConfig) -> anyhow::Result<print::Printer<std::fs::File, io::Stderr>> {
+    let terminal = io::stdout().is_terminal();
+    let options = print::Options {
+        print: config.output.print_options(config.output.color.resolve(terminal)),
+        policy_names: config.shown.policy_names,
+        legacy_json: config.shown.legacy_json,
+        debug: false,
+        silent: config.shown.silent,
+        terminal,
+    };
+    let out = io::stdout().as_fd().try_clone_to_owned().context("stdout is closed")?;
+    Ok(print::Printer::new(options, out.into(), io::stderr()))
+}
+
+async fn live(
+    config: &ObserveConfig,
+    sink: &mut impl Sink,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     config.check_live()?;
+    let hide_benign = !config.include_benign && !explain::is_asked_for(&config.filters);
     let capture = Capture {
         filters: &config.filters,
         names_file: config.names.clone(),
@@ -135,6 +184,7 @@ async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow:
         memory: config.capture.memory(),
         events_per_flow: config.capture.events_per_flow(),
         own_node_only: false,
+        hide_benign,
     };
     let Started { mut source, filter, kernel, names, kube: _watchers } = start(capture).await?;
     // From here on an interrupt ends with a sum, not at once.
@@ -148,9 +198,8 @@ async fn live(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow:
         describe_names(&names),
         describe(&filter)
     ));
-    let mut sink = printer(config)?;
     let ending = Ending { count: config.count.or(config.selection.first), duration: config.duration };
-    let run = Run::new(&filter, &mut sink, ending);
+    let run = observe::Run::new(&filter, sink, ending).hide_benign(hide_benign);
     let tally = run.until_end(&mut source, stop, silent).await?;
     let balance = Balance::new(&source.tally().context("cannot read the counters")?, &tally.flows);
     if let Some(table) = balance.by_reason() {
@@ -177,8 +226,12 @@ fn silent(source: &LiveSource, tally: &Tally) {
     if let Ok(live) = source.tally() {
         let seen = live.dropped();
         let hidden = live.filtered() + tally.flows.total().hidden;
+        let told = match live.benign() + tally.flows.total().benign {
+            0 => String::new(),
+            n => format!(" ({n} benign: --include-benign shows them)"),
+        };
         say(format_args!(
-            "netdrop: nothing to show for 10 s; {seen} drops seen, {hidden} hidden by the filter"
+            "netdrop: nothing to show for 10 s; {seen} drops seen, {hidden} hidden by the filter{told}"
         ));
     }
 }

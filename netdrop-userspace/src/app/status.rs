@@ -1,23 +1,39 @@
-//! `netdrop status`: of an agent, or of this machine.
+//! `netdrop status`: of a server, or of this machine.
 
 use std::io::Write;
 
-use crate::agent::DEFAULT_SOCKET;
-use crate::cli::status;
+use anyhow::{anyhow, bail};
+use tonic_health::pb::health_check_response::ServingStatus;
+
+use crate::cli::status::{self, StatusOutput};
 use crate::cli::status_local::{self, StatusArgs};
 use crate::kernel::{Features, KernelInfo};
 use crate::probe::{ProbeConfig, ProbeSet};
 use crate::source::remote;
 
-/// Prints it.
+/// Prints it; also what there is to say before an error.
 pub async fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<()> {
     if args.local {
-        return status_local::write(&Features::probe(Some(try_capture())), args.output, out);
+        return status_local::write(&Features::probe(Some(try_capture())), args.local_output()?, out);
     }
-    let default = || format!("unix://{DEFAULT_SOCKET}");
-    let server = args.server.clone().unwrap_or_else(default);
-    let status = remote::status(&server).await?;
-    status::write(&server, &status, out)
+    let output = StatusOutput::from_name(args.output.as_deref().unwrap_or("compact"))?;
+    let servers = args.server.servers()?;
+    let connection = remote::connect(&servers).await?;
+    let health = remote::health(&servers, &connection).await;
+    let health = health.map_err(|e| anyhow!("failed getting status: {e:#}"))?;
+    if output == StatusOutput::Compact {
+        let word = match health {
+            ServingStatus::Serving => "Ok".to_owned(),
+            other => format!("Unavailable: {}", other.as_str_name()),
+        };
+        status::write_health(&servers, &word, out)?;
+    }
+    if health != ServingStatus::Serving {
+        bail!("not healthy");
+    }
+    let numbers = remote::server_status(&servers, &connection).await;
+    let numbers = numbers.map_err(|e| anyhow!("failed to get hubble server status: {e:#}"))?;
+    status::write(&numbers, output, out)
 }
 
 /// Loads and attaches the programs for a moment: what works is better known by trying.

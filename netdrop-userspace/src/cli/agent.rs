@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::capture::CaptureArgs;
-use crate::agent::DEFAULT_SOCKET;
+use super::listen::ListenArgs;
 
 /// What was typed after `netdrop agent`.
 #[derive(Clone, Debug, Args)]
 pub struct AgentArgs {
-    /// Unix socket of the server
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET, env = "NETDROP_SOCKET_PATH")]
-    pub socket_path: PathBuf,
+    /// Where its server is reached
+    #[command(flatten)]
+    pub listen: ListenArgs,
     /// Memory for drops that can be looked back at, as 64MiB
     #[arg(long, value_name = "BYTES", value_parser = history_bytes, default_value = "64MiB", env = "NETDROP_DROP_HISTORY")]
     pub drop_history: usize,
@@ -48,23 +48,26 @@ pub struct AgentArgs {
 
 /// Less holds nothing worth a look.
 const LEAST_HISTORY: u64 = 256 << 10;
-
 /// Less is turned over before anybody looks.
 const LEAST_DISK: u64 = 16 << 20;
 
-fn disk_bytes(text: &str) -> Result<u64, String> {
-    let bytes = super::capture::bytes(text.strip_suffix('B').unwrap_or(text))?;
-    if bytes < LEAST_DISK {
-        return Err("too little to outlive anything; want 16MiB or more".into());
-    }
-    Ok(bytes)
+/// Bytes as capture's flags take them, and with a B at the end.
+fn bytes(text: &str) -> Result<u64, String> {
+    super::capture::bytes(text.strip_suffix('B').unwrap_or(text))
 }
 
-/// Bytes as capture's flags take them, and with a B at the end.
 fn history_bytes(text: &str) -> Result<usize, String> {
-    let bytes = super::capture::bytes(text.strip_suffix('B').unwrap_or(text))?;
+    let bytes = bytes(text)?;
     if bytes < LEAST_HISTORY {
         return Err("too little to look back at; want 256KiB or more".into());
     }
     usize::try_from(bytes).map_err(|_| "more than this machine can address".into())
+}
+
+fn disk_bytes(text: &str) -> Result<u64, String> {
+    let bytes = bytes(text)?;
+    if bytes < LEAST_DISK {
+        return Err("too little to outlive anything; want 16MiB or more".into());
+    }
+    Ok(bytes)
 }

@@ -5,10 +5,12 @@ use std::io::Write;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use crate::explain::kernels::{self, NEWEST, Release};
+use crate::explain::sites::{self, Site};
 use crate::explain::{self, Explanation};
 use crate::flow::DropReason;
-use crate::kernel::Reasons;
 use crate::kernel::reasons::{bare_name, closest};
+use crate::kernel::{Reasons, release};
 
 /// Most letters in a line of the page.
 const WIDTH: usize = 100;
@@ -29,6 +31,9 @@ pub struct ExplainArgs {
     /// Drop reason, in any case, with or without SKB_DROP_REASON_ (see `netdrop reasons`).
     #[arg(value_name = "NAME")]
     pub name: String,
+    /// Kernel function where the packets die, as a drop names it: what the reason means there.
+    #[arg(long, value_name = "SYMBOL")]
+    pub site: Option<String>,
     /// How to print the explanation.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: PageOutput,
@@ -36,7 +41,8 @@ pub struct ExplainArgs {
 
 /// Explains a reason; works without BTF too, from the catalogue alone.
 pub fn run(args: &ExplainArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    write(&super::reasons::load().unwrap_or_default(), args, out)
+    let running = release(std::path::Path::new("/")).ok().and_then(|text| Release::of_uname(&text));
+    write(&super::reasons::load().unwrap_or_default(), running.unwrap_or(NEWEST), args, out)
 }
 
 /// Explains a reason of this kernel, or one that only the catalogue knows.
@@ -44,13 +50,22 @@ pub fn run(args: &ExplainArgs, out: &mut impl Write) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// A name that neither knows, with the nearest one that is known.
-pub fn write(reasons: &Reasons, args: &ExplainArgs, out: &mut impl Write) -> anyhow::Result<()> {
+pub fn write(
+    reasons: &Reasons,
+    running: Release,
+    args: &ExplainArgs,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     let name = bare_name(&args.name);
     // The kernel's spelling: SKB_CONSUMED is CONSUMED.
     let here = reasons.code(&name).map(|code| reasons.name(code));
     let explanation = here.as_ref().and_then(|r| explain::find(&r.name)).or_else(|| explain::find(&name));
     anyhow::ensure!(here.is_some() || explanation.is_some(), "{}", unknown(reasons, &args.name));
-    let page = Page { here: here.as_ref(), explanation };
+    let mut page = Page { here: here.as_ref(), explanation, typed: name, running, place: None };
+    page.place = args.site.as_deref().map(|typed| {
+        let symbol = bare_symbol(typed);
+        (symbol, sites::find(page.name(), symbol, running))
+    });
     match args.output {
         PageOutput::Text => page.write_text(out),
         PageOutput::Json => page.write_json(out),
@@ -58,21 +73,46 @@ pub fn write(reasons: &Reasons, args: &ExplainArgs, out: &mut impl Write) -> any
 }
 
 fn unknown(reasons: &Reasons, typed: &str) -> String {
-    let known = reasons.iter().map(|r| &*r.name).chain(explain::all().map(|e| e.name));
+    let here = reasons.iter().map(|r| r.name.to_string());
+    let known: Vec<String> = here.chain(explain::names().map(str::to_owned)).collect();
     let short: String = typed.chars().take(64).collect();
-    let hint =
-        closest(&bare_name(typed), known).map(|near| format!(" Did you mean {near}?")).unwrap_or_default();
+    let hint = closest(&bare_name(typed), known.iter().map(String::as_str))
+        .map(|near| format!(" Did you mean {near}?"))
+        .unwrap_or_default();
     format!("no drop reason is called {short:?}.{hint} All of this kernel's: netdrop reasons")
+}
+
+/// `tcp_v4_rcv` of `tcp_v4_rcv+0x91/0x1f0 [module]`.
+fn bare_symbol(typed: &str) -> &str {
+    typed.trim().split(['+', ' ']).next().unwrap_or_default()
 }
 
 struct Page<'a> {
     here: Option<&'a DropReason>,
     explanation: Option<&'static Explanation>,
+    typed: String,
+    running: Release,
+    /// The function that was asked for, and what the reason means there.
+    place: Option<(&'a str, Option<&'static Site>)>,
 }
 
 impl Page<'_> {
+    /// The running kernel's name, else the one that was typed, if it is one of its names.
     fn name(&self) -> &str {
-        self.here.map(|r| &*r.name).or(self.explanation.map(|e| e.name)).unwrap_or_default()
+        let known =
+            |e: &'static Explanation| if e.also.contains(&&*self.typed) { &self.typed } else { e.name };
+        self.here.map(|r| &*r.name).or(self.explanation.map(known)).unwrap_or_default()
+    }
+
+    /// Other names of the same, each with the releases that have it.
+    fn others(&self) -> Vec<String> {
+        let names =
+            self.explanation.iter().flat_map(|e| std::iter::once(e.name).chain(e.also.iter().copied()));
+        let told = |name: &str| match kernels::of(name) {
+            known if known.first.is_some() => format!("{name} in Linux {known}"),
+            _ => format!("{name} in later kernels"),
+        };
+        names.filter(|n| *n != self.name()).map(told).collect()
     }
 
     fn write_text(&self, out: &mut impl Write) -> anyhow::Result<()> {
@@ -80,6 +120,10 @@ impl Page<'_> {
         match self.here {
             Some(r) => writeln!(out, "code {} of this kernel, subsystem {}", r.code, r.subsystem)?,
             None => writeln!(out, "not a reason of this kernel")?,
+        }
+        let known = kernels::of(self.name());
+        if known.is_known() {
+            writeln!(out, "in Linux {known}")?;
         }
         let Some(e) = self.explanation else {
             writeln!(
@@ -89,12 +133,12 @@ impl Page<'_> {
             writeln!(out, "\n  netdrop observe --reason {} -o dict", self.name())?;
             return Ok(());
         };
-        let also: Vec<_> = [&[e.name], e.also].concat().into_iter().filter(|n| *n != self.name()).collect();
-        if !also.is_empty() {
-            writeln!(out, "other kernels call it {}", also.join(", "))?;
+        for other in self.others() {
+            writeln!(out, "also called {other}")?;
         }
         writeln!(out, "{}: {}\n", e.class.name(), e.class.advice())?;
         wrapped(out, "", e.means)?;
+        self.write_place(out)?;
         writeln!(out, "\nUsual causes in Kubernetes")?;
         for cause in e.causes {
             wrapped(out, "  - ", cause)?;
@@ -107,16 +151,53 @@ impl Page<'_> {
         Ok(())
     }
 
+    /// What it means at the function that was asked for; without one, at which functions more is known.
+    fn write_place(&self, out: &mut impl Write) -> anyhow::Result<()> {
+        match self.place {
+            Some((symbol, Some(site))) => {
+                writeln!(out, "\nAt {symbol} (Linux {})", site.span())?;
+                wrapped(out, "  ", &format!("{}: {}", site.class.name(), site.means))?;
+                writeln!(out, "  {}", site.next)?;
+            }
+            Some((symbol, None)) => wrapped(
+                out,
+                "\n",
+                &format!(
+                    "Nothing certain is known of {} at {symbol} in Linux {}.",
+                    self.name(),
+                    self.running
+                ),
+            )?,
+            None => {
+                let known: Vec<_> = self.sites().flat_map(|s| s.symbols.iter().copied()).collect();
+                if !known.is_empty() {
+                    writeln!(out, "\nMore is known of these places (--site SYMBOL)")?;
+                    wrapped(out, "  ", &known.join(", "))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn sites(&self) -> impl Iterator<Item = &'static Site> {
+        sites::all().filter(|s| s.reason == self.name() && s.is_of(self.running))
+    }
+
     fn write_json(&self, out: &mut impl Write) -> anyhow::Result<()> {
         let page = json!({
             "name": self.name(),
             "code": self.here.map(|r| r.code),
             "subsystem": self.here.map(|r| &*r.subsystem),
+            "kernels": kernels::of(self.name()),
             "class": self.explanation.map(|e| e.class),
             "means": self.explanation.map(|e| e.means),
             "also": self.explanation.map_or(&[][..], |e| e.also),
             "causes": self.explanation.map_or(&[][..], |e| e.causes),
             "next": self.explanation.map_or(&[][..], |e| e.next),
+            "sites": match self.place {
+                Some((_, site)) => site.into_iter().collect::<Vec<_>>(),
+                None => self.sites().collect(),
+            },
         });
         serde_json::to_writer_pretty(&mut *out, &page)?;
         writeln!(out)?;
@@ -150,7 +231,7 @@ mod tests {
 
     fn explained(name: &str, output: PageOutput) -> anyhow::Result<String> {
         let mut out = Vec::new();
-        run(&ExplainArgs { name: name.to_owned(), output }, &mut out)?;
+        run(&ExplainArgs { name: name.to_owned(), site: None, output }, &mut out)?;
         Ok(String::from_utf8(out).unwrap())
     }
 
@@ -189,11 +270,39 @@ mod tests {
 
     #[test]
     fn without_btf_the_catalogue_still_answers() {
-        let mut out = Vec::new();
-        let args = ExplainArgs { name: "QDISC_DROP_OVERLIMIT".to_owned(), output: PageOutput::Text };
-        write(&Reasons::default(), &args, &mut out).unwrap();
-        let page = String::from_utf8(out).unwrap();
-        assert!(page.starts_with("QDISC_OVERLIMIT\nnot a reason of this kernel\n"), "{page}");
+        let page = |name, site: Option<&str>, release| {
+            let mut out = Vec::new();
+            let args = ExplainArgs {
+                name: String::from(name),
+                site: site.map(str::to_owned),
+                output: PageOutput::Text,
+            };
+            write(&Reasons::default(), release, &args, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let old = page("PTYPE_ABSENT", None, NEWEST);
+        for part in [
+            "PTYPE_ABSENT\nnot a reason of this kernel\nin Linux 5.18 only\n",
+            "also called UNHANDLED_PROTO in Linux 5.19 and later\n",
+        ] {
+            assert!(old.contains(part), "{part} in {old}");
+        }
+        let new = page("QDISC_OVERLIMIT", None, NEWEST);
+        assert!(new.contains("also called QDISC_DROP_OVERLIMIT in later kernels"), "{new}");
+        let at = page("not_specified", Some("sk_stream_kill_queues+0x4d/0x100"), Release::new(6, 1));
+        assert!(
+            at.contains("\nAt sk_stream_kill_queues (Linux 5.17 to 6.5)\n  benign: A TCP socket"),
+            "{at}"
+        );
+        let nowhere = page("not_specified", Some("sk_stream_kill_queues"), NEWEST);
+        assert!(
+            nowhere.contains(
+                "Nothing certain is known of NOT_SPECIFIED at sk_stream_kill_queues in Linux 6.18."
+            ),
+            "{nowhere}"
+        );
+        let list = page("not_specified", None, NEWEST);
+        assert!(list.contains("(--site SYMBOL)\n  ip_error, ip_rcv_finish_core, "), "{list}");
     }
 
     #[test]
@@ -208,5 +317,6 @@ mod tests {
             serde_json::from_str(&explained("no_socket", PageOutput::Json).unwrap()).unwrap();
         assert_eq!((&page["name"], &page["class"]), (&json!("NO_SOCKET"), &json!("actionable")));
         assert!(page["next"][0]["command"].as_str().unwrap().contains("ss -ltnp"));
+        assert_eq!(page["kernels"]["first"], "5.17");
     }
 }

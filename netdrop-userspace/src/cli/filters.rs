@@ -6,6 +6,7 @@
 use super::flags::EXCLUSIVE;
 use super::values;
 use crate::filter::{EventTypeFilter, Filters, FlowFilter, InterfaceFilter, TcpFlagsFilter};
+use crate::go;
 
 /// Builds both lists, flag by flag.
 #[derive(Default)]
@@ -90,7 +91,7 @@ impl Tracker {
             _ => (Side::Either, name),
         };
         match what {
-            "pod" | "service" | "label" | "ip" | "port" | "fqdn" => {
+            "pod" | "service" | "label" | "ip" | "port" | "fqdn" | "cluster" => {
                 self.sided(side, |f, source| list(f, what, source).push(value.to_owned()));
             }
             "workload" => {
@@ -129,11 +130,11 @@ impl Tracker {
         let put: Box<dyn Fn(&mut FlowFilter)> = match name {
             "verdict" => {
                 let verdict = values::verdict(value)?;
-                Box::new(move |f| f.verdict.push(verdict.clone()))
+                Box::new(move |f| f.verdict.push(verdict))
             }
             "drop-reason-desc" => {
                 let reason = values::drop_reason(value)?;
-                Box::new(move |f| f.drop_reason_desc.push(reason.clone()))
+                Box::new(move |f| f.drop_reason_desc.push(reason))
             }
             "type" => {
                 let event: EventTypeFilter = values::event_type(value)?;
@@ -145,18 +146,40 @@ impl Tracker {
             }
             "traffic-direction" => {
                 let direction = values::direction(value)?;
-                Box::new(move |f| f.traffic_direction.push(direction.clone()))
+                Box::new(move |f| f.traffic_direction.push(direction))
             }
             "netns" => {
                 let inode = values::netns(value)?;
                 Box::new(move |f| f.netns.push(inode))
             }
-            "ip-version" | "ipv4" | "ipv6" => Box::new(move |f| f.ip_version.push(values::ip_version(value))),
+            "ip-trace-id" => {
+                let id = values::ip_trace_id(value)?;
+                Box::new(move |f| f.ip_trace_id.push(id))
+            }
+            "http-header" => {
+                let header = values::http_header(value)?;
+                Box::new(move |f| f.http_header.push(header.clone()))
+            }
+            "ipv4" => Box::new(|f| f.ip_version.push(values::ip_version("v4"))),
+            "ipv6" => Box::new(|f| f.ip_version.push(values::ip_version("v6"))),
+            "ip-version" => Box::new(move |f| f.ip_version.push(values::ip_version(value))),
             "protocol" => Box::new(move |f| f.protocol.push(text())),
             "reason" => Box::new(move |f| f.reason.push(text())),
             "node-name" => Box::new(move |f| f.node_name.push(text())),
+            "node-label" => Box::new(move |f| f.node_labels.push(text())),
+            "snat-ip" => Box::new(move |f| f.source_ip_xlated.push(text())),
+            "trace-id" => Box::new(move |f| f.trace_id.push(text())),
+            "http-status" => Box::new(move |f| f.http_status_code.push(text())),
+            "http-method" => Box::new(move |f| f.http_method.push(text())),
+            "http-path" => Box::new(move |f| f.http_path.push(text())),
+            "http-url" => Box::new(move |f| f.http_url.push(text())),
             "uuid" => Box::new(move |f| f.uuid.push(text())),
             "interface" => Box::new(move |f| f.interface.push(InterfaceFilter { index: 0, name: text() })),
+            "encrypted" => Box::new(|f| f.encrypted.push(true)),
+            "unencrypted" => Box::new(|f| f.encrypted.push(false)),
+            "cel-expression" => {
+                Box::new(move |f| f.experimental.get_or_insert_default().cel_expression.push(text()))
+            }
             _ => return Err(format!("unknown filter --{name}")),
         };
         put(&mut self.left);
@@ -164,19 +187,19 @@ impl Tracker {
         Ok(())
     }
 
+    /// All that is wrong with one filter, a line each.
     fn check_namespaces(&self, f: &FlowFilter) -> Result<(), String> {
-        for (names, lists) in [
-            (&self.namespaces, [&f.source_pod, &f.source_service].as_slice()),
-            (&self.namespaces, &[&f.destination_pod, &f.destination_service]),
-            (&self.from_namespaces, &[&f.source_pod, &f.source_service]),
-            (&self.to_namespaces, &[&f.destination_pod, &f.destination_service]),
-        ] {
-            for list in lists {
-                conflict(names, list)?;
-            }
-        }
-        inconsistent(&f.source_pod, &f.source_service)?;
-        inconsistent(&f.destination_pod, &f.destination_service)
+        let source = [&f.source_pod, &f.source_service];
+        let destination = [&f.destination_pod, &f.destination_service];
+        let checks = source
+            .into_iter()
+            .chain(destination)
+            .map(|names| conflict(&self.namespaces, names))
+            .chain(source.into_iter().map(|names| conflict(&self.from_namespaces, names)))
+            .chain(destination.into_iter().map(|names| conflict(&self.to_namespaces, names)))
+            .chain([source, destination].into_iter().map(|[pods, services]| inconsistent(pods, services)));
+        let wrong: Vec<String> = checks.filter_map(Result::err).collect();
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     }
 
     fn filters(mut self) -> Vec<FlowFilter> {
@@ -218,6 +241,8 @@ fn list<'a>(f: &'a mut FlowFilter, what: &str, source: bool) -> &'a mut Vec<Stri
         ("ip", false) => &mut f.destination_ip,
         ("port", true) => &mut f.source_port,
         ("port", false) => &mut f.destination_port,
+        ("cluster", true) => &mut f.source_cluster_name,
+        ("cluster", false) => &mut f.destination_cluster_name,
         (_, true) => &mut f.source_fqdn,
         (_, false) => &mut f.destination_fqdn,
     }
@@ -232,7 +257,11 @@ fn conflict(namespaces: &[String], names: &[String]) -> Result<(), String> {
         for name in names {
             let of = namespace_of(name);
             if !of.is_empty() && of != namespace {
-                return Err(format!("namespace conflict: {namespace:?} does not contain {name:?}"));
+                return Err(format!(
+                    "namespace conflict: {} does not contain {}",
+                    go::quote(namespace),
+                    go::quote(name)
+                ));
             }
         }
     }
@@ -242,7 +271,11 @@ fn conflict(namespaces: &[String], names: &[String]) -> Result<(), String> {
 fn inconsistent(pods: &[String], services: &[String]) -> Result<(), String> {
     for namespace in pods.iter().map(|p| namespace_of(p)).filter(|n| !n.is_empty()) {
         if let Some(service) = services.iter().find(|s| namespace_of(s) != namespace) {
-            return Err(format!("namespace of service {service:?} conflict with pod {namespace:?}"));
+            return Err(format!(
+                "namespace of service {} conflict with pod {}",
+                go::quote(service),
+                go::quote(namespace)
+            ));
         }
     }
     Ok(())

@@ -61,7 +61,7 @@ pub(super) const FILTER_FLAGS: &[FilterFlag] = &[
     flag("port", "PORT", "TCP, UDP or SCTP port at either end"),
     flag("from-port", "PORT", "Port of the source"),
     flag("to-port", "PORT", "Port of the destination"),
-    flag("protocol", "PROTOCOL", "tcp, udp, sctp, icmp, icmpv4, icmpv6, vrrp or igmp"),
+    flag("protocol", "PROTOCOL", "tcp, udp, sctp, icmp, icmpv4, icmpv6, vrrp, igmp, dns, http or kafka"),
     flag("tcp-flags", "FLAGS", "TCP flags that are set, as syn,ack"),
     short(
         "type",
@@ -73,7 +73,26 @@ pub(super) const FILTER_FLAGS: &[FilterFlag] = &[
     flag("interface", "NAME", "Network interface the packet was on"),
     flag("netns", "NETNS", "Network namespace: inode, name in /run/netns, path, or self"),
     flag("node-name", "PATTERN", "Node that saw the flow; * stands for any text"),
+    flag("node-label", "SELECTOR", "Label selector of the node that saw the flow"),
+    flag("cluster", "CLUSTER", "Cluster of either end"),
+    flag("from-cluster", "CLUSTER", "Cluster of the source"),
+    flag("to-cluster", "CLUSTER", "Cluster of the destination"),
+    flag("snat-ip", "ADDRESS", "Address or CIDR prefix that the source was translated to"),
     flag("uuid", "UUID", "The one flow of this id"),
+    flag("trace-id", "ID", "Trace id of layer 7"),
+    flag("ip-trace-id", "ID", "Trace id of an IP option, above 0"),
+    switch("encrypted", None, "Only what was encrypted on its way (WireGuard, IPsec)"),
+    switch("unencrypted", None, "Only what was not"),
+    flag("http-status", "CODE", "HTTP status code, or its beginning, as 404 or 5+"),
+    flag("http-method", "METHOD", "HTTP method, in any case"),
+    flag("http-path", "REGEX", "Regular expression on the path of the URL, as /page/\\d+"),
+    flag("http-url", "REGEX", "Regular expression on the URL"),
+    flag("http-header", "NAME:VALUE", "HTTP header"),
+    flag(
+        "cel-expression",
+        "EXPRESSION",
+        "Expression in CEL that is true, as '_flow.verdict == Verdict.DROPPED && _flow.IP.ipVersion == IPVersion.IPv6'",
+    ),
 ];
 
 /// Flags of which two in one group can't be combined; the same one may be repeated.
@@ -105,4 +124,5 @@ pub(super) const EXCLUSIVE: &[&[&str]] = &[
     &["identity", "from-identity"],
     &["workload", "to-workload"],
     &["workload", "from-workload"],
+    &["encrypted", "unencrypted"],
 ];

@@ -1,13 +1,23 @@
 //! The command line: what was typed, validated into configs. No logic beyond that.
 
 pub mod agent;
+pub mod args;
 mod capture;
 pub mod explain;
 mod filters;
 mod flags;
+pub mod list;
+mod listen;
+mod numbers;
 pub mod observe;
 pub mod reasons;
+pub mod record;
+pub mod relay;
+pub mod server_flags;
+mod settings;
+pub mod shown;
 pub mod status;
 pub mod status_local;
 pub mod time;
 mod values;
+mod yaml;

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::builder::ArgAction;
-use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _, value_parser};
+use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _};
 use jiff::Timestamp;
 
 use super::capture::CaptureArgs;
 use super::filters::FilterBuilder;
 use super::flags::{FILTER_FLAGS, FilterFlag};
-use super::time;
+use super::server_flags::ServerFlags;
+use super::{args, shown, time, yaml};
 use crate::filter::{Filters, FlowFilter};
+use crate::go;
 use crate::sink::{ColorWhen, Format, PrintOptions, TimeFormat};
 
 /// Which flows of a server's history, and whether to go on.
@@ -70,8 +72,10 @@ pub struct ObserveConfig {
     pub selection: Selection,
     /// How to print.
     pub output: OutputConfig,
-    /// An agent's address; `None`: the local one, or live capture.
-    pub server: Option<String>,
+    /// What is read and asked for beside filters.
+    pub shown: shown::ShownConfig,
+    /// Servers to ask; none named: the local agent, or live capture.
+    pub server: ServerFlags,
     /// End after this many flows.
     pub count: Option<u64>,
     /// End after this time.
@@ -86,6 +90,8 @@ pub struct ObserveConfig {
     pub capture: CaptureArgs,
     /// Print the filters and end.
     pub print_raw_filters: bool,
+    /// Show benign drops, too.
+    pub include_benign: bool,
 }
 
 /// Default of `--last` where nothing else says which flows.
@@ -114,9 +120,8 @@ pub fn command() -> Command {
     let switch = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
     };
-    let number = |name: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name("N").value_parser(value_parser!(u64)).help(help)
-    };
+    let number =
+        |name: &'static str, help: &'static str| Arg::new(name).long(name).value_name("N").help(help);
     let command = command
         .arg(
             text("allowlist", "JSON", "FlowFilter to show, as JSON; may be repeated")
@@ -126,6 +131,10 @@ pub fn command() -> Command {
             text("denylist", "JSON", "FlowFilter to hide, as JSON; may be repeated")
                 .action(ArgAction::Append),
         )
+        .arg(switch(
+            "include-benign",
+            "Show benign drops, too: duplicates, what a closed socket had not read (--reason NAME shows its own)",
+        ))
         .arg(switch("print-raw-filters", "Print the filters as sent to a server, and end"))
         .next_help_heading("Selection")
         .arg(switch("follow", "Go on with new flows (live capture always does)").short('f'))
@@ -153,10 +162,6 @@ pub fn command() -> Command {
         )
         .arg(switch("print-node-name", "Name the node that saw the flow"))
         .next_help_heading("Source")
-        .arg(
-            text("server", "ADDRESS", "Agent to ask: unix:///path or host:port; `none` captures here")
-                .env("NETDROP_SERVER"),
-        )
         .arg(text(
             "names",
             "FILE",
@@ -164,6 +169,8 @@ pub fn command() -> Command {
         ))
         .arg(text("kubeconfig", "FILE", "Names for live capture from this cluster"))
         .arg(text("as-node", "NAME", "This node's name in the output of live capture").env("NODE_NAME"));
+    let command = shown::add(command);
+    let command = ServerFlags::augment_args(command);
     CaptureArgs::augment_args(command.next_help_heading("Live capture"))
 }
 
@@ -173,7 +180,9 @@ fn filter_arg(flag: &FilterFlag) -> Arg {
         arg = arg.short(short);
     }
     match flag.implied {
-        Some(implied) => arg.num_args(0).default_missing_value(implied),
+        Some(implied) => {
+            arg.num_args(0..=1).require_equals(true).default_missing_value(implied).hide_possible_values(true)
+        }
         None => arg.value_name(flag.value),
     }
 }
@@ -182,14 +191,18 @@ impl ObserveConfig {
     /// Checks all that was typed.
     pub fn from_matches(m: &ArgMatches) -> anyhow::Result<Self> {
         let mut filters = filters(m)?;
+        let output = output(m)?;
+        let typed = m.get_one::<String>("output").map_or("", String::as_str);
+        let selection = selection(m)?;
         filters.allow.extend(raw_filters(m, "allowlist")?);
         filters.deny.extend(raw_filters(m, "denylist")?);
         let config = Self {
             filters,
-            selection: selection(m)?,
-            output: output(m)?,
-            server: server(m),
-            count: m.get_one::<u64>("count").copied(),
+            selection,
+            shown: shown::ShownConfig::from_matches(m, output.format, typed)?,
+            output,
+            server: ServerFlags::from_arg_matches(m)?,
+            count: count(m, "count")?,
             duration: span(m)?,
             names: m.get_one::<String>("names").map(PathBuf::from),
             kubeconfig: m.get_one::<String>("kubeconfig").map(PathBuf::from),
@@ -199,6 +212,7 @@ impl ObserveConfig {
                 .map(|n| Arc::from(n.as_str())),
             capture: CaptureArgs::from_arg_matches(m)?,
             print_raw_filters: m.get_flag("print-raw-filters"),
+            include_benign: m.get_flag("include-benign"),
         };
         if config.output.format == Format::Table && config.selection.follow {
             bail!("table output format is not compatible with follow mode");
@@ -206,7 +220,9 @@ impl ObserveConfig {
         if config.count == Some(0) {
             bail!("--count 0 would show nothing; leave it out to go on until Ctrl-C");
         }
-        config.filters.compile()?;
+        if !config.print_raw_filters {
+            config.filters.compile()?;
+        }
         Ok(config)
     }
 
@@ -219,6 +235,15 @@ impl ObserveConfig {
             ("--since", s.since.is_some()),
             ("--until", s.until.is_some()),
         ];
+        if self.output.format == Format::Table && self.count.or(s.first).is_none() && self.duration.is_none()
+        {
+            bail!(
+                "a table is printed at its end, which live capture does not have by itself: add --first N or --duration TIME, or choose -o compact"
+            );
+        }
+        if s.first == Some(0) {
+            bail!("--first 0 would show nothing; leave it out to go on until Ctrl-C");
+        }
         match asked.iter().find(|(_, on)| *on) {
             Some((flag, _)) => bail!(
                 "{flag} asks for the past, which live capture does not have: start `netdrop agent`, or name one with --server"
@@ -237,8 +262,7 @@ impl ObserveConfig {
             out.push_str(name);
             out.push_str(":\n");
             for filter in list {
-                let json = serde_json::to_string(filter)?.replace('\'', "''");
-                out.extend(["    - '", &json, "'\n"]);
+                out.extend(["    - ", &yaml::quoted(&filter.to_json()?), "\n"]);
             }
         }
         if out.is_empty() {
@@ -261,9 +285,8 @@ fn filters(m: &ArgMatches) -> anyhow::Result<Filters> {
     let mut builder = FilterBuilder::default();
     for (_, flag, value) in typed {
         builder.add(flag.name, value).map_err(|why| {
-            let shown =
-                flag.short.map_or_else(|| format!("--{}", flag.name), |s| format!("-{s}, --{}", flag.name));
-            anyhow!("invalid argument {value:?} for {shown:?} flag: {why}")
+            let shown = args::shown(flag.name, flag.short);
+            anyhow!("invalid argument {} for {} flag: {why}", go::quote(value), go::quote(&shown))
         })?;
     }
     builder.build().map_err(|why| anyhow!(why))
@@ -272,52 +295,56 @@ fn filters(m: &ArgMatches) -> anyhow::Result<Filters> {
 fn raw_filters(m: &ArgMatches, name: &str) -> anyhow::Result<Vec<FlowFilter>> {
     let mut out = Vec::new();
     for text in m.get_many::<String>(name).into_iter().flatten() {
-        for filter in serde_json::Deserializer::from_str(text).into_iter::<FlowFilter>() {
-            out.push(filter.with_context(|| format!("failed to decode '{text}' of --{name}"))?);
-        }
+        let filters = FlowFilter::several(text)
+            .map_err(|e| anyhow!("invalid --{name} flag: failed to decode '{text}': {e}"))?;
+        out.extend(filters);
     }
     Ok(out)
+}
+
+/// A number as the client reads it, also as `0x10`.
+fn count(m: &ArgMatches, name: &str) -> anyhow::Result<Option<u64>> {
+    let number = |text: &String| {
+        go::parse_uint(text, 0, 64)
+            .map_err(|why| anyhow!("invalid argument {} for \"--{name}\" flag: {why}", go::quote(text)))
+    };
+    m.get_one::<String>(name).map(number).transpose()
 }
 
 fn selection(m: &ArgMatches) -> anyhow::Result<Selection> {
     let time = |name: &str| -> anyhow::Result<Option<Timestamp>> {
         m.get_one::<String>(name)
+            .filter(|text| !text.is_empty())
             .map(|text| {
                 time::instant(text, Timestamp::now())
                     .map_err(|why| anyhow!("failed to parse the {name} time: {why}"))
             })
             .transpose()
     };
-    let selection = Selection {
-        last: m.get_one::<u64>("last").copied(),
-        first: m.get_one::<u64>("first").copied(),
-        all: m.get_flag("all"),
-        follow: m.get_flag("follow"),
-        since: time("since")?,
-        until: time("until")?,
-    };
-    if selection.first.is_some() {
-        for (other, on) in
-            [("last", selection.last.is_some()), ("all", selection.all), ("follow", selection.follow)]
-        {
-            if on {
-                bail!("cannot set both --first and --{other}");
-            }
-        }
+    // 0 is as good as not set.
+    let some = |name| count(m, name).map(|n| n.filter(|n| *n > 0));
+    let (last, first) = (some("last")?, some("first")?);
+    let (all, follow) = (m.get_flag("all"), m.get_flag("follow"));
+    let conflicts = [
+        ("first", "last", first.is_some() && last.is_some()),
+        ("first", "all", first.is_some() && all),
+        ("first", "follow", first.is_some() && follow),
+        ("last", "all", last.is_some() && all),
+    ];
+    if let Some((one, other, _)) = conflicts.iter().find(|c| c.2) {
+        bail!("cannot set both --{one} and --{other}");
     }
-    if selection.last.is_some() && selection.all {
-        bail!("cannot set both --last and --all");
-    }
-    Ok(selection)
+    // Following has no end.
+    let until = if follow { None } else { time("until")? };
+    Ok(Selection { last, first, all, follow, since: time("since")?, until })
 }
 
 fn output(m: &ArgMatches) -> anyhow::Result<OutputConfig> {
     let text = |name: &str| m.get_one::<String>(name).map_or("", String::as_str);
-    let numeric = match text("ip-translation") {
-        "true" => m.get_flag("numeric"),
-        "false" => true,
-        other => bail!("invalid argument {other:?} for \"--ip-translation\" flag: want true or false"),
-    };
+    let translated = go::parse_bool(text("ip-translation")).map_err(|why| {
+        anyhow!("invalid argument {} for \"--ip-translation\" flag: {why}", go::quote(text("ip-translation")))
+    })?;
+    let numeric = m.get_flag("numeric") || !translated;
     Ok(OutputConfig {
         format: Format::from_name(text("output")).ok_or_else(|| {
             anyhow!("invalid output format: {}; want compact, dict, table or json", text("output"))
@@ -333,14 +360,6 @@ fn output(m: &ArgMatches) -> anyhow::Result<OutputConfig> {
         numeric,
         print_node_name: m.get_flag("print-node-name"),
     })
-}
-
-/// HUBBLE_SERVER is read too, so that what works for the one works for the other.
-fn server(m: &ArgMatches) -> Option<String> {
-    m.get_one::<String>("server")
-        .cloned()
-        .or_else(|| std::env::var("HUBBLE_SERVER").ok())
-        .filter(|s| !s.is_empty())
 }
 
 fn span(m: &ArgMatches) -> anyhow::Result<Option<Duration>> {

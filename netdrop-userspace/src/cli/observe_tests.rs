@@ -1,8 +1,10 @@
 use super::*;
 
 fn parse(line: &str) -> anyhow::Result<ObserveConfig> {
-    let words = std::iter::once("observe").chain(line.split_whitespace());
-    ObserveConfig::from_matches(&command().try_get_matches_from(words)?)
+    let words = ["netdrop", "observe"].into_iter().chain(line.split_whitespace()).map(Into::into);
+    let matches =
+        args::parse(Command::new("netdrop").subcommand(command()), words).map_err(|e| anyhow!("{e:?}"))?;
+    ObserveConfig::from_matches(matches.subcommand_matches("observe").unwrap())
 }
 
 /// What the stock client (1.19.4) prints for the same flags.

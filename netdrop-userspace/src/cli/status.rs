@@ -1,24 +1,99 @@
-//! `netdrop status`: an agent's state, as Hubble's client prints a server's.
+//! `netdrop status`: a server's state, as Hubble's client prints it; and, of netdrop's servers, what became of all drops.
 
+use std::fmt;
 use std::io::Write;
 
+use anyhow::bail;
+use serde::Serialize;
+use serde_json::Number;
+use tabwriter::TabWriter;
+
+use super::numbers::{duration, grouped, long, percent, rate};
 use crate::balance::{self, Row};
 use crate::convert::time_from_wire;
 use crate::proto::observer::{DropBalance, Ring, ServerStatusResponse};
 use crate::sink::escape;
 
-/// Prints health and numbers.
-pub fn write(server: &str, status: &ServerStatusResponse, out: &mut impl Write) -> anyhow::Result<()> {
-    writeln!(out, "Healthcheck (via {server}): Ok")?;
-    let (len, most) = (status.num_flows, status.max_flows);
-    if most > 0 {
-        #[expect(clippy::cast_precision_loss, reason = "a percentage with two digits")]
-        let percent = len as f64 * 100.0 / most as f64;
-        writeln!(out, "Current/Max Flows: {}/{} ({percent:.2}%)", grouped(len), grouped(most))?;
-    } else {
-        writeln!(out, "Current/Max Flows: {}/{}", grouped(len), grouped(most))?;
+/// How to print it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StatusOutput {
+    /// Sentences.
+    #[default]
+    Compact,
+    /// A key and its value a line.
+    Dict,
+    /// JSON.
+    Json,
+    /// Columns.
+    Table,
+}
+
+impl StatusOutput {
+    /// By the name that was typed.
+    pub fn from_name(name: &str) -> anyhow::Result<Self> {
+        Ok(match name {
+            "compact" => Self::Compact,
+            "dict" => Self::Dict,
+            "json" | "JSON" | "jsonpb" => Self::Json,
+            "tab" | "table" => Self::Table,
+            _ => bail!("invalid output format: {name}; want compact, dict, json or table"),
+        })
     }
-    writeln!(out, "Flows/s: {:.2}", rate(status))?;
+}
+
+/// Health, before anything else.
+pub fn write_health(server: &impl fmt::Display, status: &str, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "Healthcheck (via {server}): {status}")
+}
+
+/// The numbers.
+pub fn write(
+    status: &ServerStatusResponse,
+    output: StatusOutput,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    match output {
+        StatusOutput::Compact => compact(status, out),
+        StatusOutput::Dict => dict(status, out),
+        StatusOutput::Json => Ok(writeln!(out, "{}", serde_json::to_string(&json(status))?)?),
+        StatusOutput::Table => table(status, out),
+    }
+}
+
+const NONE: &str = "N/A";
+
+fn own_rate(status: &ServerStatusResponse) -> Option<String> {
+    (status.flows_rate > 0.0).then(|| format!("{:.2}", status.flows_rate))
+}
+
+fn compact(status: &ServerStatusResponse, out: &mut impl Write) -> anyhow::Result<()> {
+    let (len, most) = (status.num_flows, status.max_flows);
+    write!(out, "Current/Max Flows: {}/{}", grouped(len), grouped(most))?;
+    if most > 0 {
+        write!(out, " ({:.2}%)", percent(len, most))?;
+    }
+    // The server's own rate, else the mean since its start.
+    let mean = || (status.uptime_ns > 0).then(|| format!("{:.2}", rate(status.seen_flows, status.uptime_ns)));
+    writeln!(out, "\nFlows/s: {}", own_rate(status).or_else(mean).as_deref().unwrap_or(NONE))?;
+    if let Some(connected) = status.num_connected_nodes {
+        write!(out, "Connected Nodes: {connected}")?;
+        if let Some(unavailable) = status.num_unavailable_nodes {
+            write!(out, "/{}", connected.saturating_add(unavailable))?;
+        }
+        writeln!(out)?;
+    }
+    if let Some(number) = status.num_unavailable_nodes.filter(|n| *n > 0) {
+        writeln!(out, "Unavailable Nodes: {number}")?;
+        let mut names: Vec<_> = status.unavailable_nodes.iter().map(|name| escape(name)).collect();
+        names.sort_unstable();
+        for name in &names {
+            writeln!(out, "  - {name}")?;
+        }
+        let more = usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(names.len());
+        if more > 0 && !names.is_empty() {
+            writeln!(out, "  - and {more} more...")?;
+        }
+    }
     for (what, ring) in history(status) {
         if let Some(oldest) = ring.oldest.as_ref().and_then(time_from_wire) {
             let (bytes, most) = (ring.bytes >> 10, ring.max_bytes >> 10);
@@ -29,6 +104,114 @@ pub fn write(server: &str, status: &ServerStatusResponse, out: &mut impl Write) 
         write!(out, "\n{table}")?;
     }
     Ok(())
+}
+
+fn dict(status: &ServerStatusResponse, out: &mut impl Write) -> anyhow::Result<()> {
+    for (key, value) in [
+        ("NUM FLOWS", grouped(status.num_flows)),
+        ("MAX FLOWS", grouped(status.max_flows)),
+        ("SEEN FLOWS", grouped(status.seen_flows)),
+        ("FLOWS PER SECOND", own_rate(status).unwrap_or_else(|| NONE.to_owned())),
+        ("UPTIME", duration(status.uptime_ns)),
+        ("NUM CONNECTED NODES", or_none(status.num_connected_nodes)),
+        ("NUM UNAVAIL. NODES", or_none(status.num_unavailable_nodes)),
+        ("VERSION", escape(&status.version).into_owned()),
+    ] {
+        writeln!(out, "{key:>19}: {value}")?;
+    }
+    Ok(())
+}
+
+fn or_none(n: Option<u32>) -> String {
+    n.map_or_else(|| NONE.to_owned(), |n| n.to_string())
+}
+
+fn table(status: &ServerStatusResponse, out: &mut impl Write) -> anyhow::Result<()> {
+    let mut table = TabWriter::new(out).padding(3);
+    writeln!(
+        table,
+        "NUM FLOWS\tMAX FLOWS\tSEEN FLOWS\tFLOWS PER SECOND\tUPTIME\tNUM CONNECTED NODES\tNUM UNAVAILABLE NODES\tVERSION"
+    )?;
+    writeln!(
+        table,
+        "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
+        grouped(status.num_flows),
+        grouped(status.max_flows),
+        grouped(status.seen_flows),
+        own_rate(status).unwrap_or_else(|| NONE.to_owned()),
+        duration(status.uptime_ns),
+        or_none(status.num_connected_nodes),
+        or_none(status.num_unavailable_nodes),
+        escape(&status.version)
+    )?;
+    table.flush()?;
+    Ok(())
+}
+
+/// As protobuf's JSON is: what is unset is left out, and numbers of 64 bits are texts.
+#[derive(Serialize)]
+struct Json<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    num_flows: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_flows: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen_flows: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uptime_ns: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    num_connected_nodes: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    num_unavailable_nodes: Option<u32>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    unavailable_nodes: &'a [String],
+    #[serde(skip_serializing_if = "str::is_empty")]
+    version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flows_rate: Option<Number>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    drops: Vec<DropsJson<'a>>,
+}
+
+/// Netdrop's own.
+#[derive(Serialize)]
+struct DropsJson<'a> {
+    reason: &'a str,
+    drops: String,
+    shown: String,
+    aggregated: String,
+    hidden: String,
+    lost: String,
+}
+
+fn json(status: &ServerStatusResponse) -> Json<'_> {
+    let drops = status.drops.iter().map(|d| DropsJson {
+        reason: &d.reason,
+        drops: d.drops.to_string(),
+        shown: d.shown.to_string(),
+        aggregated: d.aggregated.to_string(),
+        hidden: d.hidden.to_string(),
+        lost: d.lost.to_string(),
+    });
+    Json {
+        num_flows: long(status.num_flows),
+        max_flows: long(status.max_flows),
+        seen_flows: long(status.seen_flows),
+        uptime_ns: long(status.uptime_ns),
+        num_connected_nodes: status.num_connected_nodes,
+        num_unavailable_nodes: status.num_unavailable_nodes,
+        unavailable_nodes: &status.unavailable_nodes,
+        version: &status.version,
+        flows_rate: (status.flows_rate != 0.0).then(|| number(status.flows_rate)).flatten(),
+        drops: drops.collect(),
+    }
+}
+
+/// Whole numbers without a point.
+fn number(rate: f64) -> Option<Number> {
+    let whole = || format!("{rate:.0}").parse::<u64>().ok().map(Number::from);
+    let is_whole = rate.fract() == 0.0 && (0.0..1e15).contains(&rate);
+    is_whole.then(whole).flatten().or_else(|| Number::from_f64(rate))
 }
 
 /// How far back one can look; only netdrop's servers tell.
@@ -62,33 +245,15 @@ fn drops(status: &ServerStatusResponse) -> Option<String> {
     balance::table(named.iter().map(|(name, row)| (&**name, *row)))
 }
 
-/// The server's own rate, else the mean since its start.
-fn rate(status: &ServerStatusResponse) -> f64 {
-    if status.flows_rate > 0.0 || status.uptime_ns == 0 {
-        return status.flows_rate;
-    }
-    #[expect(clippy::cast_precision_loss, reason = "a rate with two digits")]
-    let mean = status.seen_flows as f64 / (status.uptime_ns as f64 / 1e9);
-    mean
-}
-
-/// 1234567 as 1,234,567.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::observer::History;
+
+    fn printed(status: &ServerStatusResponse, output: StatusOutput) -> String {
+        let mut out = Vec::new();
+        write(status, output, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
 
     #[test]
     fn as_the_client_prints_it() {
@@ -99,23 +264,39 @@ mod tests {
             uptime_ns: 10_000_000_000,
             ..ServerStatusResponse::default()
         };
-        let mut out = Vec::new();
-        write("127.0.0.1:14245", &status, &mut out).unwrap();
         assert_eq!(
-            String::from_utf8(out).unwrap(),
-            "Healthcheck (via 127.0.0.1:14245): Ok\nCurrent/Max Flows: 20/8,190 (0.24%)\nFlows/s: 3.00\n"
+            printed(&status, StatusOutput::Compact),
+            "Current/Max Flows: 20/8,190 (0.24%)\nFlows/s: 3.00\n"
         );
-        assert_eq!(grouped(1_234_567), "1,234,567");
+        let empty = ServerStatusResponse::default();
+        assert_eq!(printed(&empty, StatusOutput::Compact), "Current/Max Flows: 0/0\nFlows/s: N/A\n");
+        assert_eq!(printed(&empty, StatusOutput::Json), "{}\n");
     }
 
+    #[test]
+    fn nodes_out_of_reach_are_named() {
+        let status = ServerStatusResponse {
+            num_connected_nodes: Some(2),
+            num_unavailable_nodes: Some(3),
+            unavailable_nodes: vec!["b".into(), "a\u{1b}[2J".into()],
+            ..ServerStatusResponse::default()
+        };
+        let text = printed(&status, StatusOutput::Compact);
+        assert!(
+            text.ends_with(
+                "Connected Nodes: 2/5\nUnavailable Nodes: 3\n  - a^[[2J\n  - b\n  - and 1 more...\n"
+            ),
+            "{text}"
+        );
+    }
     #[test]
     fn how_far_back_one_can_look() {
         let oldest = Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 5 });
         let drops = Some(Ring { observations: 9, oldest, bytes: 2 << 20, max_bytes: 64 << 20 });
-        let history = Some(History { drops, flows: Some(Ring::default()), ..History::default() });
-        let mut out = Vec::new();
-        write("x", &ServerStatusResponse { history, ..ServerStatusResponse::default() }, &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
+        let history =
+            Some(crate::proto::observer::History { drops, ..crate::proto::observer::History::default() });
+        let status = ServerStatusResponse { history, ..ServerStatusResponse::default() };
+        let text = printed(&status, StatusOutput::Compact);
         assert!(text.ends_with("\nDrops since: 2023-11-14T22:13:20Z (2,048 of 65,536 KiB)\n"), "{text}");
     }
 }

@@ -1,25 +1,38 @@
-//! `netdrop status --local`: what this machine lets netdrop do.
+//! `netdrop status`: flags; and with `--local` what this machine lets netdrop do.
 
 use std::io::Write;
 
+use anyhow::bail;
 use clap::Args;
 use tabwriter::TabWriter;
 
 use super::reasons::ListOutput;
+use super::server_flags::ServerFlags;
 use crate::kernel::features::{Features, State};
 
 /// What was typed after `netdrop status`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct StatusArgs {
-    /// Probe this machine instead of asking an agent.
+    /// Probe this machine instead of asking a server
     #[arg(long, conflicts_with = "server")]
     pub local: bool,
-    /// Agent to ask: unix:///PATH or HOST:PORT.
-    #[arg(long, value_name = "ADDRESS")]
-    pub server: Option<String>,
-    /// How to print the status.
-    #[arg(short, long, value_enum, default_value_t)]
-    pub output: ListOutput,
+    /// compact, dict, json or table; with --local: table or json
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<String>,
+    /// The server
+    #[command(flatten)]
+    pub server: ServerFlags,
+}
+
+impl StatusArgs {
+    /// How to print the status of this machine.
+    pub fn local_output(&self) -> anyhow::Result<ListOutput> {
+        match self.output.as_deref() {
+            None | Some("table") => Ok(ListOutput::Table),
+            Some("json") => Ok(ListOutput::Json),
+            Some(other) => bail!("invalid output format: {other}; with --local want table or json"),
+        }
+    }
 }
 
 /// Prints the features of a machine.

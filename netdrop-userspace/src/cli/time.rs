@@ -38,8 +38,14 @@ pub fn duration(text: &str) -> Option<Duration> {
 
 /// A time: so long ago, or one of the client's layouts.
 pub fn instant(text: &str, now: Timestamp) -> Result<Timestamp, String> {
-    if let Some(ago) = duration(text) {
-        return now.checked_sub(ago).map_err(|_| format!("failed to convert {text} to time"));
+    // A negative one lies ahead.
+    let (ahead, length) = match text.strip_prefix('-') {
+        Some(length) => (true, length),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if let Some(by) = duration(length) {
+        let time = if ahead { now.checked_add(by) } else { now.checked_sub(by) };
+        return time.map_err(|_| format!("failed to convert {text} to time"));
     }
     absolute(text).ok_or_else(|| format!("failed to convert {text} to time"))
 }

@@ -15,7 +15,8 @@ use crate::flow::{
 };
 use crate::proto::flow as wire;
 
-pub(super) fn to_wire(f: &Flow) -> wire::Flow {
+/// A flow as a server sends it.
+pub fn to_wire(f: &Flow) -> wire::Flow {
     wire::Flow {
         time: Some(time_to_wire(f.time)),
         uuid: f.uuid.map(|u| u.to_string()).unwrap_or_default(),
@@ -170,6 +171,29 @@ fn facts(any: Option<Any>, f: &mut Flow) {
         };
         apply_extension(f, &key, &value);
     }
+}
+
+/// The kernel's reason in the extension of a netdrop server's flow.
+pub fn kernel_reason(extension: &Any) -> Option<String> {
+    match fact(extension, "kernel_reason")? {
+        Kind::StringValue(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Inode of the network namespace in the extension of a netdrop server's flow.
+pub fn netns(extension: &Any) -> Option<u32> {
+    match fact(extension, "netns")? {
+        Kind::NumberValue(n) => whole(n),
+        _ => None,
+    }
+}
+
+fn fact(extension: &Any, key: &str) -> Option<Kind> {
+    if extension.type_url != STRUCT_URL {
+        return None;
+    }
+    Struct::decode(extension.value.as_slice()).ok()?.fields.remove(key)?.kind
 }
 
 /// A double that holds an unsigned 32-bit number.

@@ -1,5 +1,6 @@
 //! Domain types to the wire and back: the one place that knows both. Hostile wire values become absent, never a panic.
 
+mod benign;
 mod filter;
 mod flow;
 mod packet;
@@ -9,7 +10,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use prost_types::Timestamp as WireTime;
 
+pub use benign::{ask_for_benign, asks_for_benign};
 pub use filter::{filter_from_wire, filter_to_wire, filters_from_extension, filters_to_extension};
+pub use flow::{kernel_reason, netns, to_wire as flow_to_wire};
 
 use crate::flow::{LostEvents, LostSource, NodeState, NodeStatus, Observation};
 use crate::proto::observer::GetFlowsResponse;

@@ -141,18 +141,5 @@ fn a_filter_survives_the_wire() {
         "verdict":["DROPPED"],"drop_reason_desc":["POLICY_DENIED"],"event_type":[{"type":1}],"tcp_flags":[{"SYN":true}],
         "ip_version":["IPv4"],"traffic_direction":["INGRESS"],"reply":[false]}"#;
     let f: FlowFilter = serde_json::from_str(json).unwrap();
-    let back = filter_from_wire(filter_to_wire(&f)).unwrap();
-    assert_eq!(back.verdict, ["2"]);
-    assert_eq!(back.drop_reason_desc, ["133"]);
-    assert_eq!((back.ip_version, back.traffic_direction), (vec!["1".to_owned()], vec!["1".to_owned()]));
-    assert_eq!(
-        (back.source_workload, back.tcp_flags, back.event_type),
-        (f.source_workload, f.tcp_flags, f.event_type)
-    );
-}
-
-#[test]
-fn what_cannot_be_matched_is_refused() {
-    let w = wire::FlowFilter { http_method: vec!["GET".into()], ..wire::FlowFilter::default() };
-    assert!(filter_from_wire(w).unwrap_err().contains("http_method"));
+    assert_eq!(filter_from_wire(filter_to_wire(&f)).unwrap(), f);
 }

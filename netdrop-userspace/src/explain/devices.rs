@@ -8,11 +8,12 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         causes [
             "code that has not been taught to give reasons yet: many drivers, netlink, older protocols",
             "the symbol after 'at' names the function that dropped it; its source says why",
-            "at ip_error: a blackhole, unreachable or prohibit route covers the destination; Calico has one for addresses of the node's block that no pod uses",
-            "frequent harmless ones: multicast that no one here wants, duplicates on a bridge, a packet for a device that is going away",
+            "at tcp_v4_rcv: mostly the last FIN of a connection that this side has closed; at ip_rcv_finish_core: multicast that nobody here wants",
+            "at ip_error: a route of type blackhole, unreachable or prohibit; at __dev_forward_skb2: the other end of a veth pair has a smaller MTU",
         ],
         next [
-            "netdrop observe --reason NOT_SPECIFIED -o dict" => "the whole record of each, with the place in the kernel",
+            "netdrop explain NOT_SPECIFIED --site SYMBOL" => "what it means at the place that a drop names",
+            "netdrop observe --reason NOT_SPECIFIED -o json" => "the whole record of each, with its place and what that means",
             "nstat -z; sleep 5; nstat" => "which counter of the kernel grows at the same rate",
         ];
     DEV_READY: Actionable,
@@ -34,6 +35,10 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         "The kernel could not cut a large (GSO) packet into packets of the link's size.",
         causes ["a driver, tunnel or BPF program set wrong segmentation data", "a VM sends a segmentation type that the host does not know"],
         next ["ethtool -k DEVICE | grep -E 'segmentation|gro'" => "offloads; try: ethtool -K DEVICE gso off gro off tso off"];
+    SKB_BAD_GSO: Actionable,
+        "A large (GSO) packet has segmentation data that does not fit its headers.",
+        causes ["a VM or a program with a packet socket sends wrong virtio headers", "a BPF program changed the packet's size without correcting its segmentation data"],
+        next ["ip -s -s link show dev DEVICE" => "errors by kind", "ip -d tuntap show; ss -0 -p" => "programs that hold such devices and sockets"];
     NOT_DROPPED_YET: Benign,
         "Not a drop: the value the kernel starts with before it has decided.",
         causes ["code that passes on its reason without having set one"],

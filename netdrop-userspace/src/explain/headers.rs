@@ -31,7 +31,7 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         causes ["a scanner or a broken sender", "a router on the way adds options that this kernel refuses"],
         next ["nstat -az Ip6InHdrErrors" => "how many so far", "tcpdump -vneni DEVICE 'ip6 and not (tcp or udp or icmp6)'" => "who sends it"];
     DUP_FRAG: Benign,
-        "This fragment, or one that overlaps it, was already there.",
+        "This fragment had already arrived; nothing is lost by dropping the second one.",
         causes ["a fragment was sent twice, or a device on the way copies packets"],
         next ["nstat -az IpReasmFails Ip6ReasmFails IpExtReasmOverlaps" => "how many so far"];
     FRAG_REASM_TIMEOUT: Actionable,

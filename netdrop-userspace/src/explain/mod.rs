@@ -1,20 +1,32 @@
 //! What drop reasons mean in plain words: the usual causes in a Kubernetes cluster and the next command to run.
 //!
 //! Keyed by the kernel's name, never by its number. The sentences follow include/net/dropreason-core.h and the places that use
-//! each reason, Linux 6.18. In commands, words in capitals are to be replaced.
+//! each reason, Linux 6.18; [`kernels`] says which releases have a name, [`sites`] what a vague one means at a place. In commands,
+//! words in capitals are to be replaced.
+//!
+//! Benign is only what can't be a real loss, whoever looks: `observe` hides it unless it is asked for.
 
 mod devices;
+mod document;
 mod headers;
+mod judge;
+pub mod kernels;
 mod neighbour;
+mod openvswitch;
 mod policy;
 mod queues;
 mod routing;
+pub mod sites;
 mod sockets;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod wifi;
 
 use serde::Serialize;
+
+pub use document::markdown;
+pub use judge::{Judgement, benign_codes, is_asked_for, judge};
 
 /// Whether a drop of this kind is a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -22,7 +34,7 @@ use serde::Serialize;
 pub enum Class {
     /// Something is set wrong, blocked or overloaded, and someone can mend it.
     Actionable,
-    /// Normal operation; no packet that matters was lost.
+    /// Normal operation; no packet that matters was lost, in no case.
     Benign,
     /// Says what happened, not whether it is a fault: it depends on how often and to whom.
     Informational,
@@ -74,20 +86,30 @@ pub struct Explanation {
     pub next: &'static [Step],
 }
 
-const TABLES: [&[Explanation]; 8] = [
-    policy::TABLE,
-    routing::TABLE,
-    neighbour::TABLE,
-    sockets::TABLE,
-    tcp::TABLE,
-    queues::TABLE,
-    devices::TABLE,
-    headers::TABLE,
+/// A heading and the explanations under it.
+type Subject = (&'static str, &'static [Explanation]);
+
+const SUBJECTS: [Subject; 10] = [
+    ("Dropped on purpose: netfilter, BPF, tc, XDP, security, IPsec", policy::TABLE),
+    ("Routes, addresses, forwarding, size", routing::TABLE),
+    ("The last hop: ARP, neighbour discovery, bridges, MAC addresses", neighbour::TABLE),
+    ("Ports, buffers, memory of the receiver", sockets::TABLE),
+    ("TCP's own rules", tcp::TABLE),
+    ("Queues that are full", queues::TABLE),
+    ("Devices, drivers, and no reason given", devices::TABLE),
+    ("Headers, lengths, fragments", headers::TABLE),
+    ("Open vSwitch", openvswitch::TABLE),
+    ("Wi-Fi", wifi::TABLE),
 ];
 
 /// All explanations, by subject.
 pub fn all() -> impl Iterator<Item = &'static Explanation> {
-    TABLES.iter().flat_map(|table| table.iter())
+    SUBJECTS.iter().flat_map(|(_, table)| table.iter())
+}
+
+/// Every name that is explained, also those of other kernels.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    all().flat_map(|e| std::iter::once(e.name).chain(e.also.iter().copied()))
 }
 
 /// The explanation of a reason, by its name in upper case without a prefix.

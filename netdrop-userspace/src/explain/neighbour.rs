@@ -43,7 +43,7 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         "The kernel could not write the link header, because the device could not build one.",
         causes ["the interface was just being removed, or its type does not fit the neighbour entry"],
         next ["ip -s link show dev DEVICE" => "the state and errors of the interface"];
-    OTHERHOST: Benign,
+    OTHERHOST: Informational,
         "The frame's MAC address is another machine's; the interface only saw it because it listens to all frames.",
         causes [
             "a bridge or switch floods frames whose place it does not know yet",
@@ -54,7 +54,7 @@ pub(super) const TABLE: &[Explanation] = explanations! {
             "ip -d link show | grep -i promisc" => "interfaces that listen to all frames",
             "ip neigh show ADDRESS" => "on the sender: the MAC address it uses",
         ];
-    UNHANDLED_PROTO: Benign,
+    UNHANDLED_PROTO (PTYPE_ABSENT): Informational,
         "No part of this kernel takes frames of this EtherType.",
         causes [
             "LLDP, spanning tree, CDP or a switch's own frames reach the node: harmless",
@@ -65,7 +65,7 @@ pub(super) const TABLE: &[Explanation] = explanations! {
             "tcpdump -neni DEVICE -c 10 not ip and not ip6 and not arp" => "the frames and who sends them",
             "ip -d link show type vlan" => "VLANs this node knows",
         ];
-    UNICAST_IN_L2_MULTICAST: Benign,
+    UNICAST_IN_L2_MULTICAST: Informational,
         "A packet for one IP address came in a frame for many, which hosts must ignore (RFC 1122).",
         causes ["Windows NLB or another cluster that shares an address by a multicast MAC", "a switch or Wi-Fi bridge that rewrites frames"],
         next ["tcpdump -neni DEVICE -c 5 ether multicast and ip" => "the frames and who sends them"];
@@ -105,7 +105,7 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         "A neighbour discovery message has options that can't be read.",
         causes ["a broken or forged packet, often from a router"],
         next ["tcpdump -vneni DEVICE icmp6" => "who sends it"];
-    IPV6_NDISC_NS_OTHERHOST: Benign,
+    IPV6_NDISC_NS_OTHERHOST: Informational,
         "A neighbour solicitation asks for an address that is not on this interface.",
         causes ["the multicast group of solicitations covers several addresses, so hosts see each other's: normal", "a bridge floods multicast"],
         next ["ip -6 addr show dev DEVICE" => "the addresses this interface answers for"];

@@ -70,6 +70,10 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         "tc lost its notes about a packet while it passed through conntrack defragmentation or chains.",
         causes ["memory ran short while tc handled a fragment or a chain", "hardware offload and software chains disagree"],
         next ["tc -s filter show dev DEVICE ingress" => "filters with chains or 'action ct'"];
+    TC_ERROR: Informational,
+        "tc failed inside while it looked for the packet's filter; later kernels say how.",
+        causes ["a filter names a chain that does not exist, or filters send the packet round in a circle", "memory ran short while tc handled a fragment or a chain"],
+        next ["tc -s filter show dev DEVICE ingress; tc -s filter show dev DEVICE egress" => "filters with 'goto chain N', 'action reclassify' or 'action ct'"];
     XDP: Actionable,
         "An XDP program in generic mode dropped the packet.",
         causes [

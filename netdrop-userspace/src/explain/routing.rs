@@ -121,7 +121,7 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         "A MAC address came by another tunnel endpoint than its fixed entry says, so it was not learnt.",
         causes ["two pods or nodes have the same MAC address", "the CNI plugin's forwarding entries are out of date"],
         next ["bridge fdb show dev DEVICE" => "the entries; those with 'static' or 'permanent' don't move"];
-    NO_TX_TARGET: Actionable,
+    NO_TX_TARGET (VXLAN_NO_REMOTE): Actionable,
         "A tunnel or bridge device knows no other end to send the packet to.",
         causes [
             "the CNI plugin has not yet written the forwarding entry of a new node",

@@ -53,10 +53,17 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         "The socket was closed while the packet still waited in its queue.",
         causes ["a process ended or closed its socket without reading everything"],
         next ["kubectl get pod POD -n NAMESPACE" => "whether it restarted just then"];
-    QUEUE_PURGE: Benign,
-        "A queue was emptied with packets still in it, because its owner went away.",
-        causes ["a socket was closed, an interface deleted or a pod ended with packets still waiting"],
-        next ["kubectl get events -A --sort-by=.lastTimestamp | tail" => "pods that just ended on this node"];
+    QUEUE_PURGE: Informational,
+        "A queue was emptied with packets still in it, because its owner went away or gave up; the place in the kernel says whose it was.",
+        causes [
+            "at sk_stream_kill_queues, inet_sock_destruct: a socket was closed without reading everything; normal",
+            "at neigh_flush_dev, neigh_destroy: packets waited for an address that was deleted before it answered",
+            "at wg_packet_purge_staged_packets: a WireGuard peer does not answer; the packets that waited for it are lost",
+        ],
+        next [
+            "netdrop explain QUEUE_PURGE --site SYMBOL" => "what it means at the place that the drop names",
+            "kubectl get events -A --sort-by=.lastTimestamp | tail" => "pods that just ended on this node",
+        ];
     IP_NOPROTO: Actionable,
         "No part of this kernel takes this IP protocol; the sender gets ICMP 'protocol unreachable'.",
         causes [
@@ -81,7 +88,7 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         "The ICMP checksum is wrong.",
         causes ["a device on the way rewrites packets without correcting the checksum, or damages them"],
         next ["nstat -az IcmpInCsumErrors Icmp6InCsumErrors" => "how many so far"];
-    INVALID_PROTO: Benign,
+    INVALID_PROTO: Informational,
         "The packet breaks a rule of its protocol, such as an ICMP echo or timestamp request to a broadcast address.",
         causes ["a scanner or an old tool sends broadcast pings; net.ipv4.icmp_echo_ignore_broadcasts is 1 by default"],
         next ["tcpdump -neni DEVICE -c 5 icmp" => "who sends it"];
@@ -93,7 +100,7 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         "A BPF filter on a tun or tap device refused the packet.",
         causes ["a VM runtime (KubeVirt, Kata) or VPN filters on its own device"],
         next ["ip -d tuntap show" => "tun and tap devices and the processes that hold them"];
-    TAP_TXFILTER: Benign,
+    TAP_TXFILTER: Informational,
         "The frame is not for a MAC address that the tap device's owner asked for.",
         causes ["a VM's network card is not promiscuous, and the bridge floods frames for others"],
         next ["ip -d link show type tun" => "the devices"];

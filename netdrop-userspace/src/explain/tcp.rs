@@ -35,7 +35,7 @@ pub(super) const TABLE: &[Explanation] = explanations! {
             "nstat -az TcpEstabResets TcpExtTCPAbortOnData TcpOutRsts" => "resets so far, both ways",
             "kubectl get pod POD -n NAMESPACE" => "whether the other end restarted",
         ];
-    TCP_CLOSE: Benign,
+    TCP_CLOSE: Informational,
         "A packet came for a TCP socket that is already closed.",
         causes ["late packets after a connection ended; many mean that one end closes while the other still sends"],
         next ["nsenter -t PID -n ss -tan state all '( sport = :PORT )'" => "the states of the connections on this port"];
@@ -95,8 +95,8 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         causes ["a stray answer to an earlier connection on the same ports", "a middlebox that rewrites timestamps"],
         next ["nstat -az TcpExtPAWSActive TcpExtTSEcrRejected" => "how many so far"];
     TCP_OLD_SEQUENCE: Benign,
-        "The segment ends before what the receiver already has: an old duplicate.",
-        causes ["a retransmission whose original did arrive"],
+        "The segment ends before what the receiver already has: an old duplicate, or a keepalive probe; it is answered.",
+        causes ["keepalive probes, which repeat a byte on purpose: one for each interval and idle connection", "a retransmission whose original did arrive"],
         next ["nstat -az TcpRetransSegs TcpExtTCPDSACKOldSent" => "retransmissions so far"];
     TCP_INVALID_SEQUENCE: Informational,
         "The sequence number lies outside the receiver's window.",
@@ -117,10 +117,10 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         "A SYN came in the middle of an open connection; the kernel answers with a challenge ACK.",
         causes ["the client crashed or rebooted and opens the same ports again", "NAT gave a new connection the ports of one that is still open"],
         next ["nstat -az TcpExtTCPSYNChallenge" => "how many so far"];
-    TCP_OLD_ACK: Benign,
-        "The ACK confirms nothing new; it was overtaken by a later one.",
-        causes ["packets were reordered on the way"],
-        next ["nstat -az TcpExtTCPDSACKRecv TcpExtTCPSACKReorder" => "reordering so far"];
+    TCP_OLD_ACK: Informational,
+        "The ACK confirms nothing new in a connection that is being set up or closed; while it is set up, the kernel answers with a RST.",
+        causes ["packets of an earlier connection on the same ports", "packets were reordered on the way"],
+        next ["nstat -az TcpExtTCPDSACKRecv TcpExtTCPSACKReorder TcpExtTCPChallengeACK" => "reordering and challenges so far", "nsenter -t PID -n ss -tan state syn-recv" => "connections that are being set up"];
     TCP_TOO_OLD_ACK: Informational,
         "The ACK is so old that it may be forged; the kernel answers with a challenge ACK.",
         causes ["packets were delayed for long", "a forged packet"],

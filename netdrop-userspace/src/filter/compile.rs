@@ -1,17 +1,30 @@
-//! A filter with all its values parsed.
+//! A filter with all its values parsed: the list of what it asks, and of nothing else.
 
+use regex::Regex;
 use thiserror::Error;
 
-use super::glob::glob;
-use super::side::Side;
-use super::spec::{EventTypeFilter, FlowFilter, InterfaceFilter, TcpFlagsFilter};
-use crate::flow::{Flow, L4, TcpFlags, TrafficDirection, Verdict, hubble};
+use super::address::{self, IpMatch, Named};
+use super::cel::Program;
+use super::fields::{Labelled, Side, Which};
+use super::http::Status;
+use super::label::Selector;
+use super::pattern::pattern;
+use super::spec::{
+    EventTypeFilter, FlowFilter, HttpHeaderFilter, InterfaceFilter, TcpFlagsFilter, WorkloadFilter,
+};
+use crate::go;
 use crate::kernel::reasons::bare_name;
 
 /// A value of a filter that makes no sense.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct FilterError(pub String);
+
+impl FilterError {
+    fn of(self, what: &str) -> Self {
+        Self(format!("{what}: {}", self.0))
+    }
+}
 
 /// A protocol of `--protocol`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,104 +37,181 @@ pub(super) enum Protocol {
     IcmpV6,
     Vrrp,
     Igmp,
-    /// A protocol of layer 7, which no drop has.
-    L7,
+    Dns,
+    Http,
+    Kafka,
+}
+
+/// One thing that a filter asks: one of the values must fit.
+#[derive(Clone, Debug)]
+pub(super) enum Ask {
+    Verdict(Vec<i32>),
+    Reason(Vec<String>),
+    Netns(Vec<u32>),
+    Uuid(Vec<String>),
+    EventType(Vec<EventTypeFilter>),
+    DropReason(Vec<i32>),
+    Reply(Vec<bool>),
+    Encrypted(Vec<bool>),
+    Identity(Side, Vec<u32>),
+    Protocol(Vec<Protocol>),
+    Address(Which, Vec<IpMatch>),
+    Pod(Side, Vec<Named>),
+    Workload(Side, Vec<WorkloadFilter>),
+    Service(Side, Vec<Named>),
+    Fqdn(Side, Regex),
+    DnsQuery(Vec<Regex>),
+    Label(Labelled, Vec<Selector>),
+    Port(Side, Vec<u16>),
+    HttpStatus(Vec<Status>),
+    HttpMethod(Vec<String>),
+    HttpPath(Vec<Regex>),
+    HttpUrl(Vec<Regex>),
+    HttpHeader(Vec<HttpHeaderFilter>),
+    TcpFlags(Vec<u16>),
+    NodeName(Regex),
+    Cluster(Side, Vec<String>),
+    IpVersion(Vec<i32>),
+    TraceId(Vec<String>),
+    Direction(Vec<i32>),
+    Expression(Vec<Program>),
+    Interface(Vec<InterfaceFilter>),
+    IpTraceId(Vec<u64>),
 }
 
 /// One filter.
 #[derive(Clone, Debug, Default)]
 pub(super) struct One {
-    pub(super) source: Side,
-    pub(super) destination: Side,
-    pub(super) verdict: Vec<Verdict>,
-    pub(super) reason: Vec<String>,
-    pub(super) netns: Vec<u32>,
-    pub(super) protocol: Vec<Protocol>,
-    pub(super) interface: Vec<InterfaceFilter>,
-    drop_reason_desc: Vec<i32>,
-    event_type: Vec<EventTypeFilter>,
-    reply: Vec<bool>,
-    direction: Vec<TrafficDirection>,
-    tcp_flags: Vec<TcpFlags>,
-    node_name: Vec<String>,
-    ip_version: Vec<u8>,
-    uuid: Vec<String>,
+    pub(super) asks: Vec<Ask>,
 }
 
+type Parsed<T> = Result<T, FilterError>;
+
 /// Parses all values of a field.
-pub(super) fn each<T, R>(
-    values: &[T],
-    parse: impl Fn(&T) -> Result<R, FilterError>,
-) -> Result<Vec<R>, FilterError> {
+fn each<T, R>(values: &[T], parse: impl Fn(&T) -> Parsed<R>) -> Parsed<Vec<R>> {
     values.iter().map(parse).collect()
 }
 
-/// Whether an empty field, or one of its values, lets the flow pass.
-pub(super) fn any<T>(values: &[T], matches: impl Fn(&T) -> bool) -> bool {
-    values.is_empty() || values.iter().any(matches)
-}
-
 impl One {
-    pub(super) fn new(f: &FlowFilter) -> Result<Self, FilterError> {
-        Ok(Self {
-            source: Side::source(f)?,
-            destination: Side::destination(f)?,
-            verdict: each(&f.verdict, |v| verdict(v))?,
-            reason: f.reason.iter().map(|r| bare_name(r)).collect(),
-            netns: f.netns.clone(),
-            protocol: each(&f.protocol, |p| protocol(p))?,
-            interface: f.interface.clone(),
-            drop_reason_desc: each(&f.drop_reason_desc, |d| drop_reason(d))?,
-            event_type: f.event_type.clone(),
-            reply: f.reply.clone(),
-            direction: each(&f.traffic_direction, |d| direction(d))?,
-            tcp_flags: f.tcp_flags.iter().map(flags).collect(),
-            node_name: f.node_name.clone(),
-            ip_version: each(&f.ip_version, |v| ip_version(v))?,
-            uuid: f.uuid.clone(),
-        })
+    /// In Hubble's order, since the first mistake is the one that is told; what netdrop alone knows comes first, being cheap.
+    pub(super) fn new(f: &FlowFilter) -> Parsed<Self> {
+        let mut one = Self::default();
+        one.add(&f.verdict, |v| Ok(Ask::Verdict(v.to_vec())))?;
+        one.add(&f.reason, |v| Ok(Ask::Reason(v.iter().map(|r| bare_name(r)).collect())))?;
+        one.add(&f.netns, |v| Ok(Ask::Netns(v.to_vec())))?;
+        one.add(&f.uuid, |v| Ok(Ask::Uuid(v.to_vec())))?;
+        one.add(&f.event_type, |v| Ok(Ask::EventType(v.to_vec())))?;
+        one.add(&f.drop_reason_desc, |v| Ok(Ask::DropReason(v.to_vec())))?;
+        one.add(&f.reply, |v| Ok(Ask::Reply(v.to_vec())))?;
+        one.add(&f.encrypted, |v| Ok(Ask::Encrypted(v.to_vec())))?;
+        one.add(&f.source_identity, |v| Ok(Ask::Identity(Side::Source, v.to_vec())))?;
+        one.add(&f.destination_identity, |v| Ok(Ask::Identity(Side::Destination, v.to_vec())))?;
+        one.add(&f.protocol, |v| {
+            Ok(Ask::Protocol(each(v, |p| protocol(p)).map_err(|e| e.of("invalid protocol filter"))?))
+        })?;
+        one.ends(f)?;
+        one.layer_7(f)?;
+        one.add(&f.tcp_flags, |v| Ok(Ask::TcpFlags(v.iter().map(flags).collect())))?;
+        one.add(&f.node_name, |v| address::nodes(v).map(Ask::NodeName))?;
+        one.add(&f.source_cluster_name, |v| clusters(Side::Source, v))?;
+        one.add(&f.destination_cluster_name, |v| clusters(Side::Destination, v))?;
+        one.add(&f.ip_version, |v| Ok(Ask::IpVersion(v.to_vec())))?;
+        one.add(&f.trace_id, |v| Ok(Ask::TraceId(v.to_vec())))?;
+        one.add(&f.traffic_direction, |v| Ok(Ask::Direction(v.to_vec())))?;
+        let expressions = f.experimental.as_ref().map_or(&[][..], |e| &e.cel_expression);
+        one.add(expressions, |v| Ok(Ask::Expression(each(v, |e| Program::new(e))?)))?;
+        one.add(&f.interface, |v| Ok(Ask::Interface(v.to_vec())))?;
+        one.add(&f.ip_trace_id, |v| Ok(Ask::IpTraceId(v.to_vec())))?;
+        Ok(one)
     }
 
-    pub(super) fn matches(&self, flow: &Flow) -> bool {
-        any(&self.verdict, |v| *v == flow.verdict)
-            && any(&self.reason, |r| flow.reason.as_ref().is_some_and(|have| reason_matches(r, &have.name)))
-            && any(&self.netns, |n| flow.netns.as_ref().is_some_and(|have| have.inode == *n))
-            && any(&self.protocol, |p| protocol_matches(*p, flow))
-            && any(&self.interface, |i| interface_matches(i, flow))
-            && any(&self.drop_reason_desc, |d| {
-                flow.verdict == Verdict::Dropped && *d == flow.drop_reason_desc
-            })
-            && any(&self.event_type, |t| event_type_matches(*t, flow))
-            && any(&self.reply, |r| reply_matches(*r, flow))
-            && any(&self.direction, |d| *d == flow.direction)
-            && any(
-                &self.tcp_flags,
-                |t| matches!(flow.packet.l4, Some(L4::Tcp { flags, .. }) if flags.contains(*t)),
-            )
-            && any(&self.node_name, |n| flow.node_name.as_ref().is_some_and(|have| node_matches(n, have)))
-            && any(&self.ip_version, |v| *v == version_of(flow))
-            && any(&self.uuid, |u| flow.uuid.is_some_and(|have| have.to_string() == *u))
-            && self.source.matches(flow)
-            && self.destination.matches(flow)
+    /// A field without values asks nothing.
+    fn add<T>(&mut self, values: &[T], ask: impl FnOnce(&[T]) -> Parsed<Ask>) -> Parsed<()> {
+        if !values.is_empty() {
+            self.asks.push(ask(values)?);
+        }
+        Ok(())
+    }
+
+    /// Fields that both ends have, and labels.
+    fn ends(&mut self, f: &FlowFilter) -> Parsed<()> {
+        for (which, values) in [
+            (Which::Source, &f.source_ip),
+            (Which::Destination, &f.destination_ip),
+            (Which::SourceTranslated, &f.source_ip_xlated),
+        ] {
+            self.add(values, |v| Ok(Ask::Address(which, each(v, |ip| IpMatch::parse(ip))?)))?;
+        }
+        let sides = [Side::Source, Side::Destination];
+        for (side, values) in sides.into_iter().zip([&f.source_pod, &f.destination_pod]) {
+            self.add(values, |v| Ok(Ask::Pod(side, each(v, |n| Named::parse(n))?)))?;
+        }
+        for (side, values) in sides.into_iter().zip([&f.source_workload, &f.destination_workload]) {
+            self.add(values, |v| Ok(Ask::Workload(side, v.to_vec())))?;
+        }
+        for (side, what, values) in [
+            (Side::Source, "invalid source service filter", &f.source_service),
+            (Side::Destination, "invalid destination service filter", &f.destination_service),
+        ] {
+            let named = |v: &[String]| each(v, |n| Named::parse(n)).map_err(|e| e.of(what));
+            self.add(values, |v| Ok(Ask::Service(side, named(v)?)))?;
+        }
+        for (side, values) in sides.into_iter().zip([&f.source_fqdn, &f.destination_fqdn]) {
+            self.add(values, |v| Ok(Ask::Fqdn(side, address::fqdns(v)?)))?;
+        }
+        self.add(&f.dns_query, |v| {
+            let query = |q: &String| pattern(q).map_err(|e| e.of("failed to compile regexp"));
+            Ok(Ask::DnsQuery(each(v, query).map_err(|e| e.of("invalid DNS query filter"))?))
+        })?;
+        for (of, what, values) in [
+            (Labelled::Source, "invalid source label filter", &f.source_label),
+            (Labelled::Destination, "invalid destination label filter", &f.destination_label),
+            (Labelled::Node, "invalid node label filter", &f.node_labels),
+        ] {
+            let selectors = |v: &[String]| each(v, |s| Selector::parse(s)).map_err(|e| e.of(what));
+            self.add(values, |v| Ok(Ask::Label(of, selectors(v)?)))?;
+        }
+        for (side, what, values) in [
+            (Side::Source, "invalid source port filter", &f.source_port),
+            (Side::Destination, "invalid destination port filter", &f.destination_port),
+        ] {
+            self.add(values, |v| Ok(Ask::Port(side, each(v, |p| port(p)).map_err(|e| e.of(what))?)))?;
+        }
+        Ok(())
+    }
+
+    /// HTTP is told by events of layer 7 alone: a filter that asks for others only can't mean it.
+    fn layer_7(&mut self, f: &FlowFilter) -> Parsed<()> {
+        const LAYER_7: i32 = 129;
+        let possible = f.event_type.is_empty() || f.event_type.iter().any(|t| t.kind == LAYER_7);
+        let check = |what: &str| {
+            if possible {
+                return Ok(());
+            }
+            Err(FilterError(format!(
+                "filtering by http {what} requires the event type filter to only match 'l7' events"
+            )))
+        };
+        self.add(&f.http_status_code, |v| {
+            check("status code")?;
+            let codes = each(v, |s| Status::parse(s)).map_err(|e| e.of("invalid http status code filter"))?;
+            Ok(Ask::HttpStatus(codes))
+        })?;
+        self.add(&f.http_method, |v| check("method").map(|()| Ask::HttpMethod(v.to_vec())))?;
+        self.add(&f.http_path, |v| {
+            check("path")?;
+            Ok(Ask::HttpPath(each(v, |p| pattern(p)).map_err(|e| e.of("invalid http path filter"))?))
+        })?;
+        self.add(&f.http_url, |v| {
+            check("url")?;
+            Ok(Ask::HttpUrl(each(v, |p| pattern(p)).map_err(|e| e.of("invalid http url filter"))?))
+        })?;
+        self.add(&f.http_header, |v| check("headers").map(|()| Ask::HttpHeader(v.to_vec())))
     }
 }
 
-fn reason_matches(pattern: &str, name: &str) -> bool {
-    if name.bytes().any(|b| b.is_ascii_lowercase()) {
-        return glob(pattern, &name.to_ascii_uppercase());
-    }
-    glob(pattern, name)
-}
-
-fn verdict(name: &str) -> Result<Verdict, FilterError> {
-    Verdict::ALL
-        .into_iter()
-        .find(|v| v.name() == name || (*v as i32).to_string() == name)
-        .ok_or_else(|| FilterError(format!("invalid verdict filter: unknown verdict: {name:?}")))
-}
-
-fn protocol(name: &str) -> Result<Protocol, FilterError> {
-    Ok(match name.to_ascii_lowercase().as_str() {
+fn protocol(name: &str) -> Parsed<Protocol> {
+    Ok(match name.to_lowercase().as_str() {
         "tcp" => Protocol::Tcp,
         "udp" => Protocol::Udp,
         "sctp" => Protocol::Sctp,
@@ -130,88 +220,27 @@ fn protocol(name: &str) -> Result<Protocol, FilterError> {
         "icmpv6" => Protocol::IcmpV6,
         "vrrp" => Protocol::Vrrp,
         "igmp" => Protocol::Igmp,
-        "dns" | "http" | "kafka" => Protocol::L7,
-        _ => return Err(FilterError(format!("invalid protocol filter: unknown protocol: {name:?}"))),
+        "dns" => Protocol::Dns,
+        "http" => Protocol::Http,
+        "kafka" => Protocol::Kafka,
+        _ => return Err(FilterError(format!("unknown protocol: {}", go::quote(name)))),
     })
 }
 
-fn protocol_matches(p: Protocol, flow: &Flow) -> bool {
-    let l4 = flow.packet.l4;
-    match p {
-        Protocol::Tcp => matches!(l4, Some(L4::Tcp { .. })),
-        Protocol::Udp => matches!(l4, Some(L4::Udp { .. })),
-        Protocol::Sctp => matches!(l4, Some(L4::Sctp { .. })),
-        Protocol::Icmp => matches!(l4, Some(L4::Icmpv4(_) | L4::Icmpv6(_))),
-        Protocol::IcmpV4 => matches!(l4, Some(L4::Icmpv4(_))),
-        Protocol::IcmpV6 => matches!(l4, Some(L4::Icmpv6(_))),
-        Protocol::Vrrp => matches!(l4, Some(L4::Vrrp { .. })),
-        Protocol::Igmp => matches!(l4, Some(L4::Igmp { .. })),
-        Protocol::L7 => false,
+fn port(text: &str) -> Parsed<u16> {
+    let invalid = |why| FilterError(format!("invalid port {}: {why}", go::quote(text)));
+    let number = go::parse_uint(text, 10, 16).map_err(invalid)?;
+    u16::try_from(number).map_err(|_| invalid("out of range".into()))
+}
+
+fn clusters(side: Side, names: &[String]) -> Parsed<Ask> {
+    if names.iter().any(String::is_empty) {
+        return Err(FilterError("invalid filter, name must not be empty".into()));
     }
+    Ok(Ask::Cluster(side, names.to_vec()))
 }
 
-fn interface_matches(want: &InterfaceFilter, flow: &Flow) -> bool {
-    flow.interface.as_ref().is_some_and(|have| {
-        (want.index == 0 || want.index == have.index)
-            && (want.name.is_empty() || have.name.as_deref() == Some(want.name.as_str()))
-    })
-}
-
-fn drop_reason(name: &str) -> Result<i32, FilterError> {
-    hubble::drop_reason_number(name)
-        .or_else(|| name.parse().ok())
-        .ok_or_else(|| FilterError(format!("invalid drop reason filter: unknown drop reason: {name:?}")))
-}
-
-fn event_type_matches(want: EventTypeFilter, flow: &Flow) -> bool {
-    want.kind == flow.event_type.kind && (!want.match_sub_type || want.sub_type == flow.event_type.sub_type)
-}
-
-/// A drop does not know its direction in the connection; Hubble's UI asks for `reply: [false]` and wants to see it.
-fn reply_matches(want: bool, flow: &Flow) -> bool {
-    match flow.is_reply {
-        Some(reply) => reply == want,
-        None => flow.verdict == Verdict::Dropped && !want,
-    }
-}
-
-fn direction(name: &str) -> Result<TrafficDirection, FilterError> {
-    Ok(match name {
-        "TRAFFIC_DIRECTION_UNKNOWN" | "0" => TrafficDirection::Unknown,
-        "INGRESS" | "1" => TrafficDirection::Ingress,
-        "EGRESS" | "2" => TrafficDirection::Egress,
-        _ => {
-            return Err(FilterError(format!(
-                "invalid traffic direction filter: unknown direction: {name:?}"
-            )));
-        }
-    })
-}
-
-fn flags(f: &TcpFlagsFilter) -> TcpFlags {
+fn flags(f: &TcpFlagsFilter) -> u16 {
     let set = [f.fin, f.syn, f.rst, f.psh, f.ack, f.urg, f.ece, f.cwr, f.ns];
-    TcpFlags((0u16..).zip(set).filter(|(_, on)| *on).fold(0, |bits, (i, _)| bits | 1 << i))
-}
-
-/// 0 for a flow without IP.
-fn ip_version(name: &str) -> Result<u8, FilterError> {
-    Ok(match name {
-        "IP_NOT_USED" | "0" => 0,
-        "IPv4" | "1" => 4,
-        "IPv6" | "2" => 6,
-        _ => return Err(FilterError(format!("invalid IP version filter: unknown version: {name:?}"))),
-    })
-}
-
-fn version_of(flow: &Flow) -> u8 {
-    flow.packet.ip.map_or(0, |ip| if ip.source.is_ipv4() { 4 } else { 6 })
-}
-
-/// `[cluster/]node`: a pattern without a cluster matches any, a node without one is in `default`.
-fn node_matches(pattern: &str, node: &str) -> bool {
-    let (cluster, name) = node.split_once('/').unwrap_or(("default", node));
-    match pattern.split_once('/') {
-        Some((want, pattern)) => glob(want, cluster) && glob(pattern, name),
-        None => glob(pattern, name),
-    }
+    (0u16..).zip(set).filter(|(_, on)| *on).fold(0, |bits, (i, _)| bits | 1 << i)
 }

@@ -2,8 +2,9 @@
 
 use ipnet::IpNet;
 
-use super::compile::{One, Protocol};
-use super::side::IpMatch;
+use super::address::IpMatch;
+use super::compile::{Ask, One, Protocol};
+use super::fields::{Side, Which};
 use crate::flow::Verdict;
 
 /// What may pass in the kernel; `None`: that stage is off. A drop passes when every stage that is on lets it pass, so a stage is
@@ -40,44 +41,71 @@ fn union<T: Ord>(filters: &[One], ask: impl Fn(&One) -> Option<Vec<T>>) -> Optio
     Some(all)
 }
 
-fn asked<T: Clone>(values: &[T]) -> Option<Vec<T>> {
-    (!values.is_empty()).then(|| values.to_vec())
-}
-
 pub(super) fn lower(allow: &[One], codes: &dyn Fn(&str) -> Vec<u32>) -> Prefilter {
     Prefilter {
         reasons: union(allow, |f| reasons(f, codes)),
-        netns: union(allow, |f| asked(&f.netns)),
+        netns: union(allow, |f| asked(f, |a| if let Ask::Netns(n) = a { Some(n.clone()) } else { None })),
         prefixes: union(allow, prefixes),
-        ports: union(allow, |f| asked(&f.source.port).or_else(|| asked(&f.destination.port))),
+        ports: union(allow, ports),
         protocols: union(allow, protocols),
         interfaces: union(allow, interfaces),
-        nothing: !allow.is_empty()
-            && allow.iter().all(|f| !f.verdict.is_empty() && !f.verdict.contains(&Verdict::Dropped)),
+        nothing: !allow.is_empty() && allow.iter().all(asks_for_no_drop),
     }
+}
+
+/// What a filter asks of some kind, if it does.
+fn asked<'a, T>(f: &'a One, kind: impl Fn(&'a Ask) -> Option<T>) -> Option<T> {
+    f.asks.iter().find_map(kind)
+}
+
+fn asks_for_no_drop(f: &One) -> bool {
+    f.asks.iter().any(|a| matches!(a, Ask::Verdict(wanted) if !wanted.contains(&(Verdict::Dropped as i32))))
 }
 
 /// A pattern may match the `SUBSYS:NUMBER` of reasons that nobody has listed: off then.
 fn reasons(f: &One, codes: &dyn Fn(&str) -> Vec<u32>) -> Option<Vec<u32>> {
-    let names = asked(&f.reason)?;
+    let names = asked(f, |a| if let Ask::Reason(names) = a { Some(names) } else { None })?;
     if names.iter().any(|n| n.contains('*')) {
         return None;
     }
     Some(names.iter().flat_map(|n| codes(n)).collect())
 }
 
-/// Of the source's filter, or else the destination's: either must hold, so one of them is enough to ask for.
+/// Of the source's filter, or else the destination's: either must hold, so one of them is enough to ask for. An address that is
+/// never printed as it was written matches nothing.
 fn prefixes(f: &One) -> Option<Vec<IpNet>> {
-    let side = if f.source.ip.is_empty() { &f.destination.ip } else { &f.source.ip };
-    asked(side).map(|list| {
-        list.iter()
-            .filter_map(|m| match m {
-                IpMatch::Exact(a) => Some(IpNet::from(*a)),
-                IpMatch::Prefix(p) => Some(*p),
-                IpMatch::NeverPrinted => None,
-            })
-            .collect()
-    })
+    let of = |side: Which| {
+        asked(f, |a| {
+            if let Ask::Address(w, list) = a
+                && *w == side
+            {
+                Some(list)
+            } else {
+                None
+            }
+        })
+    };
+    let list = of(Which::Source).or_else(|| of(Which::Destination))?;
+    let net = |m: &IpMatch| match m {
+        IpMatch::Exact(_, address) => address.map(IpNet::from),
+        IpMatch::Prefix(net) => Some(*net),
+    };
+    Some(list.iter().filter_map(net).collect())
+}
+
+fn ports(f: &One) -> Option<Vec<u16>> {
+    let of = |side: Side| {
+        asked(f, |a| {
+            if let Ask::Port(s, list) = a
+                && *s == side
+            {
+                Some(list.clone())
+            } else {
+                None
+            }
+        })
+    };
+    of(Side::Source).or_else(|| of(Side::Destination))
 }
 
 fn protocols(f: &One) -> Option<Vec<u8>> {
@@ -91,12 +119,14 @@ fn protocols(f: &One) -> Option<Vec<u8>> {
         Protocol::IcmpV6 => vec![58],
         Protocol::Vrrp => vec![112],
         Protocol::Igmp => vec![2],
-        Protocol::L7 => vec![],
+        Protocol::Dns | Protocol::Http | Protocol::Kafka => vec![],
     };
-    asked(&f.protocol).map(|list| list.iter().flat_map(numbers).collect())
+    let list = asked(f, |a| if let Ask::Protocol(list) = a { Some(list) } else { None })?;
+    Some(list.iter().flat_map(numbers).collect())
 }
 
 /// Names differ between namespaces; only indices can be asked for.
 fn interfaces(f: &One) -> Option<Vec<u32>> {
-    asked(&f.interface)?.iter().map(|i| (i.index != 0).then_some(i.index)).collect()
+    let list = asked(f, |a| if let Ask::Interface(list) = a { Some(list) } else { None })?;
+    list.iter().map(|i| (i.index != 0).then_some(i.index)).collect()
 }

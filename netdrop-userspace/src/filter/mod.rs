@@ -3,20 +3,33 @@
 //! Inside a field the values are alternatives, the fields of a filter must all match, a list of filters matches if one does.
 //! Shown is what the allow list matches (an empty one matches all) and the deny list does not.
 
+mod address;
+mod cel;
 mod compile;
+mod fields;
 mod glob;
+mod http;
+mod json;
 mod label;
 mod lower;
-mod side;
+mod matching;
+mod own;
+mod pattern;
+mod rest;
 mod spec;
+mod wire;
 
-use crate::flow::Flow;
+use crate::flow::{Flow, TallyKind};
 
 pub use compile::FilterError;
 pub use lower::Prefilter;
-pub use spec::{EventTypeFilter, FlowFilter, InterfaceFilter, TcpFlagsFilter, WorkloadFilter};
+pub use spec::{
+    EventTypeFilter, Experimental, FlowFilter, HttpHeaderFilter, InterfaceFilter, TcpFlagsFilter,
+    WorkloadFilter,
+};
 
 use compile::One;
+use fields::Fields;
 
 /// Allow and deny list, as typed or as sent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,8 +56,17 @@ pub struct Compiled {
 }
 
 impl Compiled {
-    /// Whether the flow is to be shown.
+    /// Whether the flow is to be shown; a rest only if all its packets are ([`Compiled::undecided`]).
     pub fn matches(&self, flow: &Flow) -> bool {
+        if flow.tally.kind == TallyKind::Rest { self.matches_rest(flow) } else { self.lets_through(flow) }
+    }
+
+    /// Whether a flow of the API is to be shown.
+    pub fn matches_wire(&self, flow: &crate::proto::flow::Flow) -> bool {
+        self.lets_through(flow)
+    }
+
+    fn lets_through(&self, flow: &impl Fields) -> bool {
         (self.allow.is_empty() || self.allow.iter().any(|f| f.matches(flow)))
             && !self.deny.iter().any(|f| f.matches(flow))
     }

@@ -2,97 +2,289 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `flow.FlowFilter`, and netdrop's `reason` and `netns`. Enums by name or number.
+use super::json;
+
+/// `flow.FlowFilter`, and netdrop's `reason` and `netns`. In JSON it is written as protobuf does; names are read in both of its
+/// spellings (`source_ip`, `sourceIp`), enums by name or number.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FlowFilter {
     /// Flow ids.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "Vec::is_empty")]
     pub uuid: Vec<String>,
     /// Addresses (equal as text) or CIDR prefixes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "sourceIp",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub source_ip: Vec<String>,
+    /// As `source_ip`, of the source address after translation.
+    #[serde(
+        alias = "sourceIpXlated",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub source_ip_xlated: Vec<String>,
     /// `namespace/prefix`, `prefix` (namespace default), `/prefix`, `namespace/`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "sourcePod",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub source_pod: Vec<String>,
     /// DNS name patterns.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "sourceFqdn",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub source_fqdn: Vec<String>,
     /// Label selectors.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "sourceLabel",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub source_label: Vec<String>,
     /// As `source_pod`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "sourceService",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub source_service: Vec<String>,
     /// Workloads.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "sourceWorkload",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub source_workload: Vec<WorkloadFilter>,
+    /// Clusters, exactly.
+    #[serde(
+        alias = "sourceClusterName",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub source_cluster_name: Vec<String>,
     /// As `source_ip`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "destinationIp",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub destination_ip: Vec<String>,
     /// As `source_pod`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "destinationPod",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub destination_pod: Vec<String>,
     /// As `source_fqdn`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "destinationFqdn",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub destination_fqdn: Vec<String>,
     /// As `source_label`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "destinationLabel",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub destination_label: Vec<String>,
     /// As `source_pod`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "destinationService",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub destination_service: Vec<String>,
     /// Workloads.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "destinationWorkload",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub destination_workload: Vec<WorkloadFilter>,
-    /// `INGRESS`, `EGRESS`, `TRAFFIC_DIRECTION_UNKNOWN`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub traffic_direction: Vec<String>,
-    /// `DROPPED` ...
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub verdict: Vec<String>,
-    /// Hubble's drop reasons.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub drop_reason_desc: Vec<String>,
+    /// Clusters, exactly.
+    #[serde(
+        alias = "destinationClusterName",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub destination_cluster_name: Vec<String>,
+    /// Numbers of `flow.TrafficDirection`.
+    #[serde(alias = "trafficDirection", with = "json::directions", skip_serializing_if = "Vec::is_empty")]
+    pub traffic_direction: Vec<i32>,
+    /// Numbers of `flow.Verdict`.
+    #[serde(with = "json::verdicts", skip_serializing_if = "Vec::is_empty")]
+    pub verdict: Vec<i32>,
+    /// Numbers of Hubble's `flow.DropReason`.
+    #[serde(alias = "dropReasonDesc", with = "json::drop_reasons", skip_serializing_if = "Vec::is_empty")]
+    pub drop_reason_desc: Vec<i32>,
     /// Interfaces.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "Vec::is_empty")]
     pub interface: Vec<InterfaceFilter>,
     /// Event types.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "eventType",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub event_type: Vec<EventTypeFilter>,
+    /// Status codes, or their beginning: `404`, `5+`.
+    #[serde(
+        alias = "httpStatusCode",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub http_status_code: Vec<String>,
     /// `tcp`, `udp` ...
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "Vec::is_empty")]
     pub protocol: Vec<String>,
     /// Decimal ports.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "sourcePort",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub source_port: Vec<String>,
     /// Decimal ports.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "destinationPort",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub destination_port: Vec<String>,
     /// Direction in the connection.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "Vec::is_empty")]
     pub reply: Vec<bool>,
+    /// Regular expressions on the query.
+    #[serde(
+        alias = "dnsQuery",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub dns_query: Vec<String>,
     /// Security identities.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "sourceIdentity",
+        deserialize_with = "json::numbers",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub source_identity: Vec<u32>,
     /// Security identities.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "destinationIdentity",
+        deserialize_with = "json::numbers",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub destination_identity: Vec<u32>,
+    /// Methods, in any case.
+    #[serde(
+        alias = "httpMethod",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub http_method: Vec<String>,
+    /// Regular expressions on the path of the URL.
+    #[serde(
+        alias = "httpPath",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub http_path: Vec<String>,
+    /// Regular expressions on the URL.
+    #[serde(alias = "httpUrl", deserialize_with = "json::or_default", skip_serializing_if = "Vec::is_empty")]
+    pub http_url: Vec<String>,
+    /// Headers, exactly.
+    #[serde(
+        alias = "httpHeader",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub http_header: Vec<HttpHeaderFilter>,
     /// All flags of an entry must be set.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "tcpFlags",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub tcp_flags: Vec<TcpFlagsFilter>,
     /// `[cluster/]node` patterns.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        alias = "nodeName",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub node_name: Vec<String>,
-    /// `IP_NOT_USED`, `IPv4`, `IPv6`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub ip_version: Vec<String>,
+    /// Label selectors on the node.
+    #[serde(
+        alias = "nodeLabels",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub node_labels: Vec<String>,
+    /// Numbers of `flow.IPVersion`.
+    #[serde(alias = "ipVersion", with = "json::ip_versions", skip_serializing_if = "Vec::is_empty")]
+    pub ip_version: Vec<i32>,
+    /// Trace ids of layer 7, exactly.
+    #[serde(alias = "traceId", deserialize_with = "json::or_default", skip_serializing_if = "Vec::is_empty")]
+    pub trace_id: Vec<String>,
+    /// Trace ids of an IP option.
+    #[serde(
+        alias = "ipTraceId",
+        deserialize_with = "json::numbers",
+        serialize_with = "json::long_numbers",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub ip_trace_id: Vec<u64>,
+    /// Whether the packet was encrypted on its way.
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "Vec::is_empty")]
+    pub encrypted: Vec<bool>,
+    /// What Hubble may still change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experimental: Option<Experimental>,
     /// netdrop's own: kernel reasons, by name, `*` pattern or `SUBSYS:NUMBER`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "Vec::is_empty")]
     pub reason: Vec<String>,
     /// netdrop's own: inodes of network namespaces.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "json::numbers", skip_serializing_if = "Vec::is_empty")]
     pub netns: Vec<u32>,
+}
+
+impl FlowFilter {
+    /// Whether it asks for something that only netdrop knows, and `flow.FlowFilter` has no field for.
+    pub fn is_own(&self) -> bool {
+        !self.reason.is_empty() || !self.netns.is_empty()
+    }
+
+    /// One or several JSON objects in a row.
+    pub fn several(text: &str) -> serde_json::Result<Vec<Self>> {
+        json::several(text)
+    }
+
+    /// As the stock client writes it.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        json::escaped(self)
+    }
+}
+
+/// `flow.FlowFilter.Experimental`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Experimental {
+    /// Expressions in the Common Expression Language; one of them must be true.
+    #[serde(
+        alias = "celExpression",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub cel_expression: Vec<String>,
 }
 
 /// `flow.Workload`: an empty part matches all.
@@ -100,11 +292,23 @@ pub struct FlowFilter {
 #[serde(default, deny_unknown_fields)]
 pub struct WorkloadFilter {
     /// Name.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// Kind.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "String::is_empty")]
     pub kind: String,
+}
+
+/// `flow.HTTPHeader`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpHeaderFilter {
+    /// Name, in the case of the flow.
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "String::is_empty")]
+    pub key: String,
+    /// Value.
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "String::is_empty")]
+    pub value: String,
 }
 
 /// `flow.NetworkInterface`: unset matches all.
@@ -112,10 +316,10 @@ pub struct WorkloadFilter {
 #[serde(default, deny_unknown_fields)]
 pub struct InterfaceFilter {
     /// Index.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(deserialize_with = "json::number", skip_serializing_if = "is_zero")]
     pub index: u32,
     /// Name.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "String::is_empty")]
     pub name: String,
 }
 
@@ -123,14 +327,18 @@ pub struct InterfaceFilter {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EventTypeFilter {
-    /// 1 drop, 4 trace ...
-    #[serde(rename = "type", skip_serializing_if = "is_zero_i32")]
+    /// 1 drop, 4 trace ...; 0: any.
+    #[serde(rename = "type", deserialize_with = "json::number", skip_serializing_if = "is_zero_i32")]
     pub kind: i32,
     /// Whether the sub type counts.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(
+        alias = "matchSubType",
+        deserialize_with = "json::or_default",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
     pub match_sub_type: bool,
     /// Sub type.
-    #[serde(skip_serializing_if = "is_zero_i32")]
+    #[serde(alias = "subType", deserialize_with = "json::number", skip_serializing_if = "is_zero_i32")]
     pub sub_type: i32,
 }
 
@@ -139,23 +347,23 @@ pub struct EventTypeFilter {
 #[serde(default, deny_unknown_fields, rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the flags' names say all")]
 pub struct TcpFlagsFilter {
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "std::ops::Not::not")]
     pub fin: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "std::ops::Not::not")]
     pub syn: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "std::ops::Not::not")]
     pub rst: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "std::ops::Not::not")]
     pub psh: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "std::ops::Not::not")]
     pub ack: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "std::ops::Not::not")]
     pub urg: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "std::ops::Not::not")]
     pub ece: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "std::ops::Not::not")]
     pub cwr: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "std::ops::Not::not")]
     pub ns: bool,
 }
 

@@ -39,6 +39,9 @@ pub fn extension(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value<'_>)) {
     } else if let Some(words) = &flow.remote_arp {
         visit("arp", text(&**words));
     }
+    if flow.benign {
+        visit("benign", Value::Bool(true));
+    }
     if many {
         visit("bytes", text(flow.tally.bytes.to_string()));
     }
@@ -87,6 +90,9 @@ fn place(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value<'_>)) {
     if let Some(mark) = flow.mark {
         visit("mark", Value::Number(mark));
     }
+    if let Some(meaning) = &flow.meaning {
+        visit("meaning", text(&**meaning));
+    }
     if let Some(netns) = &flow.netns {
         visit("netns", Value::Number(netns.inode));
         if let Some(name) = &netns.name {
@@ -128,11 +134,11 @@ pub fn apply_extension(flow: &mut Flow, key: &str, value: &Value<'_>) {
             }
         }
         Value::Number(n) => apply_number(flow, key, *n),
-        Value::Bool(owner) => {
-            if key == "process_owner" {
-                process(flow).owner = *owner;
-            }
-        }
+        Value::Bool(yes) => match key {
+            "process_owner" => process(flow).owner = *yes,
+            "benign" => flow.benign = *yes,
+            _ => {}
+        },
     }
 }
 
@@ -141,6 +147,7 @@ fn apply_text(flow: &mut Flow, key: &str, s: &str) {
         "kernel_reason" => reason(flow).name = s.into(),
         "subsystem" => reason(flow).subsystem = s.into(),
         "site" => flow.site = Some(site_from_text(0, s)),
+        "meaning" => flow.meaning = Some(s.into()),
         "netns_name" => netns(flow).name = Some(s.into()),
         "comm" => process(flow).comm = s.into(),
         "arp" => flow.remote_arp = Some(s.into()),

@@ -49,10 +49,9 @@ pub struct LostEvents {
 }
 
 impl LostEvents {
-    /// What is left to say of a rest ([`super::TallyKind::Rest`]) that a filter asks more of than it knows: that it was lost to
-    /// whoever asks, and how much. Never silence.
-    pub fn of_rest(flow: &super::Flow) -> Option<Self> {
-        (flow.tally.kind == super::TallyKind::Rest).then(|| Self {
+    /// A rest ([`super::TallyKind::Rest`]) as lost to whoever asks more of it than it knows. Never silence.
+    pub fn of_rest(flow: &super::Flow) -> Self {
+        Self {
             source: LostSource::PerfEventRingBuffer,
             count: flow.tally.count,
             cpu: None,
@@ -60,6 +59,6 @@ impl LostEvents {
             first: Some(flow.tally.first),
             last: Some(flow.tally.last),
             node_name: flow.node_name.clone(),
-        })
+        }
     }
 }

@@ -214,6 +214,10 @@ pub struct Flow {
     pub drop_reason_desc: i32,
     /// Where the packet died.
     pub site: Option<DropSite>,
+    /// Normal operation in every case; not shown unless asked for.
+    pub benign: bool,
+    /// What a vague reason means at this place, where that is known.
+    pub meaning: Option<Arc<str>>,
     /// Parsed headers.
     pub packet: Packet,
     /// Sender.
@@ -270,6 +274,8 @@ impl Flow {
             reason: None,
             drop_reason_desc: 0,
             site: None,
+            benign: false,
+            meaning: None,
             packet: Packet::default(),
             source: Endpoint::default(),
             destination: Endpoint::default(),

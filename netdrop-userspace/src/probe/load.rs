@@ -106,6 +106,8 @@ pub struct ProbeConfig {
     pub events_per_flow: Option<NonZeroU32>,
     /// What the kernel may turn away.
     pub prefilter: Prefilter,
+    /// Reasons of the core that the kernel turns away as benign.
+    pub hidden: Vec<u32>,
     /// Let the programs' log statements speak; for bring-up, it doubles their cost.
     pub bpf_log: bool,
 }
@@ -147,7 +149,8 @@ impl ProbeSet {
             (knobs::FLOW_INTERVAL_NS, interval),
             (knobs::FILTER_STAGES, stages),
         ];
-        for (name, value) in &values {
+        let benign = bits(&config.hidden);
+        for (name, value) in values.iter().chain(&benign) {
             loader.override_global(name, value, true);
         }
         let quiet_us = u32::try_from(super::reader::QUIET.as_micros()).unwrap_or(u32::MAX);
@@ -269,6 +272,17 @@ fn give_memory_back() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// A set of reasons as the words of [`knobs::BENIGN`]; larger ones have no place there, so they pass.
+fn bits(reasons: &[u32]) -> [(&'static str, u32); knobs::BENIGN.len()] {
+    let mut words = knobs::BENIGN.map(|name| (name, 0));
+    for reason in reasons {
+        if let Some((_, word)) = words.get_mut(*reason as usize / 32) {
+            *word |= 1 << (reason % 32);
+        }
+    }
+    words
 }
 
 /// Which stages are on. One with more values than its map holds is off: the user's filter decides alone then.

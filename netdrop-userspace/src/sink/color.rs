@@ -42,7 +42,7 @@ impl ColorWhen {
 pub struct Painter(pub bool);
 
 impl Painter {
-    fn around(self, code: &str, out: &mut String, write: impl FnOnce(&mut String)) {
+    pub(crate) fn around(self, code: &str, out: &mut String, write: impl FnOnce(&mut String)) {
         if !self.0 {
             write(out);
             return;
@@ -54,19 +54,19 @@ impl Painter {
         out.push_str("\u{1b}[0m");
     }
 
-    pub(super) fn host(self, out: &mut String, write: impl FnOnce(&mut String)) {
+    pub(crate) fn host(self, out: &mut String, write: impl FnOnce(&mut String)) {
         self.around("36", out, write);
     }
 
-    pub(super) fn port(self, out: &mut String, write: impl FnOnce(&mut String)) {
+    pub(crate) fn port(self, out: &mut String, write: impl FnOnce(&mut String)) {
         self.around("33", out, write);
     }
 
-    pub(super) fn identity(self, out: &mut String, write: impl FnOnce(&mut String)) {
+    pub(crate) fn identity(self, out: &mut String, write: impl FnOnce(&mut String)) {
         self.around("35", out, write);
     }
 
-    pub(super) fn verdict(
+    pub(crate) fn verdict(
         self,
         verdict: crate::flow::Verdict,
         out: &mut String,

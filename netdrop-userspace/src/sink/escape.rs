@@ -14,7 +14,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 }
 
 /// Appends [`escape`]d text.
-pub(super) fn push(text: &str, out: &mut String) {
+pub(crate) fn push(text: &str, out: &mut String) {
     for c in text.chars() {
         match c {
             '\u{1b}' => out.push_str("^["),

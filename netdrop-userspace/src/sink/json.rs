@@ -3,10 +3,8 @@
 //! Straight from the domain types, without a tree in between: fields in the order of their declaration, what is unset left out,
 //! 64-bit numbers as text, `<`, `>` and `&` escaped as Go does.
 
-use std::fmt::Write as _;
-
 use super::columns::{self, put};
-use super::text::{close_json, push_ip, push_json, push_number};
+use super::text::{close_json, push_ip, push_json, push_number, push_site};
 use super::time;
 use crate::flow::{
     Endpoint, Flow, L4, LostEvents, NodeStatus, Observation, Packet, ServiceName, TcpFlags, TrafficDirection,
@@ -20,13 +18,21 @@ macro_rules! key {
     };
 }
 
+/// Where in a flow's line its time stands, which is also the last field of the line.
+const FLOW_TIME: usize = "{\"flow\":{\"time\":".len();
+
 /// Appends one line.
 pub fn write_json(observation: &Observation, out: &mut String) {
+    let start = out.len();
     let mut top = Object::open(out);
     let (node, time) = match observation {
         Observation::Flow(f) => {
             top.object(key!("flow"), |o| flow(f, o));
-            (f.node_name.as_deref(), f.time)
+            top.text(key!("node_name"), f.node_name.as_deref().unwrap_or(""));
+            top.again(key!("time"), start + FLOW_TIME);
+            top.close();
+            out.push('\n');
+            return;
         }
         Observation::Lost(l) => {
             top.object(key!("lost_events"), |o| lost(l, o));
@@ -114,6 +120,13 @@ impl<'a> Object<'a> {
         self.out.push('"');
         time::write_json(at, self.out);
         self.out.push('"');
+    }
+
+    /// A field with the text that stands at `start` of the output already, with its quotes.
+    fn again(&mut self, key: &str, start: usize) {
+        let length = self.out[start + 1..].bytes().position(|b| b == b'"').map_or(0, |end| end + 2);
+        self.key(key);
+        self.out.extend_from_within(start..start + length);
     }
 
     fn list<T>(&mut self, key: &str, items: &[T], mut write: impl FnMut(&T, &mut String)) {
@@ -328,7 +341,7 @@ fn extensions(f: &Flow, o: &mut Object<'_>) {
             Value::Site(site) => {
                 out.push('"');
                 let start = out.len();
-                let _ = write!(out, "{site}");
+                push_site(site, out);
                 close_json(start, out);
             }
             Value::Number(n) => push_number(n, out),

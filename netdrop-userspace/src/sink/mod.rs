@@ -1,14 +1,15 @@
 //! Where observations go: Hubble's formats, to any `impl Write`.
 
+pub(crate) mod calendar;
 mod color;
 mod columns;
 mod compact;
 mod dict;
-mod escape;
+pub(crate) mod escape;
 mod json;
 mod table;
-mod text;
-mod time;
+pub(crate) mod text;
+pub(crate) mod time;
 
 use std::io;
 
@@ -51,7 +52,7 @@ impl Format {
         Some(match name {
             "compact" => Self::Compact,
             "dict" => Self::Dict,
-            "json" | "jsonpb" => Self::Json,
+            "json" | "JSON" | "jsonpb" => Self::Json,
             "table" | "tab" => Self::Table,
             _ => return None,
         })

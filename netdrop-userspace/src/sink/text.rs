@@ -3,13 +3,15 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use crate::flow::DropSite;
+
 /// Appends a decimal number.
-pub(super) fn push_number(number: impl itoa::Integer, out: &mut String) {
+pub(crate) fn push_number(number: impl itoa::Integer, out: &mut String) {
     out.push_str(itoa::Buffer::new().format(number));
 }
 
 /// Appends `digits` decimal digits of a number, zeroes in front.
-pub(super) fn push_padded(number: u32, digits: usize, out: &mut String) {
+pub(crate) fn push_padded(number: u32, digits: usize, out: &mut String) {
     let mut text = [b'0'; 10];
     let mut left = number;
     for place in text.iter_mut().rev() {
@@ -21,7 +23,7 @@ pub(super) fn push_padded(number: u32, digits: usize, out: &mut String) {
 }
 
 /// Appends an address.
-pub(super) fn push_ip(address: IpAddr, out: &mut String) {
+pub(crate) fn push_ip(address: IpAddr, out: &mut String) {
     let IpAddr::V4(v4) = address else {
         // Writing to a String does not fail.
         let _ = write!(out, "{address}");
@@ -35,8 +37,32 @@ pub(super) fn push_ip(address: IpAddr, out: &mut String) {
     }
 }
 
+/// Appends a site, as it displays.
+pub(super) fn push_site(site: &DropSite, out: &mut String) {
+    if let Some(symbol) = &site.symbol {
+        out.push_str(symbol);
+        out.push_str("+0x");
+        push_hex(site.offset, out);
+    } else {
+        out.push_str("0x");
+        push_hex(site.address, out);
+    }
+    if let Some(module) = &site.module {
+        out.extend([" [", module, "]"]);
+    }
+}
+
+fn push_hex(number: u64, out: &mut String) {
+    let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    for place in (0..digits).rev() {
+        // Four bits are always a digit.
+        let digit = (number >> (4 * place)) & 0xf;
+        out.push(char::from(b"0123456789abcdef"[digit as usize]));
+    }
+}
+
 /// Appends a JSON text with its quotes.
-pub(super) fn push_json(text: &str, out: &mut String) {
+pub(crate) fn push_json(text: &str, out: &mut String) {
     out.push('"');
     if has_special(text) {
         push_escaped(text, out);
@@ -47,7 +73,7 @@ pub(super) fn push_json(text: &str, out: &mut String) {
 }
 
 /// Closes a JSON text that was appended from `start` on; the quote in front stands there already.
-pub(super) fn close_json(start: usize, out: &mut String) {
+pub(crate) fn close_json(start: usize, out: &mut String) {
     if has_special(&out[start..]) {
         let text = out.split_off(start);
         push_escaped(&text, out);
@@ -99,6 +125,15 @@ mod tests {
             other.push_str(&text);
             close_json(1, &mut other);
             prop_assert_eq!(other, out);
+        }
+
+        #[test]
+        fn sites_as_they_display(address in any::<u64>(), offset in any::<u64>(), named: bool, module: bool) {
+            let name = |it: bool, text: &str| it.then(|| text.into());
+            let site = DropSite { address, symbol: name(named, "ip_rcv"), offset, module: name(module, "nf") };
+            let mut out = String::new();
+            push_site(&site, &mut out);
+            prop_assert_eq!(out, site.to_string());
         }
 
         #[test]

@@ -1,12 +1,11 @@
 //! Times in the client's formats, always in UTC.
 
 use std::cell::Cell;
-use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use jiff::tz::Offset;
 
-use super::text::push_padded;
+use super::calendar::Civil;
+use super::text::{push_number, push_padded};
 
 /// One of the client's `--time-format` names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,41 +56,57 @@ impl TimeFormat {
 
     /// Appends a time.
     pub fn write(self, time: Timestamp, out: &mut String) {
-        let t = Offset::UTC.to_datetime(time);
-        let (date, clock) = (t.date(), t.time());
-        let month = MONTHS[usize::try_from(date.month() - 1).unwrap_or(0) % 12];
-        let ymd = |out: &mut String| write!(out, "{:04}-{:02}-{:02}", date.year(), date.month(), date.day());
-        let hms =
-            |out: &mut String| write!(out, "{:02}:{:02}:{:02}", clock.hour(), clock.minute(), clock.second());
-        let nanos = clock.subsec_nanosecond();
-        // Writing to a String does not fail.
-        let _ = match self {
-            Self::StampMilli => {
-                out.push_str(month);
-                let written = write!(out, " {:>2} ", date.day()).and_then(|()| hms(out));
-                fraction_of_second(nanos / 1_000_000, 3, out);
-                written
-            }
-            Self::YearMonthDay => ymd(out),
-            Self::YearMonthDayHour => ymd(out).and_then(|()| write!(out, "T{:02}Z", clock.hour())),
-            Self::YearMonthDayHourMinute => {
-                ymd(out).and_then(|()| write!(out, "T{:02}:{:02}Z", clock.hour(), clock.minute()))
-            }
-            Self::Rfc3339 | Self::Rfc3339Milli | Self::Rfc3339Micro | Self::Rfc3339Nano => {
-                self.rfc3339(time, nanos, out);
-                Ok(())
-            }
-            Self::Rfc1123Z => {
-                let day = DAYS[usize::try_from(date.weekday().to_monday_zero_offset()).unwrap_or(0) % 7];
-                write!(out, "{day}, {:02} {month} {:04} ", date.day(), date.year())
-                    .and_then(|()| hms(out))
-                    .and_then(|()| write!(out, " +0000"))
-            }
-        };
+        let (seconds, nanos) = unix(time);
+        self.write_unix(seconds, nanos, out);
     }
 
-    fn rfc3339(self, time: Timestamp, nanos: i32, out: &mut String) {
-        second(time, out);
+    /// Appends the time so many seconds and nanoseconds (less than a second) after the epoch.
+    pub(crate) fn write_unix(self, seconds: i64, nanos: u32, out: &mut String) {
+        let t = civil(seconds);
+        let month = MONTHS[usize::from(t.month.wrapping_sub(1)) % 12];
+        match self {
+            Self::StampMilli => {
+                out.push_str(month);
+                out.push_str(if t.day < 10 { "  " } else { " " });
+                push_number(t.day, out);
+                out.push(' ');
+                clock(t, out);
+                out.push('.');
+                push_padded(nanos / 1_000_000, 3, out);
+            }
+            Self::YearMonthDay => date(t, out),
+            Self::YearMonthDayHour | Self::YearMonthDayHourMinute => {
+                date(t, out);
+                out.push('T');
+                push_padded(t.hour.into(), 2, out);
+                if self == Self::YearMonthDayHourMinute {
+                    out.push(':');
+                    push_padded(t.minute.into(), 2, out);
+                }
+                out.push('Z');
+            }
+            Self::Rfc3339 | Self::Rfc3339Milli | Self::Rfc3339Micro | Self::Rfc3339Nano => {
+                self.rfc3339(t, nanos, out);
+            }
+            Self::Rfc1123Z => {
+                out.push_str(DAYS[Civil::weekday(seconds)]);
+                out.push_str(", ");
+                push_padded(t.day.into(), 2, out);
+                out.push(' ');
+                out.push_str(month);
+                out.push(' ');
+                push_padded(t.year.unsigned_abs(), 4, out);
+                out.push(' ');
+                clock(t, out);
+                out.push_str(" +0000");
+            }
+        }
+    }
+
+    fn rfc3339(self, t: Civil, nanos: u32, out: &mut String) {
+        date(t, out);
+        out.push('T');
+        clock(t, out);
         let (digits, fraction) = match self {
             Self::Rfc3339Milli => (3, nanos / 1_000_000),
             Self::Rfc3339Micro => (6, nanos / 1_000),
@@ -100,70 +115,93 @@ impl TimeFormat {
         };
         // Go's layouts with nines leave trailing zeroes out, and the dot with them.
         if fraction != 0 {
-            fraction_of_second(fraction, digits, out);
+            out.push('.');
+            push_padded(fraction, digits, out);
             out.truncate(out.trim_end_matches('0').len());
         }
         out.push('Z');
     }
 }
 
-fn fraction_of_second(fraction: i32, digits: usize, out: &mut String) {
-    out.push('.');
-    push_padded(fraction.unsigned_abs(), digits, out);
+/// Seconds from the epoch, and nanoseconds forward from there.
+fn unix(time: Timestamp) -> (i64, u32) {
+    let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
+    match u32::try_from(nanos) {
+        Ok(nanos) => (seconds, nanos),
+        Err(_) => (seconds - 1, (nanos + 1_000_000_000).unsigned_abs()),
+    }
 }
 
-/// A second as `2006-01-02T15:04:05`.
-#[derive(Clone, Copy)]
-struct Second {
-    at: i64,
-    text: [u8; 19],
+fn date(t: Civil, out: &mut String) {
+    push_padded(t.year.unsigned_abs(), 4, out);
+    out.push('-');
+    push_padded(t.month.into(), 2, out);
+    out.push('-');
+    push_padded(t.day.into(), 2, out);
+}
+
+fn clock(t: Civil, out: &mut String) {
+    push_padded(t.hour.into(), 2, out);
+    out.push(':');
+    push_padded(t.minute.into(), 2, out);
+    out.push(':');
+    push_padded(t.second.into(), 2, out);
 }
 
 thread_local! {
-    /// The last one: flows come by the thousand in one.
-    static LAST: Cell<Second> = const { Cell::new(Second { at: i64::MIN, text: [0; 19] }) };
+    /// The last second: flows come by the thousand in one.
+    static LAST: Cell<(i64, Civil)> = const {
+        Cell::new((0, Civil { year: 1970, month: 1, day: 1, hour: 0, minute: 0, second: 0 }))
+    };
+    /// The last second as JSON has it.
+    static TEXT: Cell<(i64, [u8; 19])> = const { Cell::new((0, *b"1970-01-01T00:00:00")) };
 }
 
-fn second(time: Timestamp, out: &mut String) {
-    let at = time.as_second();
-    let last = LAST.get();
-    if last.at == at {
+fn civil(seconds: i64) -> Civil {
+    let (at, last) = LAST.get();
+    if at == seconds {
+        return last;
+    }
+    let civil = Civil::from_unix(seconds);
+    LAST.set((seconds, civil));
+    civil
+}
+
+fn second(seconds: i64, out: &mut String) {
+    let (at, text) = TEXT.get();
+    if at == seconds {
         // It was written from a string below.
-        out.push_str(str::from_utf8(&last.text).unwrap_or_default());
+        out.push_str(str::from_utf8(&text).unwrap_or_default());
         return;
     }
-    let t = Offset::UTC.to_datetime(time);
     let start = out.len();
-    let _ = write!(
-        out,
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-        t.year(),
-        t.month(),
-        t.day(),
-        t.hour(),
-        t.minute(),
-        t.second()
-    );
-    // Not so for a year of more or fewer digits, or in the second that began before the epoch.
-    if let Ok(text) = out.as_bytes()[start..].try_into()
-        && time.subsec_nanosecond() >= 0
-    {
-        LAST.set(Second { at, text });
+    let t = civil(seconds);
+    date(t, out);
+    out.push('T');
+    clock(t, out);
+    if let Ok(text) = out.as_bytes()[start..].try_into() {
+        TEXT.set((seconds, text));
     }
 }
 
 /// Appends a protobuf timestamp as JSON has it: 0, 3, 6 or 9 digits after the second.
 pub(super) fn write_json(time: Timestamp, out: &mut String) {
-    let nanos = time.subsec_nanosecond().rem_euclid(1_000_000_000);
-    second(time, out);
-    if nanos % 1_000_000 == 0 {
-        if nanos != 0 {
-            fraction_of_second(nanos / 1_000_000, 3, out);
-        }
-    } else if nanos % 1_000 == 0 {
-        fraction_of_second(nanos / 1_000, 6, out);
-    } else {
-        fraction_of_second(nanos, 9, out);
+    let (seconds, nanos) = unix(time);
+    write_json_unix(seconds, nanos, out);
+}
+
+/// Appends the time so many seconds and nanoseconds (less than a second) after the epoch, as JSON has it.
+pub(crate) fn write_json_unix(seconds: i64, nanos: u32, out: &mut String) {
+    second(seconds, out);
+    let (digits, fraction) = match nanos {
+        0 => (0, 0),
+        n if n % 1_000_000 == 0 => (3, n / 1_000_000),
+        n if n % 1_000 == 0 => (6, n / 1_000),
+        n => (9, n),
+    };
+    if digits != 0 {
+        out.push('.');
+        push_padded(fraction, digits, out);
     }
     out.push('Z');
 }
@@ -193,6 +231,13 @@ mod tests {
         assert_eq!(text("RFC3339Nano", "2025-01-02T03:04:05Z"), "2025-01-02T03:04:05Z");
         assert_eq!(text("RFC1123Z", t), "Thu, 02 Jan 2025 03:04:05 +0000");
         assert_eq!(TimeFormat::from_name("nope"), None);
+    }
+
+    #[test]
+    fn before_the_epoch_nanoseconds_count_forward() {
+        let t = "1969-12-31T23:59:59.25Z";
+        assert_eq!(text("RFC3339Nano", t), t);
+        assert_eq!(text("StampMilli", t), "Dec 31 23:59:59.250");
     }
 
     #[test]

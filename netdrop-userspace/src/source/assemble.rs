@@ -10,11 +10,12 @@ use super::netns::NetnsNames;
 use crate::clock::Clock;
 use crate::decode::{self, DropEvent, FlowCount, RestCount};
 use crate::enrich::Names;
+use crate::explain::{self, kernels::Release};
 use crate::flow::{
     DropReason, DropSite, Flow, Interface, Process, Tally, TallyKind, TrafficDirection, Verdict, event_type,
     hubble, nearest,
 };
-use crate::kernel::{Reasons, Sites};
+use crate::kernel::{KernelInfo, Reasons, Sites};
 use crate::probe::ProbeSet;
 
 /// All that turns records into flows. Bounded caches; no call waits for anything.
@@ -22,12 +23,17 @@ pub(super) struct Assembler {
     pub(super) reasons: Arc<Reasons>,
     pub(super) names: Names,
     pub(super) node_name: Option<Arc<str>>,
+    /// Of the running kernel; `None`: places are not judged.
+    release: Option<Release>,
     clock: Clock,
     sites: Sites,
     netns: NetnsNames,
     strings: Interner,
     last: Last,
 }
+
+/// Whether a drop is benign, and what its place means.
+type Judged = (bool, Option<Arc<str>>);
 
 /// What the last record had, and what that is called.
 #[derive(Default)]
@@ -36,14 +42,16 @@ struct Last {
     comm: Memo<[u8; 16], Arc<str>>,
     reason: Memo<Option<u32>, (Option<DropReason>, i32)>,
     site: Memo<u64, DropSite>,
+    judged: Memo<(u32, Option<u64>), Judged>,
 }
 
 impl Assembler {
-    pub(super) fn new(reasons: Arc<Reasons>, names: Names, node_name: Option<Arc<str>>) -> Self {
+    pub(super) fn new(kernel: &KernelInfo, names: Names, node_name: Option<Arc<str>>) -> Self {
         Self {
-            reasons,
+            reasons: Arc::clone(&kernel.reasons),
             names,
             node_name,
+            release: Release::of_uname(&kernel.release),
             clock: Clock::new(),
             sites: Sites::default(),
             netns: NetnsNames::new(),
@@ -115,6 +123,7 @@ impl Assembler {
         flow.uuid = Some(uuid::Uuid::new_v4());
         flow.tally = Tally { kind: TallyKind::Rest, count: of.count, bytes: of.bytes, first, last };
         self.reason(&mut flow, have_reason.then_some(of.reason));
+        self.judge(&mut flow);
         flow.netns = of.netns.map(|inode| self.netns.get(inode));
         flow.node_name.clone_from(&self.node_name);
         flow
@@ -143,6 +152,18 @@ impl Assembler {
             }
             sites.name(address)
         }));
+        self.judge(flow);
+    }
+
+    /// Whether it is benign, and what it means.
+    fn judge(&mut self, flow: &mut Flow) {
+        let (Some(reason), Some(release)) = (&flow.reason, self.release) else { return };
+        let site = flow.site.as_ref();
+        let key = (reason.code, site.map(|s| s.address));
+        (flow.benign, flow.meaning) = self.last.judged.get(key, || {
+            let judged = explain::judge(&reason.name, site.and_then(|s| s.symbol.as_deref()), release);
+            (judged.benign, judged.meaning.map(Arc::from))
+        });
     }
 
     fn who(&self, flow: &mut Flow, at: Timestamp) {

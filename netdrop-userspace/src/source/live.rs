@@ -41,6 +41,8 @@ pub struct LiveSource {
     have_reason: bool,
     scope: Option<NodeScope>,
     elsewhere: u64,
+    /// Reasons that the kernel side turns away as benign.
+    hidden: Arc<[u32]>,
     reported_lost: u64,
     since: Timestamp,
     tick: Interval,
@@ -58,10 +60,11 @@ impl LiveSource {
         Ok(Self {
             probe,
             reader,
-            assembler: Assembler::new(Arc::clone(&kernel.reasons), config.names, config.node_name),
+            assembler: Assembler::new(kernel, config.names, config.node_name),
             have_reason: kernel.have_reason,
             scope: config.scope,
             elsewhere: 0,
+            hidden: config.probe.hidden.clone().into(),
             reported_lost: 0,
             since: Timestamp::now(),
             tick,
@@ -76,6 +79,7 @@ impl LiveSource {
             totals: self.probe.totals()?,
             elsewhere: self.elsewhere,
             undecodable: self.reader.undecodable(),
+            hidden: Arc::clone(&self.hidden),
         })
     }
 

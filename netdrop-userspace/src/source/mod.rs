@@ -1,11 +1,14 @@
 //! Where observations come from: live capture, an agent's server, a file.
 
 mod assemble;
+pub mod file;
 mod interner;
 pub mod live;
+pub mod merged;
 mod netns;
 pub mod remote;
 mod tally;
+pub mod wire;
 
 use crate::flow::Observation;
 

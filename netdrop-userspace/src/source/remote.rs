@@ -1,193 +1,152 @@
-//! An agent's server as a source: netdrop's, or any that speaks Hubble's observer API.
+//! A server as a source: netdrop's agent or relay, or any that speaks Hubble's observer API; and several at once.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use anyhow::{Context as _, anyhow, bail};
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
-use tonic::transport::{Channel, Endpoint, Uri};
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::Source;
-use crate::convert::from_wire;
-use crate::flow::Observation;
+use super::merged::MergedSource;
+use super::wire::WireSource;
+use crate::cli::server_flags::Servers;
+use crate::connect::{Connection, Dial, MAX_RESPONSE, Target, words};
 use crate::proto::observer::observer_client::ObserverClient;
 use crate::proto::observer::{GetFlowsRequest, GetFlowsResponse, ServerStatusRequest, ServerStatusResponse};
 
-/// A server that is there answers sooner.
-const CONNECT: Duration = Duration::from_secs(5);
-/// For calls with one answer.
-const CALL: Duration = Duration::from_secs(12);
-/// A Flow is small; this is generous.
-const MAX_RESPONSE: usize = 16 * 1024 * 1024;
 /// Most responses taken at once.
 const TAKE: usize = 256;
 
-/// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Address {
-    Unix(PathBuf),
-    Tcp(String),
+/// The flows of one server, or of several merged by time.
+pub enum Remote {
+    /// As one server tells them.
+    One(Box<RemoteSource>),
+    /// As several tell them.
+    Many(Box<MergedSource>),
 }
 
-impl Address {
-    fn parse(text: &str) -> anyhow::Result<Self> {
-        if let Some(path) = text.strip_prefix("unix://").or_else(|| text.strip_prefix("unix:")) {
-            return Ok(Self::Unix(path.into()));
+impl Remote {
+    /// Connects and asks.
+    pub async fn open(servers: &Servers, request: GetFlowsRequest) -> anyhow::Result<Self> {
+        if let [target] = &servers.targets[..] {
+            let source = RemoteSource::ask(&servers.dial, target, request).await?;
+            return Ok(Self::One(Box::new(source)));
         }
-        if text.starts_with('/') {
-            return Ok(Self::Unix(text.into()));
-        }
-        if text.starts_with("tls://") {
-            bail!("--server {text}: TLS is not supported yet; use the agent's unix socket");
-        }
-        let with_port =
-            text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-        if !with_port {
-            bail!("--server {text:?} is neither unix:///path nor host:port");
-        }
-        Ok(Self::Tcp(text.to_owned()))
+        Ok(Self::Many(Box::new(MergedSource::open(servers, request)?)))
     }
+}
 
-    async fn connect(&self) -> anyhow::Result<Channel> {
+impl WireSource for Remote {
+    async fn next(&mut self, batch: &mut Vec<GetFlowsResponse>) -> anyhow::Result<bool> {
         match self {
-            Self::Tcp(target) => Endpoint::from_shared(format!("http://{target}"))?
-                .connect_timeout(CONNECT)
-                .connect()
-                .await
-                .with_context(|| format!("cannot connect to the agent at {target}")),
-            Self::Unix(path) => {
-                check_socket(path)?;
-                let path = path.clone();
-                // The URI is not used: the connector knows the socket.
-                Endpoint::from_static("http://localhost")
-                    .connect_timeout(CONNECT)
-                    .connect_with_connector(tower::service_fn(move |_: Uri| {
-                        let path = path.clone();
-                        async move { UnixStream::connect(path).await.map(TokioIo::new) }
-                    }))
-                    .await
-                    .context("cannot connect to the agent's socket")
-            }
+            Self::One(source) => WireSource::next(&mut **source, batch).await,
+            Self::Many(source) => WireSource::next(&mut **source, batch).await,
         }
     }
-}
-
-/// Says what is wrong with a socket before a transport error hides it.
-fn check_socket(path: &Path) -> anyhow::Result<()> {
-    match std::os::unix::net::UnixStream::connect(path) {
-        Ok(_) => Ok(()),
-        Err(e) => Err(anyhow!(match e.kind() {
-            std::io::ErrorKind::NotFound =>
-                format!("no agent at {}: start one with `netdrop agent`", path.display()),
-            std::io::ErrorKind::ConnectionRefused => {
-                format!("the agent of {} is gone: start it with `netdrop agent`", path.display())
-            }
-            std::io::ErrorKind::PermissionDenied => {
-                format!("no permission for {}: run as root, or as a member of its group", path.display())
-            }
-            _ => format!("cannot connect to {}: {e}", path.display()),
-        })),
-    }
-}
-
-/// A status as the stock client words it.
-fn words(status: &Status) -> anyhow::Error {
-    if status.code() == Code::Unknown {
-        return anyhow!("{}", status.message());
-    }
-    anyhow!("rpc error: code = {:?} desc = {}", status.code(), status.message())
 }
 
 /// The stream of one GetFlows call.
 #[derive(Debug)]
 pub struct RemoteSource {
     stream: Streaming<GetFlowsResponse>,
-    ended: bool,
+    /// How it ended, which is told after all that came before.
+    end: Option<Result<(), Status>>,
 }
 
 impl RemoteSource {
-    /// Connects and asks.
+    /// Connects in the clear and asks.
     pub async fn connect(server: &str, request: GetFlowsRequest) -> anyhow::Result<Self> {
-        let channel = Address::parse(server)?.connect().await?;
-        let mut client = ObserverClient::new(channel).max_decoding_message_size(MAX_RESPONSE);
+        Self::ask(&Dial::default(), &Target::parse(server)?, request).await
+    }
+
+    /// Connects and asks.
+    pub async fn ask(dial: &Dial, target: &Target, request: GetFlowsRequest) -> anyhow::Result<Self> {
+        let connection = dial.connect(target).await?;
+        let mut client = ObserverClient::new(connection).max_decoding_message_size(MAX_RESPONSE);
         let stream = client.get_flows(request).await.map_err(|s| words(&s))?.into_inner();
-        Ok(Self { stream, ended: false })
+        Ok(Self { stream, end: None })
     }
-}
 
-impl Source for RemoteSource {
-    async fn next(&mut self, batch: &mut Vec<Observation>) -> anyhow::Result<bool> {
-        let before = batch.len();
-        while !self.ended && batch.len() == before {
-            match self.stream.message().await.map_err(|s| words(&s))? {
-                Some(response) => batch.extend(from_wire(response)),
-                None => self.ended = true,
-            }
-        }
-        self.take_ready(batch);
-        Ok(batch.len() > before)
-    }
-}
-
-impl RemoteSource {
     /// Takes what has arrived already, so that a burst is written at once.
-    fn take_ready(&mut self, batch: &mut Vec<Observation>) {
+    fn take_ready(&mut self, batch: &mut Vec<GetFlowsResponse>) {
         for _ in 0..TAKE {
-            // An error or the end shows at the next call, too.
             match futures::FutureExt::now_or_never(self.stream.message()) {
-                Some(Ok(Some(response))) => batch.extend(from_wire(response)),
-                Some(Ok(None)) => {
-                    self.ended = true;
-                    return;
-                }
-                _ => return,
+                Some(Ok(Some(response))) => batch.push(response),
+                Some(Ok(None)) => self.end = Some(Ok(())),
+                Some(Err(status)) => self.end = Some(Err(status)),
+                None => return,
+            }
+            if self.end.is_some() {
+                return;
             }
         }
     }
 }
 
-/// Health and numbers of a server.
-pub async fn status(server: &str) -> anyhow::Result<ServerStatusResponse> {
-    let call = async {
-        let channel = Address::parse(server)?.connect().await?;
-        let check = HealthCheckRequest { service: "hubble.server.Observer".to_owned() };
-        let health = HealthClient::new(channel.clone())
-            .check(check)
-            .await
-            .map_err(|s| anyhow!("failed getting status: {}", words(&s)))?
-            .into_inner();
-        if health.status() != ServingStatus::Serving {
-            bail!("not healthy");
+impl WireSource for RemoteSource {
+    async fn next(&mut self, batch: &mut Vec<GetFlowsResponse>) -> anyhow::Result<bool> {
+        if self.end.is_none() {
+            match self.stream.message().await {
+                Ok(Some(response)) => {
+                    batch.push(response);
+                    self.take_ready(batch);
+                    return Ok(true);
+                }
+                Ok(None) => self.end = Some(Ok(())),
+                Err(status) => self.end = Some(Err(status)),
+            }
         }
-        let status = ObserverClient::new(channel)
-            .server_status(ServerStatusRequest {})
-            .await
-            .map_err(|s| words(&s))?;
-        Ok(status.into_inner())
-    };
-    tokio::time::timeout(CALL, call)
-        .await
-        .map_err(|_| anyhow!("the agent at {server} did not answer within 12 s"))?
+        match self.end.replace(Ok(())) {
+            Some(Err(status)) => Err(words(&status)),
+            _ => Ok(false),
+        }
+    }
+}
+
+/// A connection to the one server of calls with one answer.
+pub async fn connect(servers: &Servers) -> anyhow::Result<Connection> {
+    let target = servers.first()?;
+    anyhow::ensure!(servers.targets.len() == 1, "this asks one server; --server names {servers}");
+    servers.dial.connect(target).await
+}
+
+/// A call with one answer.
+pub async fn call<T>(
+    servers: &Servers,
+    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> anyhow::Result<T> {
+    let limit = servers.request_timeout;
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => Ok(answer.map_err(|s| words(&s))?.into_inner()),
+        Err(_) => anyhow::bail!("{servers} did not answer within {} s", limit.as_secs_f64()),
+    }
+}
+
+/// Health of a server.
+pub async fn health(servers: &Servers, connection: &Connection) -> anyhow::Result<ServingStatus> {
+    let check = HealthCheckRequest { service: "hubble.server.Observer".to_owned() };
+    let mut client = HealthClient::new(connection.clone());
+    Ok(call(servers, client.check(check)).await?.status())
+}
+
+/// Numbers of a server.
+pub async fn server_status(
+    servers: &Servers,
+    connection: &Connection,
+) -> anyhow::Result<ServerStatusResponse> {
+    let mut client = ObserverClient::new(connection.clone()).max_decoding_message_size(MAX_RESPONSE);
+    call(servers, client.server_status(ServerStatusRequest {})).await
+}
+
+/// Numbers of a healthy server, reached in the clear.
+pub async fn status(server: &str) -> anyhow::Result<ServerStatusResponse> {
+    let servers = Servers::one(server)?;
+    let connection = connect(&servers).await?;
+    anyhow::ensure!(health(&servers, &connection).await? == ServingStatus::Serving, "not healthy");
+    server_status(&servers, &connection).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses() {
-        assert_eq!(Address::parse("unix:///run/x.sock").unwrap(), Address::Unix("/run/x.sock".into()));
-        assert_eq!(Address::parse("/run/x.sock").unwrap(), Address::Unix("/run/x.sock".into()));
-        assert_eq!(Address::parse("localhost:4245").unwrap(), Address::Tcp("localhost:4245".into()));
-        for wrong in ["localhost", "", ":1", "host:port", "tls://a:1"] {
-            assert!(Address::parse(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[tokio::test]
     async fn a_missing_socket_says_how_to_start_an_agent() {

@@ -16,6 +16,8 @@ pub struct LiveTally {
     pub elsewhere: u64,
     /// Records that could not be decoded.
     pub undecodable: u64,
+    /// Reasons that the kernel side turns away as benign.
+    pub hidden: Arc<[u32]>,
 }
 
 impl LiveTally {
@@ -28,6 +30,13 @@ impl LiveTally {
     /// Drops that the prefilter turned away in the kernel.
     pub fn filtered(&self) -> u64 {
         self.totals.sum().filtered
+    }
+
+    /// Of these, those of reasons that are benign.
+    pub fn benign(&self) -> u64 {
+        let benign =
+            self.totals.by_reason.iter().filter(|r| r.reason.is_some_and(|c| self.hidden.contains(&c)));
+        benign.map(|r| r.counters.filtered).sum()
     }
 
     /// Drops that should have been recorded and were not.

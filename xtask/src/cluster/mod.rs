@@ -21,6 +21,8 @@ use crate::image::{self, ImageArgs};
 use crate::shell::{cargo, q, run, say};
 use crate::tools;
 
+pub use binaries::build_hubble;
+
 /// Everything of a running cluster lies below.
 pub const STATE: &str = "/run/netdrop-cluster";
 /// Nodes.
@@ -170,6 +172,11 @@ fn down() {
     {
         say("!!", format_args!("cannot remove {STATE}: {e}"));
     }
+}
+
+/// Where the stock client is, once it is built.
+pub fn hubble() -> std::path::PathBuf {
+    binaries::path("hubble")
 }
 
 /// The cluster tests: a cluster, netdrop's image on its nodes, the tests, and the end of it all.

@@ -32,7 +32,7 @@ impl Machine<'_> {
         // No KVM: in clouds it is absent or half there, and the tests have to mean the same everywhere.
         // One thread for both processors: with one each, qemu 7.2 runs a breakpoint that the kernel took out of its own code a moment
         // ago on the other, as it does when a tracepoint gets its first reader. The guest then panics, once in some runs.
-        qemu.args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", "1G"]);
+        qemu.args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", "3G"]);
         qemu.args(["-nodefaults", "-display", "none", "-no-reboot"]);
         qemu.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(self.initramfs);
         qemu.args(["-append", "console=ttyS0 panic=-1 quiet"]);

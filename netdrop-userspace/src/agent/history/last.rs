@@ -73,6 +73,11 @@ fn index_of(seq: u64, block: &Block) -> u32 {
 pub(super) fn begin(history: &History, number: u64, selection: &Selection) -> [Position; 2] {
     let (rings, end) = history.snapshot();
     let mut back = rings.clone().map(|slots| Backwards { slots, found: Vec::new() });
+    for (ring, back) in back.iter_mut().enumerate() {
+        if !selection.wants_ring(ring) {
+            back.slots.clear();
+        }
+    }
     let mut first = None;
     for _ in 0..number {
         let next = (0..RINGS).filter_map(|ring| Some((back[ring].peek(selection)?, ring))).max();

@@ -1,6 +1,7 @@
 //! What was observed of late, in memory and on disk, for any number of readers.
 //!
-//! Two rings, one of drops and one of other flows, so that forwarded traffic never pushes drops out. Both are bounded by bytes and hold
+//! A ring of drops and one of other flows, so that forwarded traffic never pushes drops out, and a small one of benign drops, which only
+//! those see who ask. All are bounded by bytes and hold
 //! observations encoded ([`codec`]), in blocks ([`block`]) that bring their names along. The writer never waits for readers; each of
 //! them keeps its own place, and one that was overrun learns how many it missed.
 
@@ -15,7 +16,6 @@ mod reader;
 mod ring;
 mod select;
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,6 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::flow::{Observation, Verdict};
-use codec::{Dictionary, Kind, Name};
 use disk::{Location, Writer};
 use rate::Rate;
 use ring::{Found, Ring, Slot};
@@ -34,8 +33,13 @@ pub use reader::{Chunk, Position, Reader};
 pub use ring::{Counts, Missed};
 pub use select::Selection;
 
-/// Drops with all that concerns them, and other flows.
-const RINGS: usize = 2;
+/// Drops with all that concerns them, other flows, and benign drops for those who ask.
+const RINGS: usize = 3;
+const DROPS: usize = 0;
+const FLOWS: usize = 1;
+const BENIGN: usize = 2;
+/// Of the bytes for drops, the part for benign ones: noise must not push out what somebody looks for.
+const BENIGN_PART: usize = 8;
 
 /// How much to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +75,11 @@ pub struct HistoryStatus {
     pub drops: Counts,
     /// Other flows.
     pub flows: Counts,
+    /// Benign drops.
+    pub benign: Counts,
     /// `None`: in memory only.
     pub disk: Option<DiskStatus>,
-    /// Flows ever seen.
+    /// Flows ever seen, but for benign ones.
     pub seen: u64,
     /// Since the start.
     pub uptime: Duration,
@@ -82,13 +88,18 @@ pub struct HistoryStatus {
 }
 
 fn ring_of(observation: &Observation) -> usize {
-    usize::from(matches!(observation, Observation::Flow(flow) if flow.verdict != Verdict::Dropped))
+    match observation {
+        Observation::Flow(flow) if flow.benign => BENIGN,
+        Observation::Flow(flow) if flow.verdict != Verdict::Dropped => FLOWS,
+        _ => DROPS,
+    }
 }
 
 impl History {
     /// An empty one, in memory only.
     pub fn new(size: HistorySize) -> Self {
-        let rings = [Ring::new(size.drops), Ring::new(size.flows)];
+        let benign = size.drops / BENIGN_PART;
+        let rings = [size.drops - benign, size.flows, benign].map(Ring::new);
         Self {
             inner: Mutex::new(Inner { rings, next_seq: 0, seen: 0, rate: Rate::default() }),
             news: watch::Sender::new(()),
@@ -139,7 +150,8 @@ impl History {
         items.sort_by_key(|item| codec::time_of(item));
         {
             let inner = &mut *self.lock();
-            let flows = items.iter().filter(|o| matches!(***o, Observation::Flow(_))).count() as u64;
+            let counts = |o: &&Arc<Observation>| matches!(&***o, Observation::Flow(flow) if !flow.benign);
+            let flows = items.iter().filter(counts).count() as u64;
             inner.seen += flows;
             inner.rate.add(self.started.elapsed(), flows);
             let writer = self.writer.get();
@@ -169,22 +181,30 @@ impl History {
     pub fn status(&self) -> HistoryStatus {
         let uptime = self.started.elapsed();
         let inner = self.lock();
-        let [drops, flows] = [0, 1].map(|ring: usize| inner.rings[ring].counts());
+        let [drops, flows, benign] = std::array::from_fn(|ring| inner.rings[ring].counts());
         let disk = self.writer.get().map(|writer| writer.usage().get());
-        HistoryStatus { drops, flows, disk, seen: inner.seen, uptime, rate: inner.rate.per_second(uptime) }
+        HistoryStatus {
+            drops,
+            flows,
+            benign,
+            disk,
+            seen: inner.seen,
+            uptime,
+            rate: inner.rate.per_second(uptime),
+        }
     }
 
     /// Where what comes next will be.
     pub fn position(&self) -> Position {
         let inner = self.lock();
-        Position([0, 1].map(|ring: usize| inner.rings[ring].end()))
+        Position(std::array::from_fn(|ring| inner.rings[ring].end()))
     }
 
     /// Where all that is kept begins, but for blocks that end before `since`.
     pub fn oldest(&self, since: Option<Timestamp>) -> Position {
         let inner = self.lock();
         let of = |ring: &Ring| since.map_or(ring.oldest(), |time| ring.since(time.as_nanosecond()));
-        Position([0, 1].map(|ring: usize| of(&inner.rings[ring])))
+        Position(std::array::from_fn(|ring| of(&inner.rings[ring])))
     }
 
     /// Where the last `number` flows that are selected begin; what does not match is not counted. Then where they end, as long as
@@ -201,23 +221,6 @@ impl History {
     /// Says when something has come since.
     pub fn news(&self) -> watch::Receiver<()> {
         self.news.subscribe()
-    }
-
-    /// Kubernetes namespaces of the endpoints that are kept, but for those on disk only.
-    pub fn namespaces(&self) -> BTreeSet<Arc<str>> {
-        let (rings, _) = self.snapshot();
-        let mut all = BTreeSet::new();
-        for block in rings.iter().flatten().filter_map(Slot::in_memory) {
-            let (written, mut made) = (block.names(), Vec::new());
-            let mut names = Dictionary { written, made: &mut made };
-            for id in (0..written.len()).filter(|id| written.kind(*id) == Some(Kind::Endpoint)) {
-                if let Some(Name::Endpoint(info)) = names.get(id) {
-                    all.insert(Arc::clone(&info.namespace));
-                }
-            }
-        }
-        all.remove("");
-        all
     }
 
     /// Ends a ring's open block before it is full.
@@ -248,8 +251,8 @@ impl History {
     /// All blocks, the oldest first, and where they end.
     fn snapshot(&self) -> ([Vec<Slot>; RINGS], Position) {
         let mut inner = self.lock();
-        let end = Position([0, 1].map(|ring: usize| inner.rings[ring].end()));
-        ([0, 1].map(|ring: usize| inner.rings[ring].all()), end)
+        let end = Position(std::array::from_fn(|ring| inner.rings[ring].end()));
+        (std::array::from_fn(|ring| inner.rings[ring].all()), end)
     }
 }
 

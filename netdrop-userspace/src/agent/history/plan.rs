@@ -24,7 +24,8 @@ pub(super) struct Plan(Vec<Ask>);
 /// What one filter asks for. `None`: nothing that is cheap to look up.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ask {
-    pub(super) verdicts: Option<Vec<Verdict>>,
+    /// Their numbers.
+    pub(super) verdicts: Option<Vec<i32>>,
     /// Of source and destination.
     pub(super) addresses: [Option<Vec<IpNet>>; 2],
     pub(super) ports: [Option<Vec<u16>>; 2],
@@ -42,10 +43,6 @@ fn prefix(text: &str) -> Option<IpNet> {
     if text.contains('/') { text.parse().ok() } else { text.parse::<IpAddr>().ok().map(IpNet::from) }
 }
 
-fn verdict(text: &str) -> Option<Verdict> {
-    Verdict::ALL.into_iter().find(|v| v.name() == text || text.parse() == Ok(*v as i32))
-}
-
 /// A part of a filter, if it asks for anything.
 fn part(filter: FlowFilter) -> Option<Compiled> {
     let asks = filter != FlowFilter::default();
@@ -57,7 +54,7 @@ impl Ask {
         let of = FlowFilter::default;
         let port = |text: &str| text.parse().ok();
         Self {
-            verdicts: parsed(&f.verdict, verdict),
+            verdicts: (!f.verdict.is_empty()).then(|| f.verdict.clone()),
             addresses: [parsed(&f.source_ip, prefix), parsed(&f.destination_ip, prefix)],
             ports: [parsed(&f.source_port, port), parsed(&f.destination_port, port)],
             reason: part(FlowFilter { reason: f.reason.clone(), ..of() }),
@@ -199,7 +196,7 @@ impl Plan {
         let ports = hot.l4.and_then(|l4| l4.ports()).map(|(source, destination)| [source, destination]);
         self.bits().any(|(bit, ask)| {
             known.asks & bit != 0
-                && ask.verdicts.as_ref().is_none_or(|list| list.contains(&verdict))
+                && ask.verdicts.as_ref().is_none_or(|list| list.contains(&(verdict as i32)))
                 && (0..2).all(|side| {
                     ask.addresses[side].as_ref().is_none_or(|nets| {
                         hot.addresses.is_some_and(|a| nets.iter().any(|net| net.contains(&a[side])))

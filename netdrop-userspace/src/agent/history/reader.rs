@@ -106,6 +106,10 @@ impl Reader {
         let mut loaded: [Option<Loaded>; RINGS] = [const { None }; RINGS];
         while chunk.items.len() < room {
             for (ring, loaded) in loaded.iter_mut().enumerate() {
+                if !selection.wants_ring(ring) {
+                    self.places[ring].ordinal = end.0[ring].max(self.places[ring].ordinal);
+                    continue;
+                }
                 self.load(ring, loaded, selection, end.0[ring], &mut chunk);
             }
             let next = |l: &Option<Loaded>| l.as_ref().and_then(|l| l.next).map(|(_, seq)| seq);

@@ -88,10 +88,6 @@ impl Slot {
         Self { meta, memory: None, disk: Some(location) }
     }
 
-    pub(super) fn in_memory(&self) -> Option<&Arc<Block>> {
-        self.memory.as_ref()
-    }
-
     fn is_gone(&self) -> bool {
         self.memory.is_none() && self.disk.is_none()
     }

@@ -1,10 +1,11 @@
 //! What of the history a query wants.
 
+use super::BENIGN;
 use super::block::{Block, Meta, hot};
 use super::codec::{Dictionary, Name, Record, What};
 use super::plan::{Plan, Verdicts};
 use crate::filter::{Compiled, FilterError, Filters};
-use crate::flow::{LostEvents, Observation};
+use crate::flow::Observation;
 
 /// Filters and times. Times filter everything, filters flows only: a loss is told to all.
 #[derive(Clone, Debug, Default)]
@@ -13,13 +14,15 @@ pub struct Selection {
     plan: Plan,
     since: Option<i128>,
     until: Option<i128>,
+    /// Also of the ring that nobody sees who does not ask.
+    benign: bool,
 }
 
 impl Selection {
     /// What these filters show.
     pub fn new(filters: &Filters) -> Result<Self, FilterError> {
         let filter = filters.compile()?;
-        Ok(Self { filter, plan: Plan::new(filters), since: None, until: None })
+        Ok(Self { filter, plan: Plan::new(filters), ..Self::default() })
     }
 
     /// Between two times, both included.
@@ -27,6 +30,17 @@ impl Selection {
     pub fn between(self, since: Option<jiff::Timestamp>, until: Option<jiff::Timestamp>) -> Self {
         let ns = |time: Option<jiff::Timestamp>| time.map(jiff::Timestamp::as_nanosecond);
         Self { since: ns(since), until: ns(until), ..self }
+    }
+
+    /// With benign drops, or without.
+    #[must_use]
+    pub fn with_benign(self, benign: bool) -> Self {
+        Self { benign, ..self }
+    }
+
+    /// Whether anything of a ring is wanted.
+    pub(super) fn wants_ring(&self, ring: usize) -> bool {
+        self.benign || ring != BENIGN
     }
 
     /// The filter alone.
@@ -64,7 +78,7 @@ impl Selection {
     pub(super) fn shown(&self, observation: Observation) -> Option<Observation> {
         match &observation {
             Observation::Flow(flow) if !self.filter.matches(flow) => {
-                LostEvents::of_rest(flow).map(Observation::Lost)
+                self.filter.undecided(flow).map(Observation::Lost)
             }
             _ => Some(observation),
         }

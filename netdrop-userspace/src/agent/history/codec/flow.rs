@@ -19,11 +19,13 @@ mod more {
     pub(super) const DESTINATION_NAMES: u8 = 8;
 }
 
-/// Texts of another server.
+/// Texts of another server, and what few flows have.
 mod remote {
     pub(super) const SUMMARY: u8 = 1;
     pub(super) const ARP: u8 = 2;
     pub(super) const INNER: u8 = 4;
+    pub(super) const BENIGN: u8 = 8;
+    pub(super) const MEANING: u8 = 16;
 }
 
 const KINDS: [TallyKind; 3] = [TallyKind::Packet, TallyKind::Flow, TallyKind::Rest];
@@ -197,8 +199,14 @@ fn put_remote(flow: &Flow, put: &mut Put<'_>) {
         (remote::INNER, &flow.remote_inner),
     ];
     let flags = texts.iter().filter(|(_, text)| text.is_some()).fold(0, |all, (flag, _)| all | flag);
+    let flags = flags
+        | if flow.benign { remote::BENIGN } else { 0 }
+        | if flow.meaning.is_some() { remote::MEANING } else { 0 };
     if put.set(flag::REMOTE, flags != 0) {
         put.out.push(flags);
+        if let Some(meaning) = &flow.meaning {
+            put_number(put.out, put.names.text(meaning));
+        }
         texts.iter().filter_map(|(_, text)| text.as_deref()).for_each(|text| put_text(put.out, text));
     }
 }
@@ -349,6 +357,10 @@ fn read_place(flow: &mut Flow, read: &mut Read<'_, '_, '_>) -> Option<()> {
 
 fn read_remote(flow: &mut Flow, read: &mut Read<'_, '_, '_>) -> Option<()> {
     let Some(flags) = read.when(flag::REMOTE, |r| r.bytes.u8())? else { return Some(()) };
+    flow.benign = flags & remote::BENIGN != 0;
+    if flags & remote::MEANING != 0 {
+        flow.meaning = Some(of!(Text)(read.name()?)?);
+    }
     let mut text = |flag: u8| -> Option<Option<Box<str>>> {
         if flags & flag == 0 { Some(None) } else { read.bytes.text().map(|t| Some(t.into())) }
     };

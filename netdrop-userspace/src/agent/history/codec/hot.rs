@@ -45,7 +45,7 @@ pub(super) mod flag {
     pub(crate) const LENGTH: u32 = 1 << 28;
     pub(crate) const REPLY_KNOWN: u32 = 1 << 29;
     pub(crate) const REPLY: u32 = 1 << 30;
-    /// Texts of another server.
+    /// Texts of another server, a meaning, benign.
     pub(crate) const REMOTE: u32 = 1 << 31;
 }
 

@@ -1,6 +1,6 @@
 //! History on disk, so that it outlives the agent.
 //!
-//! A folder holds for each ring (`drops`, `flows`) segments, `RING-NUMBER.seg`, and a tail, `RING.tail`. Each file begins with 16 bytes:
+//! A folder holds for each ring (`drops`, `flows`, `benign`) segments, `RING-NUMBER.seg`, and a tail, `RING.tail`. Each file begins with 16 bytes:
 //! `netdropH`, the version of the format and the number of the ring, four bytes each, little endian. Then come frames: length and CRC-32C
 //! of what follows, four bytes each, and a block as it is in memory. A segment's number is that of its first observation.
 //!
@@ -24,7 +24,7 @@ pub(super) use segment::Location;
 pub(super) use writer::Writer;
 
 /// Names of the rings' files.
-const RING_NAMES: [&str; super::RINGS] = ["drops", "flows"];
+const RING_NAMES: [&str; super::RINGS] = ["drops", "flows", "benign"];
 
 /// Where and how much.
 #[derive(Clone, Debug, PartialEq, Eq)]

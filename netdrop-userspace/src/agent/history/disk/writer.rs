@@ -53,8 +53,8 @@ impl Writer {
         let (to, items) = sync_channel(QUEUE);
         let (waiting, usage) = (Arc::new(AtomicUsize::new(0)), Arc::new(Usage::default()));
         let Loaded { rings, lock, folder } = loaded;
-        // As memory by default: two thirds are for drops.
-        let shares = [disk.bytes / 3 * 2, disk.bytes / 3];
+        // About as memory by default.
+        let shares = [7, 4, 1].map(|parts| disk.bytes / 12 * parts);
         let mut number = 0;
         let rings = rings.map(|ring| {
             let files = Files::new(number, ring, shares[number], folder.clone());

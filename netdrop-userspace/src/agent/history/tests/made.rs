@@ -260,10 +260,12 @@ prop_compose! {
         place in place().boxed(),
         tally in tally().boxed(),
         numbers in any::<Numbers>(),
+        benign: bool,
+        meaning in of(word()),
         remote in any::<[Option<String>; 3]>(),
     ) -> Flow {
         let mut f = Flow::new(time, verdict);
-        f.direction = direction;
+        (f.direction, f.benign, f.meaning) = (direction, benign, meaning);
         f.packet = packet;
         (f.source, f.destination, f.source_names, f.destination_names, f.source_service, f.destination_service) = ends;
         (f.reason, f.drop_reason_desc, f.site, _) = why;

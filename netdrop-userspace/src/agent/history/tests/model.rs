@@ -22,7 +22,7 @@ impl Model {
     /// What the history still has: of each ring the newest so many.
     fn kept(&self, h: &History) -> Vec<Arc<Observation>> {
         let status = h.status();
-        let mut left = [status.drops.len, status.flows.len];
+        let mut left = [status.drops.len, status.flows.len, status.benign.len];
         let mut kept: Vec<_> = self
             .0
             .iter()
@@ -136,9 +136,9 @@ fn filter() -> impl Strategy<Value = FlowFilter> {
             .prop_map(move |p| FlowFilter { source_pod: vec![format!("production/checkout-{p}")], ..of() }),
         Just(FlowFilter { destination_label: vec!["app in (checkout-101, checkout-7)".into()], ..of() }),
         Just(FlowFilter { destination_pod: vec!["staging/".into()], ..of() }),
-        Just(FlowFilter { verdict: vec!["FORWARDED".into()], ..of() }),
+        Just(FlowFilter { verdict: vec![1], ..of() }),
         Just(FlowFilter { protocol: vec!["udp".into()], ..of() }),
-        Just(FlowFilter { verdict: vec!["DROPPED".into()], reason: vec!["REASON_*".into()], ..of() }),
+        Just(FlowFilter { verdict: vec![2], reason: vec!["REASON_*".into()], ..of() }),
     ]
 }
 

@@ -1,0 +1,262 @@
+//! Connections of a door: who gets in, what each may take, and how it ends.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tonic::service::Routes;
+
+use super::call::Desk;
+use super::doors::{Door, Socket};
+use super::limits::{
+    Complaints, FAREWELL, Limits, MAX_BROKEN, MAX_HEADERS, MAX_TAKEN_BACK, RECEIVE_WINDOWS, REFUSAL, REFUSED,
+    SEND_BUFFER,
+};
+use super::tls::Tls;
+
+/// What every client of HTTP/2 says first (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Pause after the kernel could not hand over a connection: it is out of files or memory.
+const BREATH: Duration = Duration::from_millis(100);
+/// What the clients of one connection too many are told.
+const TOO_MANY: &str = "too many connections to this server; close some, or try again later";
+
+/// A stream of bytes of either kind of socket.
+trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
+
+/// Serves a door until `stopped` turns true, and then until its calls have ended, for a moment.
+pub(super) async fn serve(door: Door, routes: Routes, limits: Limits, mut stopped: watch::Receiver<bool>) {
+    let hall = Arc::new(Hall::new(&door, routes, limits));
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = end(&mut stopped) => break,
+            Some(_) = connections.join_next() => {}
+            arrived = hall.next(&door) => {
+                let (hall, stopped) = (Arc::clone(&hall), stopped.clone());
+                connections.spawn(async move { hall.receive(arrived, stopped).await });
+            }
+        }
+    }
+    // Whoever connects now is refused by the kernel, at once.
+    drop(door);
+    let all = async { while connections.join_next().await.is_some() {} };
+    drop(tokio::time::timeout(FAREWELL, all).await);
+}
+
+/// A connection that has yet to show what it is.
+struct Arrived {
+    bytes: Box<dyn Bytes>,
+    who: String,
+    place: OwnedSemaphorePermit,
+}
+
+/// What the connections of a door share.
+struct Hall {
+    name: String,
+    tls: Option<Tls>,
+    routes: Routes,
+    limits: Limits,
+    arriving: Arc<Semaphore>,
+    connected: Arc<Semaphore>,
+    refused: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
+    strangers: Complaints,
+    crowd: Complaints,
+}
+
+impl Hall {
+    fn new(door: &Door, routes: Routes, limits: Limits) -> Self {
+        let places = |n| Arc::new(Semaphore::new(n));
+        Self {
+            name: door.name.clone(),
+            tls: door.tls.clone(),
+            routes,
+            limits,
+            arriving: places(limits.arriving),
+            connected: places(limits.connections),
+            refused: places(REFUSED),
+            calls: places(limits.calls),
+            strangers: Complaints::default(),
+            crowd: Complaints::default(),
+        }
+    }
+
+    /// The next one, once there is a place to arrive at. Whatever can go wrong here may pass, so it is tried again.
+    async fn next(&self, door: &Door) -> Arrived {
+        loop {
+            let place = Arc::clone(&self.arriving).acquire_owned().await;
+            let accepted = match &door.socket {
+                Socket::Unix(socket) => socket.accept().await.map(|(stream, _)| {
+                    let bytes: Box<dyn Bytes> = Box::new(stream);
+                    (bytes, "a client of this machine".to_owned())
+                }),
+                Socket::Tcp(socket) => socket.accept().await.map(|(stream, from)| {
+                    without_delay(&stream);
+                    let bytes: Box<dyn Bytes> = Box::new(stream);
+                    (bytes, from.to_string())
+                }),
+            };
+            match (accepted, place) {
+                (Ok((bytes, who)), Ok(place)) => return Arrived { bytes, who, place },
+                (Err(error), _) => {
+                    self.strangers.make(|more| {
+                        tracing::warn!(at = %self.name, %error, more, "cannot accept a connection; trying again");
+                    });
+                    tokio::time::sleep(BREATH).await;
+                }
+                // Nobody closes the semaphore.
+                (_, Err(_)) => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn receive(self: Arc<Self>, arrived: Arrived, stopped: watch::Receiver<bool>) {
+        let Arrived { bytes, who, place } = arrived;
+        let entering = tokio::time::timeout(self.limits.arrival, enter(bytes, self.tls.as_ref()));
+        let bytes = match entering.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.strangers.make(|more| {
+                    tracing::info!(at = %self.name, from = %who, %error, more, "turned a client away: it did not show that it may talk to this server");
+                });
+                return;
+            }
+        };
+        drop(place);
+        match Arc::clone(&self.connected).try_acquire_owned() {
+            Ok(_place) => self.talk(bytes, stopped).await,
+            Err(_) => self.refuse(bytes, &who, stopped).await,
+        }
+    }
+
+    /// Tells one client too many that it is one, if that costs little.
+    async fn refuse(&self, bytes: Box<dyn Bytes>, who: &str, stopped: watch::Receiver<bool>) {
+        self.crowd.make(|more| {
+            tracing::warn!(at = %self.name, from = %who, most = self.limits.connections, more, "turned a client away: too many connections");
+        });
+        let Ok(_place) = self.refused.try_acquire() else {
+            return;
+        };
+        let talk = serve_http(bytes, self.desk(None), &self.limits, stopped);
+        drop(tokio::time::timeout(REFUSAL, talk).await);
+    }
+
+    async fn talk(&self, bytes: Box<dyn Bytes>, stopped: watch::Receiver<bool>) {
+        serve_http(bytes, self.desk(Some(self.routes.clone())), &self.limits, stopped).await;
+    }
+
+    fn desk(&self, routes: Option<Routes>) -> Desk {
+        Desk {
+            routes,
+            calls: Arc::clone(&self.calls),
+            most: self.limits.calls,
+            busy: Arc::new(watch::Sender::new(0)),
+            limit: self.limits.request,
+            refusal: TOO_MANY,
+        }
+    }
+}
+
+/// Small answers go out at once. Where that can't be had they are late, no more.
+fn without_delay(stream: &TcpStream) {
+    drop(stream.set_nodelay(true));
+}
+
+/// TLS, where there is any, and the preface: a client that gets this far speaks what the server speaks, and has shown its
+/// certificate.
+async fn enter(bytes: Box<dyn Bytes>, tls: Option<&Tls>) -> io::Result<Box<dyn Bytes>> {
+    let mut bytes: Box<dyn Bytes> = match tls {
+        Some(tls) => Box::new(tls.acceptor().accept(bytes).await?),
+        None => bytes,
+    };
+    let mut heard = [0; PREFACE.len()];
+    let mut length = 0;
+    while length < PREFACE.len() {
+        let more = bytes.read(&mut heard[length..]).await?;
+        length += more;
+        if more == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if heard[..length] != PREFACE[..length] {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, foreign(&heard[..length])));
+        }
+    }
+    // HTTP/2 wants to read it, too.
+    let (read, write) = tokio::io::split(bytes);
+    Ok(Box::new(tokio::io::join(PREFACE.chain(read), write)))
+}
+
+/// What the first bytes may be.
+fn foreign(heard: &[u8]) -> &'static str {
+    match heard {
+        // A handshake record of TLS (RFC 8446, 5.1).
+        [0x16, 0x03, ..] => "it speaks TLS where there is none",
+        [b'A'..=b'Z', ..] => "it speaks HTTP/1, this is a gRPC server",
+        _ => "it does not speak HTTP/2",
+    }
+}
+
+async fn serve_http(bytes: Box<dyn Bytes>, desk: Desk, limits: &Limits, mut stopped: watch::Receiver<bool>) {
+    let calls = desk.busy.subscribe();
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(MAX_HEADERS)
+        .max_send_buf_size(SEND_BUFFER)
+        .initial_stream_window_size(RECEIVE_WINDOWS.0)
+        .initial_connection_window_size(RECEIVE_WINDOWS.1)
+        .max_pending_accept_reset_streams(MAX_TAKEN_BACK)
+        .max_local_error_reset_streams(MAX_BROKEN)
+        .keep_alive_interval(limits.ping)
+        .keep_alive_timeout(limits.pong);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(bytes), desk));
+    let mut rest = pin!(rest(calls, limits.idle));
+    let mut leaving = false;
+    loop {
+        tokio::select! {
+            ended = &mut connection => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection broke");
+                }
+                return;
+            }
+            () = end(&mut stopped), if !leaving => {
+                leaving = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = &mut rest, if !leaving => {
+                leaving = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// Comes true once the agent stops. An error means that it is gone: an end as well.
+pub(super) async fn end(stopped: &mut watch::Receiver<bool>) {
+    drop(stopped.wait_for(|stop| *stop).await);
+}
+
+/// Comes true when there was no call for `limit`.
+async fn rest(mut calls: watch::Receiver<usize>, limit: Duration) {
+    loop {
+        let busy = *calls.borrow_and_update() > 0;
+        let limit = if busy { Duration::MAX } else { limit };
+        match tokio::time::timeout(limit, calls.changed()).await {
+            Ok(Ok(())) => {}
+            // Nobody calls any more: the connection ends by itself.
+            Ok(Err(_)) => return std::future::pending().await,
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! systemd, where it started the agent: told that it is ready, and that it lives; sockets that it opened.
+//!
+//! Without systemd all of this does nothing.
+
+use std::env;
+use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use listenfd::ListenFd;
+
+/// Sockets that systemd listens on in the agent's place (`LISTEN_FDS`).
+#[derive(Debug, Default)]
+pub struct Inherited {
+    /// Of `ListenStream=/path`.
+    pub unix: Vec<UnixListener>,
+    /// Of `ListenStream=port`.
+    pub tcp: Vec<TcpListener>,
+}
+
+impl Inherited {
+    /// Takes them; there are none if they were meant for another process.
+    pub fn from_env() -> anyhow::Result<Self> {
+        let mut handed = ListenFd::from_env();
+        let mut inherited = Self::default();
+        for at in 0..handed.len() {
+            if let Ok(Some(socket)) = handed.take_unix_listener(at) {
+                socket.set_nonblocking(true).context("cannot use a socket of LISTEN_FDS")?;
+                inherited.unix.push(socket);
+            } else if let Ok(Some(socket)) = handed.take_tcp_listener(at) {
+                socket.set_nonblocking(true).context("cannot use a socket of LISTEN_FDS")?;
+                inherited.tcp.push(socket);
+            } else {
+                bail!(
+                    "socket {at} of LISTEN_FDS is no stream socket that listens; use ListenStream= with a path or a port"
+                );
+            }
+        }
+        Ok(inherited)
+    }
+}
+
+/// Where systemd wants news; a service of `Type=notify`.
+#[derive(Debug, Default)]
+pub struct Notifier {
+    to: Option<(UnixDatagram, SocketAddr)>,
+    watchdog: Option<Duration>,
+}
+
+impl Notifier {
+    /// As the environment says (`NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`).
+    pub fn from_env() -> anyhow::Result<Self> {
+        let text = |name| env::var(name).ok();
+        let own = std::process::id();
+        let for_me = text("WATCHDOG_PID").is_none_or(|pid| pid.parse() == Ok(own));
+        Self::new(text("NOTIFY_SOCKET").as_deref(), text("WATCHDOG_USEC").filter(|_| for_me).as_deref())
+    }
+
+    fn new(socket: Option<&str>, watchdog: Option<&str>) -> anyhow::Result<Self> {
+        let Some(socket) = socket.filter(|s| !s.is_empty()) else {
+            return Ok(Self::default());
+        };
+        let address = match socket.strip_prefix('@') {
+            Some(name) => SocketAddr::from_abstract_name(name),
+            None => SocketAddr::from_pathname(socket),
+        };
+        let address = address.with_context(|| format!("NOTIFY_SOCKET={socket} is no address of a socket"))?;
+        let own = UnixDatagram::unbound().context("cannot make a socket to notify systemd")?;
+        // A systemd that does not read must not hold up capture.
+        own.set_nonblocking(true)?;
+        let watchdog = match watchdog.map(str::parse).transpose() {
+            Ok(micros) => micros.filter(|n| *n > 0).map(Duration::from_micros),
+            Err(_) => bail!("WATCHDOG_USEC={} is no number", watchdog.unwrap_or_default()),
+        };
+        Ok(Self { to: Some((own, address)), watchdog })
+    }
+
+    /// How often the loop must say that it lives: twice as often as asked for.
+    pub(super) fn interval(&self) -> Option<Duration> {
+        self.watchdog.map(|every| every / 2)
+    }
+
+    /// The server answers.
+    pub(super) fn ready(&self) {
+        self.send("READY=1\nSTATUS=Capturing; the server answers");
+    }
+
+    /// The end has begun.
+    pub(super) fn stopping(&self) {
+        self.send("STOPPING=1\nSTATUS=Telling what is under way");
+    }
+
+    /// The loop between capture and history has come round.
+    pub(super) fn alive(&self) {
+        if self.watchdog.is_some() {
+            self.send("WATCHDOG=1");
+        }
+    }
+
+    /// A line for `systemctl status`.
+    pub(super) fn status(&self, line: impl FnOnce() -> String) {
+        if self.to.is_some() {
+            self.send(&format!("STATUS={}", line()));
+        }
+    }
+
+    fn send(&self, state: &str) {
+        if let Some((own, to)) = &self.to
+            && let Err(error) = own.send_to_addr(state.as_bytes(), to)
+        {
+            tracing::debug!(%error, "systemd was not told");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_systemd_nothing_happens() {
+        let nobody = Notifier::new(None, Some("1000000")).unwrap();
+        assert_eq!(nobody.interval(), None);
+        nobody.ready();
+        nobody.status(|| panic!("nobody asks"));
+    }
+
+    #[test]
+    fn news_come_by_path_and_by_abstract_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify").display().to_string();
+        let name = format!("netdrop-test-{}", std::process::id());
+        let by_path = UnixDatagram::bind(&path).unwrap();
+        let by_name = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        for (receiver, socket) in [(by_path, path), (by_name, format!("@{name}"))] {
+            let read = || {
+                let mut buffer = [0; 200];
+                let n = receiver.recv(&mut buffer).unwrap();
+                String::from_utf8(buffer[..n].to_vec()).unwrap()
+            };
+            let notifier = Notifier::new(Some(&socket), Some("3000000")).unwrap();
+            assert_eq!(notifier.interval(), Some(Duration::from_millis(1500)));
+            notifier.ready();
+            assert!(read().starts_with("READY=1\nSTATUS="));
+            notifier.alive();
+            assert_eq!(read(), "WATCHDOG=1");
+            notifier.status(|| "a".into());
+            assert_eq!(read(), "STATUS=a");
+            notifier.stopping();
+            assert!(read().starts_with("STOPPING=1\n"));
+        }
+    }
+
+    #[test]
+    fn a_watchdog_is_a_number_and_may_be_off() {
+        assert_eq!(Notifier::new(Some("/x"), Some("0")).unwrap().interval(), None);
+        assert_eq!(Notifier::new(Some("/x"), None).unwrap().interval(), None);
+        let e = Notifier::new(Some("/x"), Some("often")).unwrap_err().to_string();
+        assert!(e.contains("WATCHDOG_USEC=often"), "{e}");
+    }
+}

@@ -1,0 +1,34 @@
+//! `netdrop record`: what `observe` would show, into files.
+
+use anyhow::Context as _;
+
+use super::observe::observe_into;
+use super::say;
+use crate::cli::observe::ObserveConfig;
+use crate::record::{RecordConfig, Recorder};
+
+/// Records until the end of the stream, or until `stop`.
+pub async fn record(
+    config: ObserveConfig,
+    record: RecordConfig,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    if config.print_raw_filters {
+        return super::observe(config, stop).await;
+    }
+    let file = record.file.display().to_string();
+    let mut recorder = Recorder::start(record, |news| say(format_args!("netdrop: {news}")))
+        .with_context(|| format!("cannot record to {file}"))?;
+    let outcome = observe_into(&config, &mut recorder, stop).await;
+    // Whatever ended the stream, what came before is in the file.
+    let written = recorder.close().with_context(|| format!("cannot record to {file}"))?;
+    outcome?;
+    say(format_args!(
+        "netdrop: {} lines recorded in {} files of {} bytes, the last is {file}",
+        written.lines, written.files, written.bytes
+    ));
+    if written.lost > 0 {
+        anyhow::bail!("{} lines are not in {file}, as it could not be written", written.lost);
+    }
+    Ok(())
+}

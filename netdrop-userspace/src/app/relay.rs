@@ -1,0 +1,42 @@
+//! `netdrop relay`: one server for the flows of all nodes.
+
+use tokio::sync::watch;
+
+use crate::cli::relay::{PeerSource, RelayArgs};
+use crate::relay::peers::{Source, dns, kube, service};
+use crate::relay::{Relay, RelayConfig};
+
+/// Runs until `stop`.
+pub async fn relay(args: RelayArgs, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let config = args.config()?;
+    let source = source(&args, &config).await?;
+    let relay = Relay::bind(config).await?;
+    let tls = if relay.serves_tls() { "TLS 1.3" } else { "no TLS" };
+    let health = relay.health_address().map(|a| a.to_string());
+    tracing::info!(address = %relay.address()?, health, tls, "relay serving");
+    let (stopping, stopped) = watch::channel(false);
+    let run = relay.run(source.peers.clone(), stopped);
+    let mut run = std::pin::pin!(run);
+    tokio::select! {
+        ended = &mut run => return ended,
+        () = stop => {}
+    }
+    stopping.send_replace(true);
+    run.await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn source(args: &RelayArgs, config: &RelayConfig) -> anyhow::Result<Source> {
+    Ok(match args.peer_source()? {
+        PeerSource::List(peers) => Source::fixed(peers),
+        PeerSource::Service(target, name) => {
+            service::start(target, config.dial.clone(), name, args.retry_timeout)
+        }
+        PeerSource::Dns(name) => dns::start(name),
+        PeerSource::Pods(labels) => {
+            let client = kube::client(args.kubeconfig.clone()).await?;
+            kube::pods(client, &args.peer_namespace, &labels, args.naming())
+        }
+    })
+}

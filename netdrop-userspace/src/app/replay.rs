@@ -1,0 +1,61 @@
+//! `netdrop observe --input-file`: the flows of a file.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::say;
+use crate::cli::observe::ObserveConfig;
+use crate::observe::Ending;
+use crate::source::file::{FileSource, Trouble};
+use crate::wire::run::{Run, WireSink};
+use crate::wire::window::Window;
+
+/// So many bad lines are told one by one; all are counted.
+const TOLD: u64 = 10;
+
+/// Shows the part of a file that was asked for; `stop` is Ctrl-C or SIGTERM.
+pub(super) async fn replay(
+    config: &ObserveConfig,
+    file: &Path,
+    sink: &mut impl WireSink,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let filter = config.filters.compile()?;
+    let s = &config.selection;
+    let until = s.until.filter(|_| !s.follow);
+    let window = Window::new(s.first, s.last, s.since, until)?;
+    if config.shown.own_mask {
+        say(format_args!("netdrop: --field-mask is what a server is asked for; a file is shown as it is"));
+    }
+    let bad = Arc::new(AtomicU64::new(0));
+    let (count, name) = (Arc::clone(&bad), file.display().to_string());
+    let mut source = FileSource::open(file, move |trouble| report(&trouble, &name, &count))?;
+    let ending = Ending { count: config.count, duration: config.duration };
+    let outcome = Run::new(Some(&filter), window, sink, ending).until_end(&mut source, stop, |_| {}).await;
+    let bad = bad.load(Ordering::Relaxed);
+    if bad > 0 {
+        say(format_args!(
+            "netdrop: {bad} of the lines of {} could not be read and were left out",
+            file.display()
+        ));
+    }
+    outcome.map(drop)
+}
+
+fn report(trouble: &Trouble, file: &str, bad: &AtomicU64) {
+    match trouble {
+        Trouble::Bad { line, why } => {
+            let before = bad.fetch_add(1, Ordering::Relaxed);
+            if before < TOLD {
+                say(format_args!("netdrop: {file}: line {line} is left out: {}", crate::sink::escape(why)));
+            } else if before == TOLD {
+                say(format_args!("netdrop: {file}: more such lines are only counted"));
+            }
+        }
+        Trouble::Unknown { line, why } => say(format_args!(
+            "netdrop: {file}: line {line}: {}: unknown fields are left out here and in the lines after it; a newer netdrop may know them",
+            crate::sink::escape(why)
+        )),
+    }
+}

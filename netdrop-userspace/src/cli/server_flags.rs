@@ -1,0 +1,183 @@
+//! The flags that say which servers to ask, and how.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::time;
+use crate::agent::DEFAULT_SOCKET;
+use crate::connect::tls::{ClientTls, ClientTlsConfig};
+use crate::connect::{BasicAuth, Dial, Pem, Target};
+
+/// What was typed.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Server")]
+pub struct ServerFlags {
+    /// Agent or relay to ask: unix:///PATH, HOST:PORT or tls://HOST:PORT; several, or repeated, are shown as one
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    pub server: Vec<String>,
+    /// Ask over TLS; by default only where the address begins with tls://
+    #[arg(long)]
+    pub tls: bool,
+    /// Trust any certificate
+    #[arg(long)]
+    pub tls_allow_insecure: bool,
+    /// Authorities to trust in place of the system's, in PEM files
+    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    pub tls_ca_cert_files: Vec<PathBuf>,
+    /// Certificate to show to the server, in a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub tls_client_cert_file: Option<PathBuf>,
+    /// Key of that certificate, in a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub tls_client_key_file: Option<PathBuf>,
+    /// Name to expect in the server's certificate, in place of its address
+    #[arg(long, value_name = "NAME")]
+    pub tls_server_name: Option<String>,
+    /// User to ask as; over TLS only
+    #[arg(long, value_name = "NAME")]
+    pub basic_auth_username: Option<String>,
+    /// Password of that user
+    #[arg(long, value_name = "PASSWORD")]
+    pub basic_auth_password: Option<String>,
+    /// Until a connection stands; several servers: until one of them that says nothing is given up
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = span)]
+    pub timeout: Option<Duration>,
+    /// For calls with one answer, as of status and list
+    #[arg(long, value_name = "TIME", default_value = "12s", value_parser = span)]
+    pub request_timeout: Option<Duration>,
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    time::duration(text).filter(|d| !d.is_zero()).ok_or_else(|| "want something like 5s or 1m".to_owned())
+}
+
+/// Servers to ask, checked.
+#[derive(Clone, Debug)]
+pub struct Servers {
+    /// One or more.
+    pub targets: Vec<Target>,
+    /// How to reach them.
+    pub dial: Dial,
+    /// For calls with one answer.
+    pub request_timeout: Duration,
+}
+
+impl Servers {
+    /// One, in the clear.
+    pub fn one(server: &str) -> anyhow::Result<Self> {
+        let targets = vec![Target::parse(server)?];
+        Ok(Self { targets, dial: Dial::default(), request_timeout: crate::connect::REQUEST_TIMEOUT })
+    }
+
+    /// The first of them, where one is asked.
+    pub fn first(&self) -> anyhow::Result<&Target> {
+        self.targets.first().ok_or_else(|| anyhow!("name a server with --server"))
+    }
+}
+
+impl std::fmt::Display for Servers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, target) in self.targets.iter().enumerate() {
+            write!(f, "{}{target}", if i > 0 { ", " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl ServerFlags {
+    /// What was named.
+    pub fn named(&self) -> Vec<String> {
+        self.server.iter().filter(|s| !s.is_empty()).cloned().collect()
+    }
+
+    /// The servers that were named; else the local agent.
+    pub fn servers(&self) -> anyhow::Result<Servers> {
+        let mut named = self.named();
+        if named.is_empty() {
+            named.push(format!("unix://{DEFAULT_SOCKET}"));
+        }
+        let targets = named.iter().map(|s| Target::parse(s)).collect::<anyhow::Result<Vec<_>>>()?;
+        let identity = Pem::of(self.tls_client_cert_file.clone(), self.tls_client_key_file.clone())?;
+        let user = BasicAuth::of(self.basic_auth_username.clone(), self.basic_auth_password.clone())?;
+        let tls = self.tls || targets.iter().any(|t| t.tls);
+        if !tls && (identity.is_some() || user.is_some()) {
+            return Err(anyhow!("transport layer security required"));
+        }
+        let mut dial = Dial { tls_always: self.tls, ..Dial::default() };
+        if let Some(timeout) = self.timeout {
+            dial.timeout = timeout;
+        }
+        if tls {
+            let config = ClientTlsConfig {
+                ca_files: self.tls_ca_cert_files.clone(),
+                identity,
+                server_name: self.tls_server_name.clone(),
+                allow_insecure: self.tls_allow_insecure,
+            };
+            dial.tls = Some(Arc::new(ClientTls::new(config)?));
+        }
+        if let Some(user) = user {
+            dial.credentials = user.credentials()?;
+        }
+        let request_timeout = self.request_timeout.unwrap_or(crate::connect::REQUEST_TIMEOUT);
+        Ok(Servers { targets, dial, request_timeout })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, FromArgMatches as _};
+
+    use super::*;
+
+    fn servers(args: &[&str]) -> Result<Servers, String> {
+        let command = ServerFlags::augment_args(Command::new("test").no_binary_name(true));
+        let matches = command.try_get_matches_from(args).map_err(|e| e.to_string())?;
+        let flags = ServerFlags::from_arg_matches(&matches).map_err(|e| e.to_string())?;
+        flags.servers().map_err(|e| format!("{e:#}"))
+    }
+
+    #[test]
+    fn several_are_named_by_commas_or_again() {
+        let named = servers(&["--server", "a:1,unix:///b.sock", "--server", "[::1]:2"]).unwrap();
+        assert_eq!(named.to_string(), "a:1, unix:///b.sock, [::1]:2");
+        assert!(named.dial.tls.is_none());
+        assert_eq!((named.dial.timeout.as_secs(), named.request_timeout.as_secs()), (5, 12));
+    }
+
+    #[test]
+    fn what_needs_tls_says_so() {
+        let wrong = |args: &[&str]| servers(args).unwrap_err();
+        let half = "certificate and private key are both required, but only one was provided";
+        assert_eq!(wrong(&["--tls-client-cert-file", "c.pem"]), half);
+        assert_eq!(wrong(&["--tls-client-key-file", "k.pem"]), half);
+        let both = ["--server", "a:1", "--tls-client-cert-file", "c.pem", "--tls-client-key-file", "k.pem"];
+        assert_eq!(wrong(&both), "transport layer security required");
+        let user = ["--server", "a:1", "--basic-auth-username", "u", "--basic-auth-password", "p"];
+        assert_eq!(wrong(&user), "transport layer security required");
+        assert_eq!(
+            wrong(&["--basic-auth-username", "u"]),
+            "must specify both basic-auth-username and basic-auth-password"
+        );
+    }
+
+    #[test]
+    fn files_are_read_before_anything_is_asked() {
+        let wrong = |args: &[&str]| servers(args).unwrap_err();
+        let e = wrong(&["--server", "tls://a:1", "--tls-ca-cert-files", "/nonexistent.pem"]);
+        assert!(e.starts_with("cannot load cert '/nonexistent.pem'"), "{e}");
+        let e = wrong(&["--server", "tls://a:1", "--tls-ca-cert-files", "/etc/hostname"]);
+        assert_eq!(e, "cannot process cert '/etc/hostname': must be a PEM encoded certificate");
+    }
+
+    #[test]
+    fn a_time_is_a_time() {
+        for wrong in ["0s", "soon", "-1s"] {
+            assert!(servers(&["--timeout", wrong]).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Flags that were not typed: from the environment and the config file.
+//!
+//! A flag's value is, in this order: what was typed, `NETDROP_<FLAG>`, `HUBBLE_<FLAG>`, the config file, its default. In names of
+//! variables letters are upper case, and dashes underscores.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use clap::builder::ArgAction;
+use clap::{Arg, Command};
+use serde_json::Value;
+
+use super::args::{Flag, invalid};
+use crate::go;
+
+/// Commands that have files of their own, or no flags that are kept.
+const WITHOUT: [&str; 5] = ["agent", "relay", "config", "completion", "help"];
+/// Flags that make no sense without their place on the command line, or are for one call only.
+const NEVER: [&str; 4] = ["not", "help", "version", "config"];
+
+/// What the config file holds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settings {
+    pub(super) path: Option<PathBuf>,
+    pub(super) values: BTreeMap<String, Value>,
+}
+
+/// Where the config file is: in the user's config folder, or else in a hidden one of netdrop's own.
+pub(super) fn default_path() -> Option<PathBuf> {
+    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let home = var("HOME");
+    let config = var("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|h| h.join(".config")));
+    let first = config.map(|c| c.join("netdrop/config.yaml"));
+    let second = home.map(|h| h.join(".netdrop/config.yaml")).filter(|p| p.exists());
+    match first {
+        Some(first) if first.exists() => Some(first),
+        first => second.or(first),
+    }
+}
+
+/// A variable of netdrop's own, else one that Hubble's client reads; an empty one is none.
+pub(super) fn variable(flag: &str) -> Option<(String, String)> {
+    let name = flag.to_ascii_uppercase().replace('-', "_");
+    ["NETDROP", "HUBBLE"].iter().find_map(|prefix| {
+        let name = format!("{prefix}_{name}");
+        let value = std::env::var(&name).ok().filter(|v| !v.is_empty())?;
+        Some((name, value))
+    })
+}
+
+impl Settings {
+    /// Reads the file that was named, else the one in its usual place, which need not be there.
+    pub(super) fn load(named: Option<&str>) -> Result<Self, String> {
+        let named = named.map(str::to_owned).or_else(|| variable("config").map(|v| v.1));
+        let must_be = named.is_some();
+        let Some(path) = named.filter(|p| !p.is_empty()).map(PathBuf::from).or_else(default_path) else {
+            return Ok(Self::default());
+        };
+        let values = match std::fs::read_to_string(&path) {
+            Ok(text) => read(&path, &text)?,
+            Err(e) if e.kind() == ErrorKind::NotFound && !must_be => BTreeMap::new(),
+            Err(e) => return Err(format!("cannot read the config file {}: {e}", path.display())),
+        };
+        Ok(Self { path: Some(path), values })
+    }
+
+    /// The flags of a command that were not typed, but are set elsewhere.
+    pub(super) fn flags(&self, command: &Command, typed: &[String]) -> Result<Vec<Flag>, String> {
+        let mut out = Vec::new();
+        if WITHOUT.contains(&command.get_name()) {
+            return Ok(out);
+        }
+        for arg in command.get_arguments() {
+            let Some(name) = arg.get_long() else { continue };
+            if NEVER.contains(&name) || typed.iter().any(|t| t == name) {
+                continue;
+            }
+            if let Some((variable, value)) = variable(name) {
+                out.extend(flag(arg, name, value).map_err(|why| format!("{variable}: {why}"))?);
+                continue;
+            }
+            let path = self.path.as_deref().unwrap_or(Path::new("")).display();
+            for value in self.values.get(name).map(texts).unwrap_or_default() {
+                out.extend(flag(arg, name, value).map_err(|why| format!("{path}: {why}"))?);
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn read(path: &Path, text: &str) -> Result<BTreeMap<String, Value>, String> {
+    if text.lines().all(|l| l.trim().is_empty() || l.trim_start().starts_with('#') || l.trim() == "---") {
+        return Ok(BTreeMap::new());
+    }
+    let values: BTreeMap<String, Value> = serde_saphyr::from_str(text).map_err(|e| {
+        let why = e.to_string();
+        format!("cannot read the config file {}: {}", path.display(), why.lines().next().unwrap_or_default())
+    })?;
+    Ok(values.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).collect())
+}
+
+/// The values of a setting as they would be typed.
+pub(super) fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::String(text) if text.is_empty() => Vec::new(),
+        Value::String(text) => vec![text.clone()],
+        Value::Array(all) => all.iter().flat_map(texts).collect(),
+        other => vec![other.to_string()],
+    }
+}
+
+/// As typed; a switch that is off is not.
+fn flag(arg: &Arg, name: &str, value: String) -> Result<Option<Flag>, String> {
+    let name = name.to_owned();
+    if !matches!(arg.get_action(), ArgAction::SetTrue) {
+        return Ok(Some(Flag { name, value: Some(value) }));
+    }
+    let on = go::parse_bool(&value).map_err(|why| invalid(arg, &value, &why))?;
+    Ok(on.then_some(Flag { name, value: None }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_gives_what_was_not_typed() {
+        let text =
+            "# mine\nfollow: true\noutput: json\nlast: 7\nverdict: [DROPPED, ERROR]\nallow: x\nall: false\n";
+        let settings = Settings { path: None, values: read(Path::new("f"), text).unwrap() };
+        let mut command = crate::cli::observe::command();
+        command.build();
+        let flags = settings.flags(&command, &["output".to_owned()]).unwrap();
+        let mut shown: Vec<String> = flags
+            .into_iter()
+            .map(|f| f.value.map_or(f.name.clone(), |v| format!("{}={v}", f.name)))
+            .collect();
+        shown.sort();
+        assert_eq!(shown, ["follow", "last=7", "verdict=DROPPED", "verdict=ERROR"]);
+        let wrong =
+            Settings { path: Some("f".into()), values: read(Path::new("f"), "follow: perhaps").unwrap() };
+        assert!(wrong.flags(&command, &[]).unwrap_err().starts_with("f: invalid argument \"perhaps\""));
+        assert!(read(Path::new("f"), "a: [").unwrap_err().starts_with("cannot read the config file f: "));
+        assert!(read(Path::new("f"), "\n# nothing\n").unwrap().is_empty());
+    }
+}

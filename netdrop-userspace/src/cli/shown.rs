@@ -1,0 +1,105 @@
+//! Flags of `observe` about what is read and asked for beside filters: files, field masks, policies.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::builder::ArgAction;
+use clap::{Arg, ArgMatches, Command};
+
+use crate::sink::Format;
+use crate::wire::mask::{DEFAULT, FieldMask};
+
+/// What the flags say.
+#[derive(Clone, Debug, Default)]
+pub struct ShownConfig {
+    /// A file of flows, or `-`.
+    pub input_file: Option<PathBuf>,
+    /// Name the policies that allowed or denied.
+    pub policy_names: bool,
+    /// Print the bare flow as JSON.
+    pub legacy_json: bool,
+    /// Print nothing about nodes.
+    pub silent: bool,
+    /// Which fields a server is asked for; empty: all.
+    pub field_mask: Vec<String>,
+    /// Whether that mask was asked for by name.
+    pub own_mask: bool,
+}
+
+/// Adds the flags.
+pub(super) fn add(command: Command) -> Command {
+    let switch = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+    };
+    command
+        // As with Hubble's client, the last of several counts.
+        .args_override_self(true)
+        .arg(
+            Arg::new("input-file")
+                .long("input-file")
+                .value_name("FILE")
+                .help("Flows from a file of JSON lines, also .gz and .zst; - is standard input"),
+        )
+        .arg(switch("print-policy-names", "Name the policies that allowed or denied"))
+        .arg(switch("silent-errors", "Print nothing about nodes that are in trouble").short('s'))
+        .arg(
+            Arg::new("field-mask")
+                .long("field-mask")
+                .value_name("FIELD,...")
+                .value_delimiter(',')
+                .action(ArgAction::Append)
+                .help("With -o json, ask a server for these fields only, as source.pod_name,verdict"),
+        )
+        .arg(
+            Arg::new("use-default-field-masks")
+                .long("use-default-field-masks")
+                .value_name("BOOL")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_value("true")
+                .default_missing_value("true")
+                .help("Ask a server only for the fields that compact, dict and table show"),
+        )
+}
+
+impl ShownConfig {
+    /// `output`: the format as typed.
+    pub(super) fn from_matches(m: &ArgMatches, format: Format, output: &str) -> anyhow::Result<Self> {
+        let mut mask: Vec<String> =
+            m.get_many::<String>("field-mask").into_iter().flatten().cloned().collect();
+        let own_mask = !mask.is_empty();
+        let defaults = match m.get_one::<String>("use-default-field-masks").map_or("true", String::as_str) {
+            "true" => true,
+            "false" => false,
+            other => {
+                bail!("invalid argument {other:?} for \"--use-default-field-masks\" flag: want true or false")
+            }
+        };
+        let legacy_json = format == Format::Json && output != "jsonpb" && legacy_asked();
+        if format != Format::Json || legacy_json {
+            if own_mask {
+                bail!("{output} output format is not compatible with custom field mask");
+            }
+            if defaults {
+                mask = DEFAULT.map(str::to_owned).into();
+            }
+        }
+        if let Err(e) = FieldMask::parse(&mask) {
+            bail!("failed to construct field mask: proto: {e}");
+        }
+        Ok(Self {
+            input_file: m.get_one::<String>("input-file").filter(|f| !f.is_empty()).map(PathBuf::from),
+            policy_names: m.get_flag("print-policy-names"),
+            legacy_json,
+            silent: m.get_flag("silent-errors"),
+            field_mask: mask,
+            own_mask,
+        })
+    }
+}
+
+/// `HUBBLE_COMPAT` may hold it among others.
+fn legacy_asked() -> bool {
+    std::env::var("HUBBLE_COMPAT")
+        .is_ok_and(|v| v.split(',').any(|o| o.eq_ignore_ascii_case("legacy-json-output")))
+}

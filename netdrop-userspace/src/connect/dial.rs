@@ -1,0 +1,91 @@
+//! Connections, from the socket up.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpStream, UnixStream};
+use tonic::transport::{Channel, Endpoint, Uri};
+
+use super::tls::ClientTls;
+
+/// What one stream may have under way. A stream that nobody reads must not hold up others of its connection, so the connection's
+/// own window is as large as can be.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = i32::MAX as u32;
+/// Asks a silent host whether it lives, and gives it up after three tries: no reset comes from a machine that has gone.
+const ALIVE: Duration = Duration::from_secs(10);
+
+fn endpoint(origin: &str) -> anyhow::Result<Endpoint> {
+    Ok(Endpoint::from_shared(format!("http://{origin}"))?
+        .user_agent(concat!("netdrop/", env!("CARGO_PKG_VERSION")))?
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW))
+}
+
+/// Over a unix socket.
+pub(super) async fn unix(path: &Path, timeout: Duration) -> anyhow::Result<Channel> {
+    let path = path.to_owned();
+    let shown = path.display().to_string();
+    let connector = tower::service_fn(move |_: Uri| {
+        let path = path.clone();
+        async move { within(timeout, UnixStream::connect(path)).await.map(TokioIo::new) }
+    });
+    endpoint("localhost")?
+        .connect_with_connector(connector)
+        .await
+        .map_err(|e| anyhow!("cannot connect to the agent at unix://{shown}: {}", root(&e)))
+}
+
+/// Over TCP; with TLS, the server's certificate must be for the name.
+pub(super) async fn tcp(
+    target: &str,
+    tls: Option<(&ClientTls, &str)>,
+    timeout: Duration,
+) -> anyhow::Result<Channel> {
+    let to = target.to_owned();
+    let failed = |e: &tonic::transport::Error| anyhow!("cannot connect to {target}: {}", root(e));
+    let endpoint = endpoint(target).with_context(|| format!("{target:?} is no host:port"))?;
+    let Some((tls, name)) = tls else {
+        let connector = tower::service_fn(move |_: Uri| {
+            let to = to.clone();
+            async move { within(timeout, socket(to)).await.map(TokioIo::new) }
+        });
+        return endpoint.connect_with_connector(connector).await.map_err(|e| failed(&e));
+    };
+    let (connector, name) = tls.connector(name)?;
+    let connector = tower::service_fn(move |_: Uri| {
+        let (to, connector, name) = (to.clone(), connector.clone(), name.clone());
+        let shaken = async move { connector.connect(name, socket(to).await?).await };
+        async move { within(timeout, shaken).await.map(TokioIo::new) }
+    });
+    endpoint.connect_with_connector(connector).await.map_err(|e| failed(&e))
+}
+
+async fn socket(to: String) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(to).await?;
+    stream.set_nodelay(true)?;
+    let socket = rustix::fd::AsFd::as_fd(&stream);
+    rustix::net::sockopt::set_socket_keepalive(socket, true)?;
+    rustix::net::sockopt::set_tcp_keepidle(socket, ALIVE)?;
+    rustix::net::sockopt::set_tcp_keepintvl(socket, ALIVE / 3)?;
+    rustix::net::sockopt::set_tcp_keepcnt(socket, 3)?;
+    Ok(stream)
+}
+
+async fn within<T>(timeout: Duration, connect: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(timeout, connect).await.map_err(|_| {
+        io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", timeout.as_secs_f64()))
+    })?
+}
+
+/// The last cause: what stands above it only says that something failed.
+fn root(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,159 @@
+//! TLS 1.3, by rustls on ring: for what asks and for what serves.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls13_signature};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::version::TLS13;
+use tokio_rustls::rustls::{
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::identity::{Pem, certificates};
+
+/// gRPC speaks HTTP/2.
+const ALPN: &[u8] = b"h2";
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+/// Whom a client trusts, and who it is.
+#[derive(Clone, Debug, Default)]
+pub struct ClientTlsConfig {
+    /// Authorities; none: those of the system.
+    pub ca_files: Vec<PathBuf>,
+    /// The client's own certificate.
+    pub identity: Option<Pem>,
+    /// Name to expect in place of the address's.
+    pub server_name: Option<String>,
+    /// Trust any certificate.
+    pub allow_insecure: bool,
+}
+
+/// TLS of a client, ready to use.
+#[derive(Clone)]
+pub struct ClientTls {
+    config: Arc<ClientConfig>,
+    server_name: Option<String>,
+}
+
+impl std::fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientTls").field("server_name", &self.server_name).finish_non_exhaustive()
+    }
+}
+
+impl ClientTls {
+    /// Reads the files.
+    pub fn new(asked: ClientTlsConfig) -> anyhow::Result<Self> {
+        let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
+        let builder = if asked.allow_insecure {
+            let algorithms = provider().signature_verification_algorithms;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(algorithms)))
+        } else {
+            builder.with_root_certificates(roots(&asked.ca_files)?)
+        };
+        let mut config = match &asked.identity {
+            Some(pem) => {
+                let (certs, key) = pem.read()?;
+                builder
+                    .with_client_auth_cert(certs, key)
+                    .with_context(|| format!("the key does not belong to '{}'", pem.cert.display()))?
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(Self { config: Arc::new(config), server_name: asked.server_name.filter(|n| !n.is_empty()) })
+    }
+
+    /// For one server; what was asked for goes before the name given here.
+    pub(super) fn connector(&self, name: &str) -> anyhow::Result<(TlsConnector, ServerName<'static>)> {
+        let name = self.server_name.as_deref().unwrap_or(name);
+        let parsed = ServerName::try_from(name.to_owned())
+            .map_err(|_| anyhow!("{name:?} is no name that a certificate may have; see --tls-server-name"))?;
+        Ok((TlsConnector::from(Arc::clone(&self.config)), parsed))
+    }
+}
+
+fn roots(files: &[PathBuf]) -> anyhow::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for file in files {
+        for cert in certificates(file)? {
+            roots.add(cert).with_context(|| {
+                format!("cannot process cert '{}': must be a PEM encoded certificate", file.display())
+            })?;
+        }
+    }
+    if files.is_empty() {
+        // Some of a system's may be too old to read; those that are needed say so when they are missing.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        anyhow::ensure!(
+            !roots.is_empty(),
+            "this system has no certificate authorities; name some with --tls-ca-cert-files"
+        );
+    }
+    Ok(roots)
+}
+
+/// Takes any certificate, as was asked for; that the server has its key is still checked.
+#[derive(Debug)]
+struct Anybody(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("TLS 1.2 is not offered".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
+
+/// TLS of a server; with authorities for clients, those must show a certificate.
+pub fn acceptor(identity: &Pem, client_cas: &[PathBuf]) -> anyhow::Result<TlsAcceptor> {
+    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
+    let builder = if client_cas.is_empty() {
+        builder.with_no_client_auth()
+    } else {
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots(client_cas)?), provider()).build()?;
+        builder.with_client_cert_verifier(verifier)
+    };
+    let (certs, key) = identity.read()?;
+    let mut config = builder
+        .with_single_cert(certs, key)
+        .with_context(|| format!("the key does not belong to '{}'", identity.cert.display()))?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

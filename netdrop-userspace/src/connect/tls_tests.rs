@@ -1,0 +1,140 @@
+//! Certificates made for the test, and the relay's own server as the other side.
+
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use super::*;
+use crate::cli::server_flags::Servers;
+use crate::connect::tls::ClientTlsConfig;
+use crate::relay::node::TestNode;
+use crate::relay::tests::{Running, config};
+use crate::relay::{RelayConfig, ServerTls};
+use crate::source::remote;
+
+/// Names in the relay's certificate: of the chart, and an address.
+const RELAY: [&str; 2] = ["ui.hubble-relay.cilium.io", "127.0.0.1"];
+
+struct Authority {
+    folder: tempfile::TempDir,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), issuer.pem()).unwrap();
+        Self { folder, issuer }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn ca(&self) -> PathBuf {
+        self.file("ca.pem")
+    }
+
+    fn identity(&self, name: &str, names: &[&str]) -> Pem {
+        let key = KeyPair::generate().unwrap();
+        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+        let cert = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let pem = Pem { cert: self.file(&format!("{name}.pem")), key: self.file(&format!("{name}.key")) };
+        std::fs::write(&pem.cert, cert.pem()).unwrap();
+        std::fs::write(&pem.key, key.serialize_pem()).unwrap();
+        pem
+    }
+}
+
+async fn relay(tls: ServerTls) -> (Running, [TestNode; 1]) {
+    let nodes = [TestNode::start("node0")];
+    let relay = Running::start(RelayConfig { tls: Some(tls), ..config() }, &nodes).await;
+    (relay, nodes)
+}
+
+/// How many nodes a status tells of, asked with these.
+async fn ask(relay: &Running, tls: ClientTlsConfig) -> Result<u32, String> {
+    let mut servers = Servers::one(&format!("tls://{}", relay.address)).unwrap();
+    servers.dial.tls = Some(Arc::new(ClientTls::new(tls).map_err(|e| format!("{e:#}"))?));
+    let asked = async {
+        let connection = remote::connect(&servers).await?;
+        remote::server_status(&servers, &connection).await
+    };
+    let status = asked.await.map_err(|e| format!("{e:#}"))?;
+    Ok(status.num_connected_nodes.unwrap_or(0) + status.num_unavailable_nodes.unwrap_or(0))
+}
+
+fn trusting(ca: &Path) -> ClientTlsConfig {
+    ClientTlsConfig { ca_files: vec![ca.to_owned()], ..ClientTlsConfig::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_must_be_who_was_asked_for() {
+    let (own, other) = (Authority::new(), Authority::new());
+    let identity = own.identity("relay", &RELAY);
+    let (relay, _nodes) = relay(ServerTls { identity, client_cas: Vec::new() }).await;
+    assert_eq!(ask(&relay, trusting(&own.ca())).await, Ok(1));
+    let named = |name: &str| ClientTlsConfig { server_name: Some(name.into()), ..trusting(&own.ca()) };
+    assert_eq!(ask(&relay, named(RELAY[0])).await, Ok(1));
+    let e = ask(&relay, named("somebody.else")).await.unwrap_err();
+    assert!(e.contains("certificate not valid for name \"somebody.else\""), "{e}");
+    let e = ask(&relay, trusting(&other.ca())).await.unwrap_err();
+    assert!(e.contains("invalid peer certificate"), "{e}");
+    let insecure = ClientTlsConfig { allow_insecure: true, ..ClientTlsConfig::default() };
+    assert_eq!(ask(&relay, insecure).await, Ok(1));
+    let plain = remote::status(&relay.address.to_string()).await;
+    assert!(plain.is_err(), "nothing in the clear");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_must_show_who_they_are() {
+    let (own, other) = (Authority::new(), Authority::new());
+    let identity = own.identity("relay", &RELAY);
+    let (relay, _nodes) = relay(ServerTls { identity, client_cas: vec![own.ca()] }).await;
+    let with = |identity: Option<Pem>| ClientTlsConfig { identity, ..trusting(&own.ca()) };
+    assert_eq!(ask(&relay, with(Some(own.identity("client", &["ui"])))).await, Ok(1));
+    assert!(ask(&relay, with(None)).await.is_err());
+    assert!(ask(&relay, with(Some(other.identity("stranger", &["ui"])))).await.is_err());
+    let mixed = Pem { key: own.identity("second", &["ui"]).key, ..own.identity("first", &["ui"]) };
+    let e = ask(&relay, with(Some(mixed))).await.unwrap_err();
+    assert!(e.contains("the key does not belong to"), "{e}");
+}
+
+#[tokio::test]
+async fn a_name_is_told_where_there_is_tls_and_nowhere_else() {
+    let dial = Dial { told_names: true, ..Dial::default() };
+    let target = Target::parse("127.0.0.1:1").unwrap();
+    let e = dial.connect_as(&target, Some("a.hubble-grpc.cilium.io")).await.unwrap_err().to_string();
+    assert_eq!(e, "unexpected TLS ServerName for 127.0.0.1:1");
+    let insecure = ClientTlsConfig { allow_insecure: true, ..ClientTlsConfig::default() };
+    let tls = Some(Arc::new(ClientTls::new(insecure).unwrap()));
+    let dial = Dial { tls, tls_always: true, ..dial };
+    let e = dial.connect_as(&target, None).await.unwrap_err().to_string();
+    assert_eq!(e, "missing TLS ServerName for 127.0.0.1:1");
+}
+
+/// The stock client, with the flags that netdrop has from it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stock_client_comes_in_with_a_certificate() {
+    let Some(hubble) = crate::relay::tests::stock("hubble") else {
+        return;
+    };
+    let own = Authority::new();
+    let (server, client) = (own.identity("relay", &RELAY), own.identity("client", &["ui"]));
+    let (relay, _nodes) = relay(ServerTls { identity: server, client_cas: vec![own.ca()] }).await;
+    let mut args =
+        vec!["list".to_owned(), "nodes".into(), "--server".into(), format!("tls://{}", relay.address)];
+    for (flag, file) in [
+        ("--tls-ca-cert-files", own.ca()),
+        ("--tls-client-cert-file", client.cert),
+        ("--tls-client-key-file", client.key),
+    ] {
+        args.extend([flag.to_owned(), file.display().to_string()]);
+    }
+    let out = crate::relay::tests::run(hubble, args).await;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(text.contains("node0   Connected"), "{text}{}", String::from_utf8_lossy(&out.stderr));
+}

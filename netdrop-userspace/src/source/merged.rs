@@ -1,0 +1,87 @@
+//! Several servers as one source.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::wire::WireSource;
+use crate::cli::server_flags::Servers;
+use crate::connect::words;
+use crate::merge::session::Told;
+use crate::merge::{Crew, PeerAddress, PeerState, Peers, Session, SessionConfig, Tempo, Wire};
+use crate::proto::observer::{GetFlowsRequest, GetFlowsResponse};
+
+/// Batches that wait to be printed; then servers must wait.
+const IN_FLIGHT: usize = 4;
+
+/// One call to all of them.
+pub struct MergedSource {
+    crew: Crew,
+    told: mpsc::Receiver<Told>,
+}
+
+impl MergedSource {
+    /// Asks; who can't be reached is told by the stream.
+    pub fn open(servers: &Servers, request: GetFlowsRequest) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            !(request.first && request.follow),
+            "rpc error: code = InvalidArgument desc = first cannot be specified with follow"
+        );
+        let mut peers = Peers::new();
+        for target in &servers.targets {
+            let address = target.to_string();
+            let peer = PeerAddress { address: address.clone(), server_name: None };
+            anyhow::ensure!(peers.insert(address.into(), peer).is_none(), "--server {target} is named twice");
+        }
+        let crew = Crew::fixed(&peers, servers.dial.clone(), Tempo::default());
+        let mut config = SessionConfig::new(hostname());
+        config.patience = servers.dial.timeout;
+        let (to, told) = mpsc::channel(IN_FLIGHT);
+        tokio::spawn(Session::run(crew.roster(), request.into(), config, to));
+        Ok(Self { crew, told })
+    }
+
+    /// Why none of them can be reached; `None`: one can.
+    fn unreachable(&self) -> Option<String> {
+        let roster = self.crew.roster();
+        let roster = roster.borrow();
+        let why = |state: &PeerState| match state {
+            PeerState::Down(why) | PeerState::Stalled(why) => Some(why.to_string()),
+            _ => None,
+        };
+        let all: Option<Vec<_>> = roster.peers.values().map(|peer| why(&peer.state.borrow())).collect();
+        all.map(|all| all.join("; "))
+    }
+}
+
+/// This machine, in whose name news of nodes are told.
+pub fn hostname() -> Arc<str> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().into()
+}
+
+impl WireSource for MergedSource {
+    async fn next(&mut self, batch: &mut Vec<GetFlowsResponse>) -> anyhow::Result<bool> {
+        let Some(told) = self.told.recv().await else {
+            return match self.unreachable() {
+                Some(why) => Err(anyhow::anyhow!("none of the servers can be reached: {why}")),
+                None => Ok(false),
+            };
+        };
+        let mut take = |told: Told| -> anyhow::Result<()> {
+            let wires = told.map_err(|s| words(&s))?;
+            // A message that can't be read costs itself alone.
+            batch.extend(wires.iter().filter_map(|wire: &Wire| wire.response().ok()));
+            Ok(())
+        };
+        take(told)?;
+        while let Ok(more) = self.told.try_recv() {
+            take(more)?;
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+#[path = "merged_tests.rs"]
+mod tests;

@@ -1,0 +1,20 @@
+//! What comes from a server or a file, as it came: Hubble's messages, printed as Hubble's own client prints them.
+
+pub mod json;
+pub mod mask;
+pub mod print;
+pub mod run;
+pub mod window;
+
+use crate::filter::Compiled;
+use crate::proto::flow::Flow;
+use crate::proto::observer::GetFlowsResponse;
+use crate::proto::observer::get_flows_response::ResponseTypes;
+
+/// Whether a filter lets a message pass. To Hubble's client an event that is no flow is a flow without any field.
+pub fn matches(filter: &Compiled, response: &GetFlowsResponse) -> bool {
+    match &response.response_types {
+        Some(ResponseTypes::Flow(flow)) => filter.matches_wire(flow),
+        _ => filter.is_empty() || filter.matches_wire(&Flow::default()),
+    }
+}

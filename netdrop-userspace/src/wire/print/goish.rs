@@ -1,0 +1,117 @@
+//! Small things that Go's library does in its own way.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+
+/// `path.Join` of two parts: empty ones are left out, the rest is cleaned of `.`, `..` and doubled slashes.
+pub(super) fn join<'a>(first: &'a str, second: &'a str) -> Cow<'a, str> {
+    if first.is_empty() {
+        return clean(second.into());
+    }
+    if second.is_empty() {
+        return clean(first.into());
+    }
+    clean(format!("{first}/{second}").into())
+}
+
+fn clean(path: Cow<'_, str>) -> Cow<'_, str> {
+    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    if path.is_empty() || path.split('/').all(plain) {
+        return path;
+    }
+    let rooted = path.starts_with('/');
+    let mut kept: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if kept.last().is_some_and(|last| *last != "..") => {
+                kept.pop();
+            }
+            ".." if rooted => {}
+            part => kept.push(part),
+        }
+    }
+    let cleaned = kept.join("/");
+    Cow::Owned(match (rooted, cleaned.is_empty()) {
+        (true, _) => format!("/{cleaned}"),
+        (false, true) => ".".to_owned(),
+        (false, false) => cleaned,
+    })
+}
+
+/// Appends a text as `strconv.Quote` has it.
+pub(super) fn quote(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{b}' => out.push_str("\\v"),
+            c if c < ' ' || c == '\u{7f}' => put(out, format_args!("\\x{:02x}", u32::from(c))),
+            c if c != '\'' && c.escape_debug().count() > 1 => match u32::from(c) {
+                code @ ..0x10000 => put(out, format_args!("\\u{code:04x}")),
+                code => put(out, format_args!("\\U{code:08x}")),
+            },
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+fn put(out: &mut String, text: fmt::Arguments<'_>) {
+    // Writing to a String does not fail.
+    let _ = out.write_fmt(text);
+}
+
+/// Appends as many names as go into 50 bytes, at least one.
+pub(super) fn join_with_cut(names: &[String], mut push: impl FnMut(&str)) {
+    let mut length = 0;
+    for (i, name) in names.iter().enumerate() {
+        length += name.len() + 2;
+        if length > 50 && i > 0 {
+            push(&format!(" (and {} more)", names.len() - i));
+            return;
+        }
+        if i > 0 {
+            push(", ");
+        }
+        push(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_cleaned() {
+        for (first, second, joined) in [
+            ("a", "b", "a/b"),
+            ("", "b", "b"),
+            ("a", "", "a"),
+            ("", "", ""),
+            ("a", "../b", "b"),
+            ("a", "../../b", "../b"),
+            ("a/", "./b//c/", "a/b/c"),
+            ("/a", "..", "/"),
+            ("/", "../x", "/x"),
+            ("a", "..", "."),
+            ("..", "..", "../.."),
+        ] {
+            assert_eq!(join(first, second), joined, "{first} {second}");
+        }
+    }
+
+    #[test]
+    fn quotes() {
+        let mut out = String::new();
+        quote("a\"\u{1b}\n\u{202e}'ü\u{7}", &mut out);
+        assert_eq!(out, r#""a\"\x1b\n\u202e'ü\a""#);
+    }
+}

@@ -1,0 +1,183 @@
+//! Hubble's output formats for Hubble's messages, byte for byte as its client 1.19 prints them.
+
+mod columns;
+mod compact;
+mod dict;
+mod elastic;
+mod goish;
+mod table;
+
+use std::io;
+
+use prost_types::Timestamp;
+
+use super::json;
+use crate::proto::observer::GetFlowsResponse;
+use crate::proto::observer::get_flows_response::ResponseTypes;
+use crate::proto::relay::{NodeState, NodeStatusEvent};
+use crate::sink::{Format, PrintOptions};
+use columns::Text;
+
+/// What wire messages need beyond [`PrintOptions`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Format, times, colours.
+    pub print: PrintOptions,
+    /// Name the policies that allowed or denied.
+    pub policy_names: bool,
+    /// Print the bare flow as JSON (`HUBBLE_COMPAT=legacy-json-output`).
+    pub legacy_json: bool,
+    /// Print what is no trouble about nodes, too.
+    pub debug: bool,
+    /// Print nothing about nodes.
+    pub silent: bool,
+    /// The output is a terminal: nothing that drives one passes, not even what Hubble's client lets through.
+    pub terminal: bool,
+}
+
+impl Options {
+    fn text(self) -> Text {
+        Text { color: self.print.color, terminal: self.terminal }
+    }
+}
+
+/// Why a message was not printed.
+#[derive(Debug, thiserror::Error)]
+pub enum PrintError {
+    /// The output takes no more.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The message has no JSON.
+    #[error("json: error calling MarshalJSON for type *{0}: proto: {1}")]
+    Json(&'static str, json::JsonError),
+}
+
+/// So many bytes of lines are written at once, if nobody flushes before.
+const FULL: usize = 64 * 1024;
+
+/// One of the printers: flows and losses to `out`, the state of nodes to `err`.
+pub struct Printer<W, E> {
+    options: Options,
+    out: W,
+    err: E,
+    /// Lines that wait to be written together.
+    lines: String,
+    table: Option<table::Table>,
+    records: u64,
+}
+
+impl<W: io::Write, E: io::Write> Printer<W, E> {
+    /// Prints to `out`, and nodes' troubles to `err`.
+    pub fn new(options: Options, out: W, err: E) -> Self {
+        let table = (options.print.format == Format::Table).then(|| table::Table::new(options));
+        Self { options, out, err, lines: String::with_capacity(FULL + 4096), table, records: 0 }
+    }
+
+    /// Writes one.
+    pub fn write(&mut self, response: &GetFlowsResponse) -> Result<(), PrintError> {
+        let Some(types) = &response.response_types else { return Ok(()) };
+        if let ResponseTypes::NodeStatus(status) = types {
+            return self.node_status(response, status);
+        }
+        if let Some(table) = &mut self.table {
+            table.write(response, types);
+            return Ok(());
+        }
+        let start = self.lines.len();
+        match self.options.print.format {
+            Format::Json => {
+                let written = self.json(response, types);
+                if let Err(e) = written {
+                    self.lines.truncate(start);
+                    return Err(e);
+                }
+            }
+            Format::Dict => dict::write(response, types, self.options, self.records, &mut self.lines),
+            _ => compact::write(response, types, self.options, &mut self.lines),
+        }
+        self.records += 1;
+        if self.lines.len() < FULL { Ok(()) } else { Ok(self.pass_on()?) }
+    }
+
+    fn json(&mut self, response: &GetFlowsResponse, types: &ResponseTypes) -> Result<(), PrintError> {
+        let out = &mut self.lines;
+        match types {
+            _ if !self.options.legacy_json => one(response, out)?,
+            ResponseTypes::Flow(flow) => one(flow, out)?,
+            ResponseTypes::LostEvents(lost) => one(lost, out)?,
+            ResponseTypes::NodeStatus(_) => {}
+        }
+        out.push('\n');
+        Ok(())
+    }
+
+    fn node_status(
+        &mut self,
+        response: &GetFlowsResponse,
+        status: &NodeStatusEvent,
+    ) -> Result<(), PrintError> {
+        let trouble = match status.state_change() {
+            NodeState::NodeError | NodeState::NodeUnavailable => true,
+            // Back again, as netdrop says of a node that was away; Hubble's servers have no message here.
+            NodeState::NodeConnected => !status.message.is_empty(),
+            _ => false,
+        };
+        if self.options.silent || !(trouble || self.options.debug) {
+            return Ok(());
+        }
+        let mut line = String::new();
+        match self.options.print.format {
+            Format::Json if self.options.legacy_json => {}
+            Format::Json => {
+                one(response, &mut line)?;
+                line.push('\n');
+            }
+            Format::Dict => {
+                dict::status(response, status, self.options, self.records, &mut line);
+                // Separators stay right where both streams end on one terminal.
+                self.records = self.records.max(1);
+            }
+            _ => compact::status(response, status, self.options, &mut line),
+        }
+        Ok(self.err.write_all(line.as_bytes())?)
+    }
+
+    fn pass_on(&mut self) -> io::Result<()> {
+        let written = self.out.write_all(self.lines.as_bytes());
+        self.lines.clear();
+        written
+    }
+
+    /// Brings what was written to its reader.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.pass_on()?;
+        self.out.flush()
+    }
+
+    /// Writes what waits for the end (a table).
+    pub fn finish(&mut self) -> io::Result<()> {
+        if let Some(table) = &mut self.table {
+            table.finish(&mut self.lines);
+        }
+        self.flush()
+    }
+}
+
+fn one<M: json::Message>(message: &M, out: &mut String) -> Result<(), PrintError> {
+    json::write(message, out).map_err(|e| PrintError::Json(M::NAME, e))
+}
+
+/// Appends a time, or `N/A` for none and for what is none.
+fn time(time: Option<&Timestamp>, options: Options, out: &mut String) {
+    let valid = time.and_then(|t| {
+        let nanos = u32::try_from(t.nanos).ok().filter(|n| *n < 1_000_000_000)?;
+        (-62_135_596_800..=253_402_300_799).contains(&t.seconds).then_some((t.seconds, nanos))
+    });
+    match valid {
+        Some((seconds, nanos)) => options.print.time_format.write_unix(seconds, nanos, out),
+        None => out.push_str("N/A"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

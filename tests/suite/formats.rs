@@ -1,0 +1,276 @@
+//! What `observe --input-file` prints, byte for byte beside the stock client: a thousand generated flows, two hundred generated lines
+//! of flags. `NETDROP_SEED` plays a failure again, or tries other flows.
+
+use std::path::Path;
+
+use fastrand::Rng;
+use netdrop_tests::flowgen::{FlowGen, pools};
+use netdrop_tests::stock::{self, Printed};
+
+use crate::harness::binary;
+
+const FLOWS: usize = 1000;
+const RUNS: usize = 200;
+const SEED: u64 = 1;
+
+fn seed() -> u64 {
+    let given = std::env::var("NETDROP_SEED").ok();
+    given.map_or(SEED, |s| s.parse().expect("NETDROP_SEED is a number"))
+}
+
+/// Flows that both clients know all of.
+fn flows(seed: u64, count: usize) -> String {
+    let mut generator = FlowGen::new(seed).expect("a generator");
+    let mut text = String::new();
+    for _ in 0..count {
+        let mut response = generator.response();
+        stock::for_stock(&mut response);
+        text.push_str(&response.to_string());
+        text.push('\n');
+    }
+    text
+}
+
+/// Flags, and what is set around them.
+#[derive(Debug, Default)]
+struct Line {
+    args: Vec<String>,
+    env: Vec<(&'static str, &'static str)>,
+}
+
+impl Line {
+    fn add(&mut self, words: &[&str]) {
+        self.args.extend(words.iter().map(|w| (*w).to_owned()));
+    }
+}
+
+fn one<'a>(rng: &mut Rng, of: &[&'a str]) -> &'a str {
+    of[rng.usize(..of.len())]
+}
+
+fn number(rng: &mut Rng, of: &[u64]) -> String {
+    of[rng.usize(..of.len())].to_string()
+}
+
+/// One line of flags: a format, and some of all else.
+fn line(rng: &mut Rng) -> Line {
+    let mut line = Line::default();
+    let formats = ["compact", "dict", "table", "tab", "json", "jsonpb", "JSON"];
+    line.add(&["observe", "-o", one(rng, &formats)]);
+    let times = [
+        "StampMilli",
+        "YearMonthDay",
+        "YearMonthDayHour",
+        "YearMonthDayHourMinute",
+        "RFC3339",
+        "RFC3339Milli",
+        "RFC3339Micro",
+        "RFC3339Nano",
+        "RFC1123Z",
+        "rfc3339nano",
+    ];
+    if rng.bool() {
+        line.add(&["--time-format", one(rng, &times)]);
+    }
+    let switches = [
+        "--print-node-name",
+        "--print-policy-names",
+        "--numeric",
+        "--ip-translation=false",
+        "--ip-translation",
+        "--color=always",
+        "--color=always",
+        "--color=never",
+        "--use-default-field-masks=false",
+        "--silent-errors",
+    ];
+    for switch in switches {
+        if rng.u8(..100) < 25
+            && !(switch.starts_with("--color") && line.args.iter().any(|a| a.starts_with("--color")))
+        {
+            line.add(&[switch]);
+        }
+    }
+    if rng.u8(..100) < 10 {
+        line.env.push(("HUBBLE_COMPAT", "x,Legacy-JSON-output"));
+    }
+    selection(rng, &mut line);
+    for _ in 0..rng.usize(..3) {
+        filter(rng, &mut line);
+    }
+    line
+}
+
+fn selection(rng: &mut Rng, line: &mut Line) {
+    let counts = ["0", "1", "7", "100", "999", "1000", "5000"];
+    match rng.u8(..10) {
+        0 | 1 => line.add(&["--last", one(rng, &counts)]),
+        2 | 3 => line.add(&["--first", one(rng, &counts)]),
+        4 => line.add(&["--all"]),
+        5 => line.add(&["--last", "1000001"]),
+        6 => line.add(&["--first", "3", "--last", "3"]),
+        _ => {}
+    }
+    let moments = [
+        "2025-03-01",
+        "2025-06-15T12Z",
+        "2025-06-15T12:30:00.5+02:00",
+        "0001-01-02",
+        "1970-01-01",
+        "nonsense",
+    ];
+    if rng.u8(..100) < 20 {
+        line.add(&["--since", one(rng, &moments)]);
+    }
+    if rng.u8(..100) < 20 {
+        line.add(&["--until", one(rng, &moments)]);
+    }
+}
+
+/// A filter that both clients have. That they match the same is another test's matter; here it is about what is shown then.
+fn filter(rng: &mut Rng, line: &mut Line) {
+    if rng.u8(..100) < 15 {
+        line.add(&["--not"]);
+    }
+    let verdicts = ["DROPPED", "FORWARDED", "AUDIT", "ERROR", "TRACED"];
+    match rng.u8(..5) {
+        0 => line.add(&["--verdict", one(rng, &verdicts)]),
+        1 => line
+            .add(&["--type", one(rng, &["drop", "trace", "l7", "policy-verdict", "drop:133", "trace-sock"])]),
+        2 => line.add(&["--identity", &number(rng, &pools::IDENTITIES[1..])]),
+        3 => line.add(&["--traffic-direction", one(rng, &["ingress", "egress"])]),
+        _ => line.add(&["--interface", one(rng, pools::INTERFACES)]),
+    }
+}
+
+fn judge(stock: &Path, file: &Path, line: &Line) -> Result<(), String> {
+    let mut args = line.args.clone();
+    args.extend(["--input-file".to_owned(), file.display().to_string()]);
+    let expected = stock::run(stock, &args, &line.env).expect("the stock client runs");
+    let found = stock::run(&binary(), &args, &line.env).expect("netdrop runs");
+    let same = |a: &Printed, b: &Printed| a.code == b.code && a.stdout == b.stdout;
+    if same(&expected, &found) {
+        return Ok(());
+    }
+    let said =
+        |p: &Printed| String::from_utf8_lossy(&p.stderr).lines().take(3).collect::<Vec<_>>().join(" | ");
+    Err(format!(
+        "{:?} {:?}: exit codes {:?} and {:?}; {}\n they said: {}\n we said: {}",
+        line.env,
+        line.args.join(" "),
+        expected.code,
+        found.code,
+        stock::difference(&expected.stdout, &found.stdout),
+        said(&expected),
+        said(&found)
+    ))
+}
+
+#[test]
+fn files_look_as_the_stock_client_shows_them() {
+    let Some(stock) = stock::client("formats beside the stock client").expect("the stock client") else {
+        return;
+    };
+    let seed = seed();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("flows.json");
+    std::fs::write(&file, flows(seed, FLOWS)).expect("a file");
+    let mut rng = Rng::with_seed(seed);
+    let lines: Vec<Line> = (0..RUNS).map(|_| line(&mut rng)).collect();
+    let wrong: Vec<String> = lines.iter().filter_map(|l| judge(&stock, &file, l).err()).collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {RUNS} differ (NETDROP_SEED={seed}); the first:\n{}",
+        wrong.len(),
+        wrong[..wrong.len().min(4)].join("\n\n")
+    );
+}
+
+/// Lines that no exporter writes: what the stock client takes of them is taken, what it leaves out is left out.
+#[test]
+fn odd_lines_are_read_as_the_stock_client_reads_them() {
+    let Some(stock) = stock::client("odd lines beside the stock client").expect("the stock client") else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    for odd in ODD {
+        let file = folder.path().join("odd.json");
+        std::fs::write(
+            &file,
+            format!("{{\"flow\":{{\"uuid\":\"first\"}}}}\n{odd}\n{{\"flow\":{{\"uuid\":\"last\"}}}}\n"),
+        )
+        .expect("a file");
+        for format in ["json", "compact"] {
+            let mut line = Line::default();
+            line.add(&["observe", "-o", format]);
+            if let Err(why) = judge(&stock, &file, &line) {
+                panic!("{odd}: {why}");
+            }
+        }
+    }
+}
+
+const ODD: &[&str] = &[
+    "",
+    "{}",
+    "null",
+    "[]",
+    "{\"flow\":null}",
+    "{\"flow\":{},\"node_status\":{}}",
+    "{\"flow\":{\"verdict\":2.0,\"drop_reason\":\"133\",\"cgroup_id\":7}}",
+    "{\"flow\":{\"verdict\":\"2\"}}",
+    "{\"flow\":{\"drop_reason\":1e2}}",
+    "{\"flow\":{\"drop_reason\":1.5}}",
+    "{\"flow\":{\"drop_reason\":4294967296}}",
+    "{\"flow\":{\"drop_reason\":-0}}",
+    "{\"flow\":{\"drop_reason\":\" 1\"}}",
+    "{\"flow\":{\"drop_reason\":\"1 2\"}}",
+    "{\"flow\":{\"drop_reason\":\"\"}}",
+    "{\"flow\":{\"drop_reason\":01}}",
+    "{\"flow\":{\"nodeName\":\"camel\",\"policyMatchType\":1,\"Summary\":\"x\",\"summary\":\"y\"}}",
+    "{\"flow\":{\"uuid\":\"a\"},\"flow\":{\"uuid\":\"b\"}}",
+    "{\"flow\":{\"uuid\":\"\\ud83d\\ude00\\u00e9\\/\"}}",
+    "{\"flow\":{\"uuid\":\"\\ud83d\"}}",
+    "{\"flow\":{\"uuid\":\"\\q\"}}",
+    "{\"flow\":{\"uuid\":\"tab\there\"}}",
+    "{\"flow\":{\"uuid\":\"a\"}} trailing",
+    " \t{ \"flow\" : { \"uuid\" : \"spaces\" , \"node_labels\" : [ \"a\" , \"b\" ] } } ",
+    "{\"flow\":{\"uuid\":\"a\",}}",
+    "{\"flow\":{\"node_labels\":[\"a\",]}}",
+    "{\"flow\":{\"node_labels\":[null]}}",
+    "{\"flow\":{\"node_labels\":null,\"is_reply\":null,\"l4\":{\"TCP\":null}}}",
+    "{\"flow\":{\"l4\":{\"TCP\":{},\"UDP\":{}}}}",
+    "{\"flow\":{\"l4\":{\"TCP\":null,\"UDP\":{}}}}",
+    "{\"flow\":{\"is_reply\":\"true\"}}",
+    "{\"flow\":{\"is_reply\":1}}",
+    "{\"flow\":{\"newer\":{\"a\":[1,2,{\"b\":null}]},\"uuid\":\"u\"}}",
+    "{\"flow\":{\"verdict\":\"NEWER\",\"uuid\":\"u\"}}",
+    "{\"flow\":{\"time\":\"2025-01-02T03:04:05.123456789+05:30\"},\"time\":\"2025-01-02T03:04:05-00:00\"}",
+    "{\"flow\":{\"time\":\"2025-01-02T03:04:05.1234567891Z\"}}",
+    "{\"flow\":{\"time\":\"2025-01-02T03:04:05,5Z\"}}",
+    "{\"flow\":{\"time\":\"2025-02-29T03:04:05Z\"}}",
+    "{\"flow\":{\"time\":\"2025-01-02 03:04:05Z\"}}",
+    "{\"flow\":{\"time\":\"2025-01-02T24:00:00Z\"}}",
+    "{\"flow\":{\"time\":\"2025-01-02T03:04:60Z\"}}",
+    "{\"flow\":{\"time\":\"0000-12-31T23:59:59Z\"}}",
+    "{\"flow\":{\"time\":5}}",
+    "{\"flow\":{\"extensions\":{}}}",
+    "{\"flow\":{\"extensions\":{\"a\":1}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/no.Such\",\"a\":1}}}",
+    "{\"flow\":{\"extensions\":{\"uuid\":\"in\",\"@type\":\"x/flow.Flow\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"flow.Flow\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.Timestamp\",\"value\":\"2025-01-02T03:04:05.5Z\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.Duration\",\"value\":\"-1.5s\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.UInt64Value\",\"value\":\"5\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.FieldMask\",\"value\":\"aB,c.dE\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.Empty\",\"value\":{}}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.Struct\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.Any\",\"value\":{\"@type\":\"x/google.protobuf.Struct\",\"value\":{\"z\":1,\"a\":[]}}}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.Struct\",\"value\":{\"n\":1e21,\"m\":1.5e-7,\"b\":-0.0,\"t\":true,\"\\u003c\":{}}}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.Struct\",\"value\":{\"a\":1,\"a\":2}}}}",
+    "{\"lost_events\":{\"source\":9,\"num_events_lost\":\"18446744073709551615\",\"cpu\":-1,\"first\":\"2025-01-02T03:04:05Z\"}}",
+    "{\"node_status\":{\"state_change\":\"NODE_ERROR\",\"message\":\"m\"}}",
+    "{\"flow\":{\"IP\":{\"source\":\"a\",\"destination\":\"b:c\"},\"l4\":{\"SCTP\":{\"source_port\":1,\"destination_port\":2}},\"source\":{\"namespace\":\"/x/../y\",\"pod_name\":\"./p//q/..\"}}}",
+    "{\"flow\":{\"IP\":{},\"source\":{\"identity\":9},\"destination\":{\"identity\":11}}}",
+];
