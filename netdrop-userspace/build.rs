@@ -2,6 +2,8 @@
 
 #[path = "build/codec.rs"]
 mod codec;
+#[path = "build/schema.rs"]
+mod schema;
 
 use std::fs;
 use std::path::Path;
@@ -23,8 +25,19 @@ fn protos() -> anyhow::Result<()> {
     let out = std::env::var("OUT_DIR")?;
     let out = Path::new(&out);
     fs::write(out.join("codec.rs"), codec::generate(&files)?)?;
+    fs::write(out.join("schema.rs"), schema::generate(&files)?)?;
     tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(files.clone())?;
-    // The server's side once more, for flows that are encoded already.
+    served(files, out)?;
+    uncoded_observer();
+    // For reflection: with what they import, without comments.
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_imports(true).include_source_info(false).open_files(sources)?;
+    fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
+    Ok(())
+}
+
+/// The observer service as the agent serves it: GetFlows with responses that are encoded already.
+fn served(files: prost_types::FileDescriptorSet, out: &Path) -> anyhow::Result<()> {
     let served = out.join("served");
     fs::create_dir_all(&served)?;
     tonic_prost_build::configure()
@@ -37,11 +50,6 @@ fn protos() -> anyhow::Result<()> {
         .extern_path(".peer", "crate::proto::peer")
         .out_dir(served)
         .compile_fds(files)?;
-    uncoded_observer();
-    // For reflection: with what they import, without comments.
-    let mut compiler = protox::Compiler::new(["proto"])?;
-    compiler.include_imports(true).include_source_info(false).open_files(sources)?;
-    fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     Ok(())
 }
 

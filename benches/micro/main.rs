@@ -10,9 +10,11 @@ mod wire;
 
 use std::hint::black_box;
 use std::io;
+use std::sync::Arc;
 
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher};
+use netdrop::agent::metrics::{MetricSpec, Metrics};
 use netdrop::convert;
 use netdrop::decode::{self, DropEvent};
 use netdrop::filter::{Compiled, Filters, FlowFilter};
@@ -88,4 +90,28 @@ fn print(bencher: Bencher<'_, '_>, name: &str) {
 fn to_wire(bencher: Bencher<'_, '_>) {
     let observation = Observation::Flow(packets::flow("tcp"));
     bencher.bench(|| convert::to_wire(black_box(&observation)));
+}
+
+/// What the agent does for its metrics: names of lists, each more than the one before.
+const METRICS: &[(&str, &str)] = &[
+    ("drop flow", "drop flow"),
+    ("drop by pod", "drop:sourceContext=pod|ip;destinationContext=pod|ip"),
+    (
+        "all by pod",
+        "drop:sourceContext=pod|ip;destinationContext=pod|ip flow:labelsContext=source_pod,destination_pod \
+         port-distribution tcp icmp flows-to-world",
+    ),
+];
+
+/// A batch of flows of several pods, one after the other, so that no flow finds what the one before has left.
+#[divan::bench(args = METRICS.iter().map(|(name, _)| *name))]
+fn metrics(bencher: Bencher<'_, '_>, name: &str) {
+    let list = METRICS.iter().find(|(n, _)| *n == name).map_or("", |(_, list)| list);
+    let specs = MetricSpec::parse_list(list).expect("metrics as they are typed");
+    let metrics = Metrics::new(&specs, 10_000).expect("metrics");
+    let flows: Vec<Arc<Observation>> = ["tcp", "udp", "icmp", "tcp", "udp6", "sctp", "tcp", "udp"]
+        .map(|name| Arc::new(Observation::Flow(packets::flow(name))))
+        .into();
+    let batch: Vec<Arc<Observation>> = flows.iter().cycle().take(BATCH).cloned().collect();
+    bencher.counter(ItemsCount::new(BATCH)).bench(|| metrics.observe(black_box(&batch)));
 }

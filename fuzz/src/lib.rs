@@ -5,9 +5,11 @@ pub mod btf;
 mod flows;
 pub mod packet;
 pub mod ring;
+pub mod wire;
 
 /// A name and what it does with bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets; each has a folder of its name below `corpus/`.
-pub const TARGETS: [Target; 3] = [("ring", ring::run), ("packet", packet::run), ("btf", btf::run)];
+pub const TARGETS: [Target; 4] =
+    [("ring", ring::run), ("packet", packet::run), ("btf", btf::run), ("wire", wire::run)];

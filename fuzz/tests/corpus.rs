@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use netdrop_common::event::{HEAD_SHORT, SHORT_LEN};
 use netdrop_fuzz::{TARGETS, packet};
+use netdrop_tests::flowgen::FlowGen;
 use netdrop_tests::traffic::hostile::{self, Ends, Hostile};
 
 /// Most bytes that one input may have in use at once, beyond [`FACTOR`] times its own size. Most of it are the printers' buffers.
@@ -92,6 +93,25 @@ fn every_entry_through_every_target() {
     }
 }
 
+/// Lines that no exporter writes.
+const LINES: &[(&str, &str)] = &[
+    ("empty", ""),
+    ("both-spellings", r#"{"flow":{"nodeName":"a","policy_match_type":1,"isReply":true}}"#),
+    (
+        "deep",
+        r#"{"a":[[[[{"b":[{}]}]]]],"flow":{"extensions":{"@type":"a/google.protobuf.Struct","value":{"c":[[[1e-7]]]}}}}"#,
+    ),
+    ("escapes", r#"{"flow":{"Summary":"\ud83d\ude00\u001b[31m\r\n\t\/\"","uuid":"\ud800"}}"#),
+    (
+        "any-in-any",
+        r#"{"flow":{"extensions":{"@type":"a/google.protobuf.Any","value":{"@type":"a/flow.Flow","reply":true}}}}"#,
+    ),
+    ("numbers", r#"{"flow":{"drop_reason":"1e2","cgroup_id":7,"event_type":{"type":1.0,"sub_type":-0}}}"#),
+    ("times", r#"{"flow":{"time":"9999-12-31T23:59:59.999999999Z"},"time":"0001-01-01T00:00:00+00:00"}"#),
+    ("of-a-newer-hubble", r#"{"new":null,"flow":{"verdict":"NEWER","l4":{"QUIC":{}}}}"#),
+    ("two-lines", "{\"flow\":{}}\n{\"lost_events\":{\"cpu\":-1}}"),
+];
+
 fn ends() -> Ends {
     Ends {
         from4: [10, 0, 1, 2].into(),
@@ -151,6 +171,12 @@ fn the_corpus_holds_every_hostile_packet() {
     record.version = 0;
     expected.push(("ring", "another-version".to_owned(), bytes_of(&record).to_vec()));
     expected.push(("ring", "short".to_owned(), bytes_of(&record)[..100].to_vec()));
+    for (number, line) in FlowGen::new(1).unwrap().lines(16).lines().enumerate() {
+        expected.push(("wire", format!("generated-{number:02}"), line.as_bytes().to_vec()));
+    }
+    for (name, line) in LINES {
+        expected.push(("wire", (*name).to_owned(), line.as_bytes().to_vec()));
+    }
     for (target, name, bytes) in expected {
         let path = folder(target).join(&name);
         if std::env::var_os("NETDROP_BLESS").is_some() {

@@ -174,6 +174,7 @@ mod tests {
                 ),
             ],
             missed: 5,
+            runs: None,
         };
         let mut ledger = Ledger::default();
         enter(&mut ledger, &socket, TallyKind::Packet, 10, Fate::Hidden);

@@ -1,5 +1,7 @@
 //! What Go's standard library says and reads, where Hubble's client passes that on: numbers, booleans, quoted texts.
 
+use std::time::Duration;
+
 /// A text as Go's `%q` writes it.
 pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -15,15 +17,20 @@ pub fn quote(text: &str) -> String {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             '\x0b' => out.push_str("\\v"),
-            c if u32::from(c) < 0x20 || c == '\x7f' => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if u32::from(c) < 0x20 || c == '\x7f' => out.push_str(&escaped('x', 2, c)),
             ' ' => out.push(' '),
             c if is_print(c) => out.push(c),
-            c if u32::from(c) > 0xffff => out.push_str(&format!("\\U{:08x}", u32::from(c))),
-            c => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if u32::from(c) > 0xffff => out.push_str(&escaped('U', 8, c)),
+            c => out.push_str(&escaped('u', 4, c)),
         }
     }
     out.push('"');
     out
+}
+
+/// `\\x1b`, `\\u202e`: a character by its number.
+pub fn escaped(kind: char, digits: usize, c: char) -> String {
+    format!("\\{kind}{:0digits$x}", u32::from(c))
 }
 
 /// Roughly Go's `IsPrint`: no control, no separator but the space.
@@ -83,6 +90,30 @@ pub fn parse_bool(text: &str) -> Result<bool, String> {
     }
 }
 
+/// A length of time as Go prints it: `1h0m0s`, `1m30s`, `1.5s`, `300ms`, `9ns`.
+pub fn duration(span: Duration) -> String {
+    let (seconds, nanos) = (span.as_secs(), span.subsec_nanos());
+    let fraction = |whole: u64, part: u32, digits: usize| {
+        let part = format!("{part:0digits$}");
+        let part = part.trim_end_matches('0');
+        if part.is_empty() { whole.to_string() } else { format!("{whole}.{part}") }
+    };
+    if seconds == 0 {
+        return match nanos {
+            0 => "0s".to_owned(),
+            n if n < 1_000 => format!("{n}ns"),
+            n if n < 1_000_000 => format!("{}\u{b5}s", fraction(u64::from(n / 1_000), n % 1_000, 3)),
+            n => format!("{}ms", fraction(u64::from(n / 1_000_000), n % 1_000_000, 6)),
+        };
+    }
+    let last = fraction(seconds % 60, nanos, 9);
+    match (seconds / 3600, seconds / 60 % 60) {
+        (0, 0) => format!("{last}s"),
+        (0, minutes) => format!("{minutes}m{last}s"),
+        (hours, minutes) => format!("{hours}h{minutes}m{last}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +138,21 @@ mod tests {
         ] {
             let expected = expected.map_err(|why| format!("strconv.ParseUint: parsing {text:?}: {why}"));
             assert_eq!(parse_uint(text, base, bits), expected);
+        }
+    }
+
+    #[test]
+    fn lengths_of_time() {
+        for (nanos, text) in [
+            (0, "0s"),
+            (9, "9ns"),
+            (1_500, "1.5\u{b5}s"),
+            (300_000_000, "300ms"),
+            (1_500_000_000, "1.5s"),
+            (90_000_000_000, "1m30s"),
+            (3_600_000_000_000, "1h0m0s"),
+        ] {
+            assert_eq!(duration(Duration::from_nanos(nanos)), text);
         }
     }
 

@@ -3,9 +3,9 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Arg, ArgAction, ArgMatches, Args as _, Command, FromArgMatches as _, Subcommand as _};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _, Subcommand as _};
 use netdrop::app;
-use netdrop::cli::{agent, args, explain, list, observe, reasons, record, relay, status_local};
+use netdrop::cli::{args, config, explain, list, manual, observe, reasons, record, relay, status_local};
 
 fn command() -> Command {
     Command::new("netdrop")
@@ -30,32 +30,35 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(observe::command())
         .subcommand(record::command())
-        .subcommand(agent::AgentArgs::augment_args(
-            Command::new("agent").about("Capture for many: history, server and log feed"),
+        .subcommand(netdrop::config::command())
+        .subcommand(described::<relay::RelayArgs>("relay", "Serve the flows of all nodes as one, in order"))
+        .subcommand(described::<status_local::StatusArgs>(
+            "status",
+            "State of an agent or relay, or of this machine (--local)",
         ))
-        .subcommand(relay::RelayArgs::augment_args(
-            Command::new("relay").about("Serve the flows of all nodes as one, in order"),
-        ))
-        .subcommand(status_local::StatusArgs::augment_args(
-            Command::new("status").about("State of an agent or relay, or of this machine (--local)"),
-        ))
-        .subcommand(list::List::augment_subcommands(
-            Command::new("list")
+        .subcommand(
+            list::List::augment_subcommands(Command::new("list"))
                 .about("List nodes or namespaces that a server knows")
+                .long_about(None)
                 .subcommand_required(true),
-        ))
-        .subcommand(list::Watch::augment_subcommands(
-            Command::new("watch")
-                .visible_alias("w")
+        )
+        .subcommand(
+            list::Watch::augment_subcommands(Command::new("watch"))
                 .about("Watch nodes come and go")
+                .long_about(None)
+                .visible_alias("w")
                 .subcommand_required(true),
-        ))
-        .subcommand(reasons::ReasonsArgs::augment_args(
-            Command::new("reasons").about("List this kernel's drop reasons"),
-        ))
-        .subcommand(explain::ExplainArgs::augment_args(
-            Command::new("explain").about("What a drop reason means and what to do next"),
-        ))
+        )
+        .subcommand(described::<reasons::ReasonsArgs>("reasons", "List this kernel's drop reasons"))
+        .subcommand(described::<explain::ExplainArgs>("explain", "What a drop reason means and what to do next"))
+        .subcommand(config::command())
+        .subcommand(manual::completion_command())
+        .subcommand(manual::man_command())
+}
+
+/// The flags' own description is that of the flags, not of the command.
+fn described<A: Args>(name: &'static str, about: &'static str) -> Command {
+    A::augment_args(Command::new(name)).about(about).long_about(None)
 }
 
 fn main() -> ExitCode {
@@ -70,6 +73,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if matches.subcommand().is_some_and(|(_, m)| m.get_flag("debug")) {
+        app::log_more();
+    }
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
@@ -90,8 +96,15 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             app::run(app::record(observe, record, app::stop_signal()))
         }
         Some(("agent", m)) => {
-            app::log_to_stderr();
-            app::run(app::agent(agent::AgentArgs::from_arg_matches(m)?, app::stop_signal()))
+            let loaded = app::load(m)?;
+            if loaded.args.print_config {
+                return to_stdout(|out| {
+                    out.extend(loaded.print().bytes());
+                    Ok(())
+                });
+            }
+            let set_level = app::log_at(&loaded.args.log_level);
+            app::run(app::agent(m.clone(), loaded, set_level, app::stop_signal()))
         }
         Some(("status", m)) => {
             to_stdout(|out| app::run(app::status(&status_local::StatusArgs::from_arg_matches(m)?, out)))
@@ -111,6 +124,9 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         Some(("explain", m)) => {
             to_stdout(|out| explain::run(&explain::ExplainArgs::from_arg_matches(m)?, out))
         }
+        Some(("config", m)) => to_stdout(|out| config::run(&command(), m, out)),
+        Some(("completion", m)) => to_stdout(|out| manual::completion(command(), m, out)),
+        Some(("man", m)) => manual::man(command(), m).map(drop),
         _ => Ok(()),
     }
 }

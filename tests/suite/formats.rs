@@ -133,12 +133,14 @@ fn filter(rng: &mut Rng, line: &mut Line) {
         line.add(&["--not"]);
     }
     let verdicts = ["DROPPED", "FORWARDED", "AUDIT", "ERROR", "TRACED"];
-    match rng.u8(..5) {
+    match rng.u8(..7) {
         0 => line.add(&["--verdict", one(rng, &verdicts)]),
         1 => line
             .add(&["--type", one(rng, &["drop", "trace", "l7", "policy-verdict", "drop:133", "trace-sock"])]),
-        2 => line.add(&["--identity", &number(rng, &pools::IDENTITIES[1..])]),
-        3 => line.add(&["--traffic-direction", one(rng, &["ingress", "egress"])]),
+        2 => line.add(&["--identity", &number(rng, pools::IDENTITIES)]),
+        3 => line.add(&["--uuid", one(rng, pools::UUIDS)]),
+        4 => line.add(&["--ip-version", one(rng, &["none", "v4"])]),
+        5 => line.add(&["--traffic-direction", one(rng, &["ingress", "egress"])]),
         _ => line.add(&["--interface", one(rng, pools::INTERFACES)]),
     }
 }

@@ -7,6 +7,8 @@ mod cluster;
 mod company;
 mod endings;
 mod exhaustion;
+mod feeds;
+mod files;
 mod flags;
 mod formats;
 mod frames;

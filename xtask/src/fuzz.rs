@@ -18,7 +18,8 @@ use crate::tools;
 /// Set for a build whose compiler this program wraps.
 const WRAPS: &str = "NETDROP_FUZZ_RUSTC";
 /// Crates that are watched: what they do with the bytes is what steers the fuzzer.
-const INSTRUMENTED: [&str; 6] = ["netdrop", "netdrop_common", "netdrop_fuzz", "ring", "packet", "btf"];
+const INSTRUMENTED: [&str; 7] =
+    ["netdrop", "netdrop_common", "netdrop_fuzz", "ring", "packet", "btf", "wire"];
 /// Coverage as libFuzzer reads it, out-of-bounds accesses as errors, and some speed.
 const FLAGS: [&str; 8] = [
     "-Cpasses=sancov-module",
@@ -40,25 +41,29 @@ pub enum Target {
     Packet,
     /// Type information of a kernel and of a module
     Btf,
+    /// Files of flows, all the way to the printers
+    Wire,
 }
 
 impl Target {
-    const ALL: [Self; 3] = [Self::Ring, Self::Packet, Self::Btf];
+    const ALL: [Self; 4] = [Self::Ring, Self::Packet, Self::Btf, Self::Wire];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Ring => "ring",
             Self::Packet => "packet",
             Self::Btf => "btf",
+            Self::Wire => "wire",
         }
     }
 
-    /// Longest input: a record and some more, the largest packet, a part of a kernel's types.
+    /// Longest input: a record and some more, the largest packet, a part of a kernel's types, some lines.
     const fn max_len(self) -> u32 {
         match self {
             Self::Ring => 400,
             Self::Packet => 2048,
             Self::Btf => 16_384,
+            Self::Wire => 4096,
         }
     }
 }

@@ -15,6 +15,8 @@ const BUILD: &[&str] = &["gcc", "libc6-dev"];
 const NETWORK: &[&str] = &["iproute2", "nftables", "iptables", "conntrack", "procps", "util-linux"];
 /// Packages that the tests compare with.
 const TESTS: &[&str] = &["bpftool", "linux-perf"];
+/// Packages that files are judged by; too large for a guest.
+const FILES: &[&str] = &["tshark"];
 /// Packages that the fuzzing engine builds with.
 const FUZZ: &[&str] = &["g++"];
 /// Packages for the static image.
@@ -50,7 +52,8 @@ pub fn network() -> anyhow::Result<()> {
 /// To test it.
 pub fn tests() -> anyhow::Result<()> {
     network()?;
-    packages(TESTS)
+    packages(TESTS)?;
+    packages(FILES)
 }
 
 /// To fuzz it.

@@ -5,13 +5,13 @@ mod connection;
 pub mod doors;
 mod encoded;
 mod events;
-mod feed;
-mod feeder;
+pub mod feed;
 mod history;
 mod limits;
 mod mask;
-mod metrics;
+pub mod metrics;
 mod namespaces;
+mod outputs;
 pub mod problems;
 mod query;
 mod request;
@@ -22,9 +22,6 @@ mod stream;
 pub mod systemd;
 pub mod tls;
 
-use std::borrow::Cow;
-use std::io::Write;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,18 +38,18 @@ use crate::ledger::{Fate, Ledger};
 use crate::source::Source;
 use doors::Doors;
 use events::AgentEvents;
-use feeder::Feeder;
+use feed::FeedReport;
 use namespaces::Namespaces;
 use service::ObserverService;
 use systemd::Notifier;
 
 pub use encoded::Encoded;
-pub use feed::{Feed, FeedTally};
 pub use history::{
     Chunk, Counts, DiskStatus, History, HistoryDisk, HistorySize, HistoryStatus, Missed, Position, Reader,
     Selection,
 };
 pub use limits::Limits;
+pub use outputs::Outputs;
 pub use query::Query;
 pub use socket::DEFAULT_SOCKET;
 
@@ -72,10 +69,6 @@ pub struct AgentConfig {
     pub history: HistorySize,
     /// Where it is kept on disk; `None`: in memory only.
     pub history_disk: Option<HistoryDisk>,
-    /// Where to serve metrics; `None`: nowhere.
-    pub metrics_address: Option<SocketAddr>,
-    /// Lines a second on stdout; 0: no feed.
-    pub log_rate: u32,
     /// This node's name, where it has one.
     pub node_name: Option<Arc<str>>,
     /// What is kept and shown at all.
@@ -83,19 +76,19 @@ pub struct AgentConfig {
 }
 
 /// What became of the observations.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct AgentTally {
     /// Packets: shown is what was kept in the history.
     pub flows: Ledger,
-    /// Lines of the feed; `None`: nobody took its last ones.
-    pub feed: Option<FeedTally>,
+    /// What the log feeds told.
+    pub feeds: Vec<FeedReport>,
 }
 
 /// Runs until `stop` comes true. The source ending by itself is an error: an agent that sees nothing must not look healthy.
 pub async fn run<S: Source>(
     source: &mut S,
     config: AgentConfig,
-    feed_to: impl Write + Send + 'static,
+    outputs: Outputs,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<AgentTally> {
     let history = match &config.history_disk {
@@ -104,10 +97,7 @@ pub async fn run<S: Source>(
     };
     let (stopping, stopped) = watch::channel(false);
     let (balance, balances) = watch::channel(Balance::default());
-    let metrics = match config.metrics_address {
-        Some(address) => Some(metrics::serve(address, balances.clone(), stopped.clone()).await?),
-        None => None,
-    };
+    let metrics = outputs.serve(&history, &stopped).await?;
     let namespaces = Arc::new(Namespaces::new(Instant::now()));
     let events = Arc::new(AgentEvents::new(config.node_name.clone()));
     let observer = ObserverService::new(
@@ -123,13 +113,12 @@ pub async fn run<S: Source>(
     let server = server::serve(doors, &routes, health, config.limits, stopped);
     events.started(Timestamp::now());
     config.systemd.ready();
-    let mut feed = Feeder::start(feed_to, config.log_rate).context("cannot start the log feed")?;
     let mut tally = AgentTally::default();
     let mut keeper = Keeper {
         filter: &config.filter,
         history: &history,
         namespaces: &namespaces,
-        feed: &mut feed,
+        outputs: &outputs,
         tally: &mut tally.flows,
         server: &server,
         systemd: &config.systemd,
@@ -139,13 +128,12 @@ pub async fn run<S: Source>(
     stopping.send_replace(true);
     let served = server.await.context("the server task failed");
     if let Some(metrics) = metrics {
-        metrics.await.context("the metrics task failed")??;
+        metrics.finish().await?;
     }
     drop(file);
     history.finish();
-    let fed = feed.finish().await;
+    tally.feeds = outputs.finish().await;
     result?;
-    tally.feed = fed.context("cannot write the log feed")?;
     served?;
     Ok(tally)
 }
@@ -155,7 +143,7 @@ struct Keeper<'a> {
     filter: &'a Compiled,
     history: &'a History,
     namespaces: &'a Namespaces,
-    feed: &'a mut Feeder,
+    outputs: &'a Outputs,
     tally: &'a mut Ledger,
     server: &'a JoinHandle<()>,
     systemd: &'a Notifier,
@@ -183,7 +171,7 @@ impl Keeper<'_> {
                 }
                 more = source.next(&mut batch) => {
                     anyhow::ensure!(more?, "capture has ended by itself");
-                    self.keep(&mut batch)?;
+                    self.keep(&mut batch);
                 }
             }
         }
@@ -194,16 +182,19 @@ impl Keeper<'_> {
                 if !more? {
                     break;
                 }
-                self.keep(&mut batch)?;
+                self.keep(&mut batch);
             }
         }
         self.draw_balance(source, balance)
     }
 
     fn draw_balance<S: Source>(&self, source: &S, balance: &watch::Sender<Balance>) -> anyhow::Result<()> {
-        if let Some(live) = source.tally()? {
-            balance.send_replace(Balance::new(&live, self.tally));
+        let live = source.tally()?;
+        if let Some(live) = &live {
+            balance.send_replace(Balance::new(live, self.tally));
         }
+        let balance = balance.borrow();
+        self.outputs.draw(live.as_ref().map(|live| (live, &*balance, &*self.tally)));
         Ok(())
     }
 
@@ -221,17 +212,16 @@ impl Keeper<'_> {
         Ok(())
     }
 
-    fn keep(&mut self, batch: &mut Vec<Observation>) -> anyhow::Result<()> {
-        let shared: Vec<Arc<Observation>> =
+    fn keep(&mut self, batch: &mut Vec<Observation>) {
+        let shared: Arc<[Arc<Observation>]> =
             batch.drain(..).filter_map(|o| self.kept(o)).map(Arc::new).collect();
-        self.feed.push(&without_benign(&shared)).context("cannot write the log feed")?;
+        self.outputs.push(&shared);
         let flows = shared.iter().filter_map(|o| match &**o {
             Observation::Flow(flow) => Some(flow),
             _ => None,
         });
         self.namespaces.see(flows, Instant::now());
-        self.history.push(shared);
-        Ok(())
+        self.history.push(shared.to_vec());
     }
 
     fn kept(&mut self, observation: Observation) -> Option<Observation> {
@@ -246,15 +236,6 @@ impl Keeper<'_> {
         self.tally.enter(flow, if undecided.is_some() { Fate::Undecided } else { Fate::Hidden });
         undecided.map(Observation::Lost)
     }
-}
-
-/// The log is read by people who did not ask for noise.
-fn without_benign(all: &[Arc<Observation>]) -> Cow<'_, [Arc<Observation>]> {
-    let is_benign = |o: &Arc<Observation>| matches!(&**o, Observation::Flow(flow) if flow.benign);
-    if !all.iter().any(is_benign) {
-        return Cow::Borrowed(all);
-    }
-    Cow::Owned(all.iter().filter(|o| !is_benign(o)).cloned().collect())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The real server and the real client, over a unix socket; only the drops are made up.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -61,13 +62,11 @@ impl Agent {
             systemd: Notifier::default(),
             history: HistorySize { drops: bytes, flows: bytes },
             history_disk: None,
-            metrics_address: None,
-            log_rate: 0,
             node_name: Some("node-1".into()),
             filter: Compiled::default(),
         };
         let ended = tokio::spawn(async move {
-            run(&mut Pushed(pushed), config, std::io::sink(), async { drop(stopped.await) }).await
+            run(&mut Pushed(pushed), config, Outputs::default(), async { drop(stopped.await) }).await
         });
         let agent = Self { push, stop, ended, socket, port, tls, _folder: folder };
         agent.until_seen(0).await;

@@ -1,19 +1,34 @@
-//! `netdrop agent`: capture, names, history, server and log feed.
+//! `netdrop agent`: capture, names, history, server, log feeds, metrics.
 
-use std::io::{self, BufWriter};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use clap::ArgMatches;
 
 use super::live::{Capture, Started, start};
 use crate::agent::doors::Doors;
+use crate::agent::feed::Feeds;
+use crate::agent::metrics::Metrics;
 use crate::agent::systemd::{Inherited, Notifier};
-use crate::agent::{self, AgentConfig, HistoryDisk, HistorySize, Limits};
+use crate::agent::{self, AgentConfig, HistoryDisk, HistorySize, Limits, Outputs};
 use crate::balance::{Balance, Row};
-use crate::cli::agent::AgentArgs;
+use crate::config::{self, Loaded, Reloader};
 use crate::filter::{Compiled, Filters};
 
+/// Settings in effect, of what was typed, set and written.
+pub fn load(flags: &ArgMatches) -> anyhow::Result<Loaded> {
+    Ok(config::load(flags, &|name| std::env::var(name).ok())?)
+}
+
 /// Runs until `stop`.
-pub async fn agent(args: AgentArgs, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+pub async fn agent(
+    flags: ArgMatches,
+    loaded: Loaded,
+    set_level: config::SetLevel,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let args = loaded.args.clone();
     // Before capture starts: what is wrong with these is known at once.
     let systemd = Notifier::from_env()?;
     let doors = Doors::take(&args.listen.into(), Inherited::from_env()?)?;
@@ -27,16 +42,24 @@ pub async fn agent(args: AgentArgs, stop: impl Future<Output = ()>) -> anyhow::R
         node_name: node_name.clone(),
         memory: args.capture.memory(),
         events_per_flow: args.capture.events_per_flow(),
+        keep_frames: false,
         own_node_only: true,
         // Kept apart in the history, for clients that ask for them.
         hide_benign: false,
     };
-    let Started { mut source, kernel, kube: _watchers, .. } = start(capture).await?;
+    let Started { mut source, kernel, names, kube: _watchers, .. } = start(capture).await?;
     // From here on a SIGTERM ends with a sum, not at once.
     let mut stop = pin!(stop);
     if futures::poll!(stop.as_mut()).is_ready() {
         return Ok(());
     }
+    let outputs = Outputs {
+        feeds: Feeds::start(loaded.feeds.clone())?,
+        metrics: Metrics::new(&loaded.metrics, args.metrics.metrics_max_series)?,
+        address: args.metrics.metrics_address,
+        names: Some(names),
+    };
+    let reloading = tokio::spawn(config::watch(Reloader::new(flags, loaded, outputs.clone(), set_level)));
     tracing::info!(kernel = %kernel.release, "capturing at tp_btf/kfree_skb");
     let config = AgentConfig {
         doors,
@@ -44,23 +67,25 @@ pub async fn agent(args: AgentArgs, stop: impl Future<Output = ()>) -> anyhow::R
         systemd,
         history: HistorySize { drops: args.drop_history, flows: args.flow_history },
         history_disk: args.history_dir.map(|folder| HistoryDisk { folder, bytes: args.history_disk }),
-        metrics_address: args.metrics_address,
-        log_rate: args.log_rate,
         node_name,
         filter: Compiled::default(),
     };
-    let tally = agent::run(&mut source, config, BufWriter::new(io::stdout()), stop).await?;
+    let tally = agent::run(&mut source, config, outputs, stop).await?;
+    reloading.abort();
+    for feed in &tally.feeds {
+        let c = &feed.counts;
+        tracing::info!(
+            feed = feed.name,
+            lines = c.lines.load(Relaxed),
+            told = c.told.load(Relaxed),
+            withheld = c.withheld.load(Relaxed) + c.overflow.load(Relaxed),
+            failed = c.failed.load(Relaxed),
+            complete = feed.ended,
+            "the feed has ended"
+        );
+    }
     let live = source.tally()?;
     let Row { drops, shown, aggregated, lost, .. } = Balance::new(&live, &tally.flows).total();
-    tracing::info!(
-        drops,
-        shown,
-        aggregated,
-        lost,
-        elsewhere = live.elsewhere,
-        logged = tally.feed.map(|f| f.shown),
-        withheld = tally.feed.map(|f| f.withheld),
-        "stopped"
-    );
+    tracing::info!(drops, shown, aggregated, lost, elsewhere = live.elsewhere, "stopped");
     Ok(())
 }

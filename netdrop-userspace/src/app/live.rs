@@ -25,6 +25,8 @@ pub(super) struct Capture<'a> {
     pub(super) memory: MemoryAsked,
     /// Records a second that one flow may have.
     pub(super) events_per_flow: Option<NonZeroU32>,
+    /// Keep the recorded bytes of packets.
+    pub(super) keep_frames: bool,
     /// Leave out what is known to be another node's.
     pub(super) own_node_only: bool,
     /// Let the kernel turn away reasons that are benign everywhere.
@@ -77,6 +79,7 @@ pub(super) async fn start(capture: Capture<'_>) -> anyhow::Result<Started> {
         names: names.clone(),
         node_name: capture.node_name,
         scope,
+        keep_frames: capture.keep_frames,
         news: kube.as_mut().and_then(KubeHandle::take_events),
     };
     let source = LiveSource::start(&kernel, config)?;

@@ -14,8 +14,11 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
-pub use agent::agent;
+use crate::config::SetLevel;
+
+pub use agent::{agent, load};
 pub use list::{list, watch};
 pub use observe::observe;
 pub use record::record;
@@ -59,15 +62,35 @@ pub async fn stop_signal() {
 
 /// Diagnostics go to stderr; stdout is data. `RUST_LOG` chooses how much.
 pub fn log_to_stderr() {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("netdrop=info,warn"));
-    // A second call finds the first one's, which is as good.
+    drop(log_at("info"));
+}
+
+/// The same, for `--debug`.
+pub fn log_more() {
+    drop(log_at("netdrop=debug,info"));
+}
+
+/// Diagnostics go to stderr, as much as `level` says, or `RUST_LOG`, which comes first. What is given changes it later.
+pub fn log_at(level: &str) -> SetLevel {
     let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(log_filter(level))
         .with_writer(io::stderr)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-        .with_target(false);
+        .with_target(false)
+        .with_filter_reloading();
+    let handle = subscriber.reload_handle();
+    // A second call finds the first one's, which is as good.
     drop(subscriber.try_init());
+    Box::new(move |level| handle.reload(log_filter(level)).map_err(|e| e.to_string()))
+}
+
+/// A bare level is netdrop's own; libraries speak only of trouble.
+fn log_filter(level: &str) -> EnvFilter {
+    let bare = level.parse::<tracing::Level>().is_ok();
+    let asked = if bare { format!("netdrop={level},warn") } else { level.to_owned() };
+    EnvFilter::try_from_default_env()
+        .or_else(|_| EnvFilter::try_new(asked))
+        .unwrap_or_else(|_| EnvFilter::new("netdrop=info,warn"))
 }
 
 /// One line to the person. There is nobody to tell if stderr is gone.

@@ -5,7 +5,7 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::pin::pin;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use prost_types::FieldMask;
 
 use super::live::{Capture, Started, start};
@@ -21,24 +21,41 @@ use crate::explain;
 use crate::filter::Compiled;
 use crate::observe::{self, Ending, Tally};
 use crate::proto::observer::GetFlowsRequest;
-use crate::sink::{Printer, Sink};
+use crate::sink::{Format, Pcapng, Printer, Sink};
 use crate::source::live::LiveSource;
 use crate::source::remote::Remote;
-use crate::wire::print;
-use crate::wire::run::{self, Run, WireSink};
+use crate::wire::run::{self, Converted, Run, WireSink};
 use crate::wire::window::Window;
+use crate::wire::{mask, print};
 
 /// Runs the command until its end; `stop` is Ctrl-C or SIGTERM.
 pub async fn observe(config: ObserveConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     if config.print_raw_filters {
         return print_raw_filters(&config);
     }
+    let servers = servers(&config)?;
+    let elsewhere = config.shown.input_file.is_some() || servers.is_some();
+    if config.output.format == Format::Pcapng && elsewhere {
+        bail!("-o pcapng needs the packets themselves, which only live capture has: --server none");
+    }
     if let Some(file) = &config.shown.input_file {
         return replay(&config, file, &mut wire_printer(&config)?, stop).await;
     }
-    match servers(&config)? {
+    match servers {
         Some(servers) => remote(&config, &servers, &mut wire_printer(&config)?, stop).await,
-        None => live(&config, &mut printer(&config)?, stop).await,
+        None => match config.output.format {
+            Format::Pcapng => packets(&config, stop).await,
+            // Only the wire message's printers know these.
+            _ if config.output.format == Format::Wide
+                || config.shown.legacy_json
+                || config.shown.own_mask =>
+            {
+                let wanted = if config.shown.own_mask { &config.shown.field_mask[..] } else { &[] };
+                let mask = mask::FieldMask::parse(wanted)?;
+                live(&config, &mut Converted(wire_printer(&config)?, mask), stop).await
+            }
+            _ => live(&config, &mut printer(&config)?, stop).await,
+        },
     }
 }
 
@@ -126,12 +143,7 @@ fn request(config: &ObserveConfig) -> GetFlowsRequest {
         until: s.until.filter(|_| !s.follow).map(time_to_wire),
         // A deny filter with a field that the server does not see would hide too much there.
         whitelist: filters.allow.iter().map(filter_to_wire).collect(),
-        blacklist: filters
-            .deny
-            .iter()
-            .filter(|f| f.reason.is_empty() && f.netns.is_empty())
-            .map(filter_to_wire)
-            .collect(),
+        blacklist: filters.deny.iter().filter(|f| !f.is_own()).map(filter_to_wire).collect(),
         extensions: ask_for_benign(filters_to_extension(filters), config.include_benign),
         field_mask: Some(FieldMask { paths: mask }).filter(|m| !m.paths.is_empty()),
         ..GetFlowsRequest::default()
@@ -146,11 +158,27 @@ fn print_raw_filters(config: &ObserveConfig) -> anyhow::Result<()> {
     }
 }
 
+/// Packets for Wireshark and its kin.
+async fn packets(config: &ObserveConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    if io::stdout().is_terminal() {
+        bail!("-o pcapng is not for a terminal: add > drops.pcapng, or | wireshark -k -i -");
+    }
+    let mut sink = Pcapng::new(stdout()?);
+    live(config, &mut sink, stop).await?;
+    if sink.without_packet() > 0 {
+        say(format_args!("netdrop: {} observations had no packet to write", sink.without_packet()));
+    }
+    Ok(())
+}
+
+fn stdout() -> anyhow::Result<std::fs::File> {
+    Ok(io::stdout().as_fd().try_clone_to_owned().context("stdout is closed")?.into())
+}
+
 /// Unbuffered: the printer hands whole batches of lines on.
 fn printer(config: &ObserveConfig) -> anyhow::Result<Printer<std::fs::File, io::Stderr>> {
     let color = config.output.color.resolve(io::stdout().is_terminal());
-    let out = io::stdout().as_fd().try_clone_to_owned().context("stdout is closed")?;
-    Ok(Printer::new(config.output.print_options(color), out.into(), io::stderr()))
+    Ok(Printer::new(config.output.print_options(color), stdout()?, io::stderr()))
 }
 
 /// For what a server or a file holds.
@@ -164,8 +192,7 @@ fn wire_printer(config: &ObserveConfig) -> anyhow::Result<print::Printer<std::fs
         silent: config.shown.silent,
         terminal,
     };
-    let out = io::stdout().as_fd().try_clone_to_owned().context("stdout is closed")?;
-    Ok(print::Printer::new(options, out.into(), io::stderr()))
+    Ok(print::Printer::new(options, stdout()?, io::stderr()))
 }
 
 async fn live(
@@ -183,6 +210,7 @@ async fn live(
         node_name: config.node_name.clone(),
         memory: config.capture.memory(),
         events_per_flow: config.capture.events_per_flow(),
+        keep_frames: config.output.format == Format::Pcapng,
         own_node_only: false,
         hide_benign,
     };

@@ -7,7 +7,7 @@ use clap::builder::ArgAction;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command};
 
-use super::settings::Settings;
+use super::settings::{Settings, WITHOUT};
 use crate::go;
 
 /// Why nothing is run.
@@ -50,7 +50,10 @@ pub fn parse(mut command: Command, words: impl IntoIterator<Item = OsString>) ->
     }
     let mut typed = Typed::read(&command, texts).map_err(Refused::Wrong)?;
     let leaf = typed.leaf(&command);
-    let settings = Settings::load(typed.value("config")).map_err(Refused::Wrong)?;
+    // A command with a file of its own names that.
+    let own_file = WITHOUT.contains(&leaf.get_name());
+    let settings = if own_file { Ok(Settings::default()) } else { Settings::load(typed.value("config")) };
+    let settings = settings.map_err(Refused::Wrong)?;
     let defaults = settings.flags(leaf, &typed.named).map_err(Refused::Wrong)?;
     typed.flags.splice(0..0, defaults);
     typed.keep_the_last(leaf);
@@ -150,6 +153,10 @@ impl Typed {
                 let on = go::parse_bool(&value).map_err(|why| invalid(arg, &value, &why))?;
                 self.flags.retain(|f| f.name != name);
                 self.flags.extend(on.then_some(Flag { name, value: None }));
+            }
+            // Some filters stand alone: what is given to them makes no difference.
+            (_, _) if arg.get_num_args().is_some_and(|n| n.max_values() == 0) => {
+                self.flags.push(Flag { name, value: None });
             }
             (_, value) => self.flags.push(Flag { name, value }),
         }
@@ -270,7 +277,7 @@ mod tests {
             ("observe -fnx -n=y -t drop", "observe --follow --namespace=x --namespace=y --type=drop"),
             ("observe --follow=false --last 1 --last=2", "observe --last=2"),
             ("observe -f --follow=0", "observe"),
-            ("observe --not=x --pod a", "observe --not=x --pod=a"),
+            ("observe --not=x --pod a", "observe --not --pod=a"),
             ("--last 5 -D observe flows", "observe --last=5 --debug"),
             ("observe -- --pod", "observe -- --pod"),
         ] {

@@ -152,6 +152,12 @@ impl Tracker {
                 let inode = values::netns(value)?;
                 Box::new(move |f| f.netns.push(inode))
             }
+            "pid" => {
+                let pid: u32 = value.parse().map_err(|_| "want the number of a process".to_owned())?;
+                Box::new(move |f| f.pid.push(pid))
+            }
+            "comm" => Box::new(move |f| f.comm.push(text())),
+            "site" => Box::new(move |f| f.site.push(text())),
             "ip-trace-id" => {
                 let id = values::ip_trace_id(value)?;
                 Box::new(move |f| f.ip_trace_id.push(id))

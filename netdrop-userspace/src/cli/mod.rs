@@ -3,11 +3,13 @@
 pub mod agent;
 pub mod args;
 mod capture;
+pub mod config;
 pub mod explain;
 mod filters;
 mod flags;
 pub mod list;
 mod listen;
+pub mod manual;
 mod numbers;
 pub mod observe;
 pub mod reasons;

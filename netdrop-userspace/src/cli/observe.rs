@@ -97,6 +97,8 @@ pub struct ObserveConfig {
 /// Default of `--last` where nothing else says which flows.
 pub const DEFAULT_LAST: u64 = 20;
 
+const ABOUT: &str = "Show dropped packets: from the local agent if there is one, else captured here";
+
 const EXAMPLES: &str = "\
 Examples:
   netdrop observe --verdict=DROPPED -f                  every drop, as it happens
@@ -107,10 +109,7 @@ Examples:
 
 /// The subcommand.
 pub fn command() -> Command {
-    let mut command = Command::new("observe")
-        .about("Show dropped packets: from the local agent if there is one, else captured here")
-        .after_help(EXAMPLES)
-        .next_help_heading("Filters");
+    let mut command = Command::new("observe").after_help(EXAMPLES).next_help_heading("Filters");
     for flag in FILTER_FLAGS {
         command = command.arg(filter_arg(flag));
     }
@@ -146,7 +145,15 @@ pub fn command() -> Command {
         .arg(number("count", "End after N flows"))
         .arg(text("duration", "TIME", "End after this long, as 30s or 5m"))
         .next_help_heading("Output")
-        .arg(text("output", "FORMAT", "compact, dict, table, json").short('o').default_value("compact"))
+        .arg(
+            text(
+                "output",
+                "FORMAT",
+                "compact, dict, table, json, wide (with place, process, namespace, device), pcapng",
+            )
+            .short('o')
+            .default_value("compact"),
+        )
         .arg(
             text("time-format", "NAME", "StampMilli, RFC3339, RFC3339Milli, RFC3339Nano, RFC1123Z ...")
                 .default_value("StampMilli"),
@@ -171,7 +178,8 @@ pub fn command() -> Command {
         .arg(text("as-node", "NAME", "This node's name in the output of live capture").env("NODE_NAME"));
     let command = shown::add(command);
     let command = ServerFlags::augment_args(command);
-    CaptureArgs::augment_args(command.next_help_heading("Live capture"))
+    // The flags' own description is that of the flags, not of the command.
+    CaptureArgs::augment_args(command.next_help_heading("Live capture")).about(ABOUT).long_about(None)
 }
 
 fn filter_arg(flag: &FilterFlag) -> Arg {
@@ -180,9 +188,7 @@ fn filter_arg(flag: &FilterFlag) -> Arg {
         arg = arg.short(short);
     }
     match flag.implied {
-        Some(implied) => {
-            arg.num_args(0..=1).require_equals(true).default_missing_value(implied).hide_possible_values(true)
-        }
+        Some(implied) => arg.num_args(0).default_missing_value(implied),
         None => arg.value_name(flag.value),
     }
 }
@@ -347,7 +353,10 @@ fn output(m: &ArgMatches) -> anyhow::Result<OutputConfig> {
     let numeric = m.get_flag("numeric") || !translated;
     Ok(OutputConfig {
         format: Format::from_name(text("output")).ok_or_else(|| {
-            anyhow!("invalid output format: {}; want compact, dict, table or json", text("output"))
+            anyhow!(
+                "invalid output format: {}; want compact, dict, table, json, wide or pcapng",
+                text("output")
+            )
         })?,
         time_format: TimeFormat::from_name(text("time-format")).ok_or_else(|| {
             anyhow!(

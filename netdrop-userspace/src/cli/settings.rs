@@ -15,7 +15,7 @@ use super::args::{Flag, invalid};
 use crate::go;
 
 /// Commands that have files of their own, or no flags that are kept.
-const WITHOUT: [&str; 5] = ["agent", "relay", "config", "completion", "help"];
+pub(super) const WITHOUT: [&str; 6] = ["agent", "relay", "config", "completion", "man", "help"];
 /// Flags that make no sense without their place on the command line, or are for one call only.
 const NEVER: [&str; 4] = ["not", "help", "version", "config"];
 
@@ -53,7 +53,7 @@ impl Settings {
     /// Reads the file that was named, else the one in its usual place, which need not be there.
     pub(super) fn load(named: Option<&str>) -> Result<Self, String> {
         let named = named.map(str::to_owned).or_else(|| variable("config").map(|v| v.1));
-        let must_be = named.is_some();
+        let must_be = named.as_ref().is_some_and(|p| !p.is_empty());
         let Some(path) = named.filter(|p| !p.is_empty()).map(PathBuf::from).or_else(default_path) else {
             return Ok(Self::default());
         };

@@ -80,7 +80,8 @@ impl ShownConfig {
             if own_mask {
                 bail!("{output} output format is not compatible with custom field mask");
             }
-            if defaults {
+            // What only netdrop shows is in none of Hubble's columns.
+            if defaults && format != Format::Wide {
                 mask = DEFAULT.map(str::to_owned).into();
             }
         }

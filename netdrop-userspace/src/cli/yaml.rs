@@ -22,13 +22,18 @@ pub(super) fn quoted(text: &str) -> String {
             '\u{85}' => out.push_str("\\N"),
             '\u{2028}' => out.push_str("\\L"),
             '\u{2029}' => out.push_str("\\P"),
-            c if u32::from(c) <= 0xff => out.push_str(&format!("\\x{:02X}", u32::from(c))),
-            c if u32::from(c) <= 0xffff => out.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => out.push_str(&format!("\\U{:08X}", u32::from(c))),
+            c if u32::from(c) <= 0xff => out.push_str(&upper('x', 2, c)),
+            c if u32::from(c) <= 0xffff => out.push_str(&upper('u', 4, c)),
+            c => out.push_str(&upper('U', 8, c)),
         }
     }
     out.push('"');
     out
+}
+
+/// `\\x1B`, `\\uFEFF`, `\\U0001F600`.
+fn upper(kind: char, digits: usize, c: char) -> String {
+    format!("\\{kind}{:0digits$X}", u32::from(c))
 }
 
 /// What the library takes for printable: nothing beyond 16 bits.

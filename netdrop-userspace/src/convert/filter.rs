@@ -69,6 +69,9 @@ pub fn filter_from_wire(w: wire::FlowFilter) -> Result<FlowFilter, String> {
         experimental: w.experimental.map(|e| Experimental { cel_expression: e.cel_expression }),
         reason: Vec::new(),
         netns: Vec::new(),
+        pid: Vec::new(),
+        comm: Vec::new(),
+        site: Vec::new(),
     })
 }
 

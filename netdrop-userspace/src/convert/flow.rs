@@ -189,11 +189,35 @@ pub fn netns(extension: &Any) -> Option<u32> {
     }
 }
 
+/// Process id and name in the extension, if the packet was that process's.
+pub fn owner(extension: &Any) -> Option<(u32, String)> {
+    let mut facts = facts_of(extension)?;
+    match (facts.remove("process_owner")?.kind?, facts.remove("pid")?.kind?, facts.remove("comm")?.kind?) {
+        (Kind::BoolValue(true), Kind::NumberValue(pid), Kind::StringValue(comm)) => Some((whole(pid)?, comm)),
+        _ => None,
+    }
+}
+
+/// The function in the extension's site, which goes on with an offset and a module.
+pub fn site(extension: &Any) -> Option<String> {
+    match fact(extension, "site")? {
+        Kind::StringValue(text) => {
+            let end = text.find(['+', ' ']).unwrap_or(text.len());
+            text.get(..end).map(str::to_owned)
+        }
+        _ => None,
+    }
+}
+
 fn fact(extension: &Any, key: &str) -> Option<Kind> {
+    facts_of(extension)?.remove(key)?.kind
+}
+
+fn facts_of(extension: &Any) -> Option<BTreeMap<String, prost_types::Value>> {
     if extension.type_url != STRUCT_URL {
         return None;
     }
-    Struct::decode(extension.value.as_slice()).ok()?.fields.remove(key)?.kind
+    Some(Struct::decode(extension.value.as_slice()).ok()?.fields)
 }
 
 /// A double that holds an unsigned 32-bit number.

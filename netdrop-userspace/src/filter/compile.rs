@@ -48,6 +48,9 @@ pub(super) enum Ask {
     Verdict(Vec<i32>),
     Reason(Vec<String>),
     Netns(Vec<u32>),
+    Pid(Vec<u32>),
+    Comm(Vec<String>),
+    Site(Vec<String>),
     Uuid(Vec<String>),
     EventType(Vec<EventTypeFilter>),
     DropReason(Vec<i32>),
@@ -99,6 +102,9 @@ impl One {
         one.add(&f.verdict, |v| Ok(Ask::Verdict(v.to_vec())))?;
         one.add(&f.reason, |v| Ok(Ask::Reason(v.iter().map(|r| bare_name(r)).collect())))?;
         one.add(&f.netns, |v| Ok(Ask::Netns(v.to_vec())))?;
+        one.add(&f.pid, |v| Ok(Ask::Pid(v.to_vec())))?;
+        one.add(&f.comm, |v| Ok(Ask::Comm(v.to_vec())))?;
+        one.add(&f.site, |v| Ok(Ask::Site(v.to_vec())))?;
         one.add(&f.uuid, |v| Ok(Ask::Uuid(v.to_vec())))?;
         one.add(&f.event_type, |v| Ok(Ask::EventType(v.to_vec())))?;
         one.add(&f.drop_reason_desc, |v| Ok(Ask::DropReason(v.to_vec())))?;

@@ -94,6 +94,10 @@ pub(super) trait Fields {
     fn reason(&self) -> Option<Cow<'_, str>>;
     /// Inode of the network namespace.
     fn netns(&self) -> Option<u32>;
+    /// Id and name of the process whose packet it was; not one that was only interrupted.
+    fn process(&self) -> Option<(u32, Cow<'_, str>)>;
+    /// The kernel's function where it died.
+    fn site(&self) -> Option<Cow<'_, str>>;
     /// The whole flow, for an expression.
     fn wire(&self) -> Cow<'_, wire::Flow>;
 }

@@ -220,7 +220,7 @@ pub(super) fn escaped(filter: &super::FlowFilter) -> serde_json::Result<String> 
     // These occur inside of strings only.
     for c in String::from_utf8_lossy(&text).chars() {
         match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&crate::go::escaped('u', 4, c)),
             c => out.push(c),
         }
     }

@@ -2,6 +2,7 @@
 
 use regex::Regex;
 
+use super::cel::{Program, Subject};
 use super::compile::{Ask, One};
 use super::fields::Fields;
 use super::glob::glob;
@@ -18,7 +19,6 @@ impl One {
 }
 
 impl Ask {
-    #[expect(clippy::too_many_lines, reason = "a line for each thing that can be asked")]
     pub(super) fn fits(&self, flow: &impl Fields) -> bool {
         match self {
             Self::Verdict(wanted) => wanted.contains(&flow.verdict()),
@@ -26,6 +26,11 @@ impl Ask {
                 flow.reason().is_some_and(|have| wanted.iter().any(|w| reason_matches(w, &have)))
             }
             Self::Netns(wanted) => flow.netns().is_some_and(|have| wanted.contains(&have)),
+            Self::Pid(wanted) => flow.process().is_some_and(|(pid, _)| wanted.contains(&pid)),
+            Self::Comm(wanted) => {
+                flow.process().is_some_and(|(_, comm)| wanted.iter().any(|w| glob(w, &comm)))
+            }
+            Self::Site(wanted) => flow.site().is_some_and(|site| wanted.iter().any(|w| glob(w, &site))),
             Self::Uuid(wanted) => wanted.iter().any(|w| *w == flow.uuid()),
             Self::EventType(wanted) => flow.event_type().is_some_and(|have| event_type(wanted, have)),
             Self::DropReason(wanted) => {
@@ -72,14 +77,17 @@ impl Ask {
             Self::IpVersion(wanted) => wanted.contains(&flow.ip_version()),
             Self::TraceId(wanted) => wanted.iter().any(|w| w == flow.trace_id()),
             Self::Direction(wanted) => wanted.contains(&flow.direction()),
-            Self::Expression(wanted) => {
-                let flow = flow.wire();
-                wanted.iter().any(|w| w.is_true(&flow))
-            }
+            Self::Expression(wanted) => expression(wanted, flow),
             Self::Interface(wanted) => flow.interface().is_some_and(|have| interface(wanted, have)),
             Self::IpTraceId(wanted) => wanted.contains(&flow.ip_trace_id()),
         }
     }
+}
+
+/// The first that is true, or that can't be told, decides.
+fn expression(wanted: &[Program], flow: &impl Fields) -> bool {
+    let Some(subject) = Subject::new(&flow.wire()) else { return false };
+    wanted.iter().map(|w| w.is_true(&subject)).find(|is| *is != Some(false)).flatten().unwrap_or(false)
 }
 
 fn reason_matches(pattern: &str, name: &str) -> bool {

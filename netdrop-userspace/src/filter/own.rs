@@ -86,7 +86,7 @@ impl Fields for Flow {
             .map_or(("", ""), |s| (&*s.namespace, &*s.name))
     }
 
-    fn cluster(&self, _: Side) -> &str {
+    fn cluster(&self, _: Side) -> &'static str {
         ""
     }
 
@@ -131,7 +131,7 @@ impl Fields for Flow {
         self.node_name.as_deref().unwrap_or_default()
     }
 
-    fn trace_id(&self) -> &str {
+    fn trace_id(&self) -> &'static str {
         ""
     }
 
@@ -149,6 +149,15 @@ impl Fields for Flow {
 
     fn netns(&self) -> Option<u32> {
         self.netns.as_ref().map(|n| n.inode)
+    }
+
+    fn process(&self) -> Option<(u32, Cow<'_, str>)> {
+        let process = self.process.as_ref().filter(|p| p.owner)?;
+        Some((process.pid, Cow::Borrowed(&*process.comm)))
+    }
+
+    fn site(&self) -> Option<Cow<'_, str>> {
+        self.site.as_ref()?.symbol.as_deref().map(Cow::Borrowed)
     }
 
     fn wire(&self) -> Cow<'_, wire::Flow> {

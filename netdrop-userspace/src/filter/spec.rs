@@ -255,12 +255,22 @@ pub struct FlowFilter {
     /// netdrop's own: inodes of network namespaces.
     #[serde(deserialize_with = "json::numbers", skip_serializing_if = "Vec::is_empty")]
     pub netns: Vec<u32>,
+    /// netdrop's own: processes whose packet it was.
+    #[serde(deserialize_with = "json::numbers", skip_serializing_if = "Vec::is_empty")]
+    pub pid: Vec<u32>,
+    /// netdrop's own: their names, or `*` patterns.
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "Vec::is_empty")]
+    pub comm: Vec<String>,
+    /// netdrop's own: kernel functions where it died, by name or `*` pattern.
+    #[serde(deserialize_with = "json::or_default", skip_serializing_if = "Vec::is_empty")]
+    pub site: Vec<String>,
 }
 
 impl FlowFilter {
     /// Whether it asks for something that only netdrop knows, and `flow.FlowFilter` has no field for.
     pub fn is_own(&self) -> bool {
-        !self.reason.is_empty() || !self.netns.is_empty()
+        let texts = [&self.reason, &self.comm, &self.site];
+        texts.iter().any(|t| !t.is_empty()) || !self.netns.is_empty() || !self.pid.is_empty()
     }
 
     /// One or several JSON objects in a row.

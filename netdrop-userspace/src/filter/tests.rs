@@ -321,3 +321,29 @@ fn json_is_that_of_protobuf() {
         assert!(serde_json::from_str::<FlowFilter>(wrong).is_err(), "{wrong}");
     }
 }
+
+/// On a flow of this machine as on what a server sent of it.
+#[test]
+fn processes_and_places() {
+    let mut flow = Flow::new(jiff::Timestamp::UNIX_EPOCH, crate::flow::Verdict::Dropped);
+    flow.process = Some(crate::flow::Process { pid: 42, tid: 43, comm: "curl".into(), owner: true });
+    flow.site = Some(crate::kernel::site_from_text(0, "nft_do_chain+0x3b7 [nf_tables]"));
+    let shown = |flow: &Flow, json: &str| {
+        let filters = Filters { allow: vec![serde_json::from_str(json).unwrap()], deny: Vec::new() };
+        let filter = filters.compile().unwrap();
+        let shown = filter.matches(flow);
+        assert_eq!(filter.matches_wire(&crate::convert::flow_to_wire(flow)), shown, "{json}");
+        shown
+    };
+    for json in
+        [r#"{"pid":[1,42]}"#, r#"{"comm":["cu*"]}"#, r#"{"site":["nft_do_chain"]}"#, r#"{"site":["nft_*"]}"#]
+    {
+        assert!(shown(&flow, json), "{json}");
+    }
+    for json in [r#"{"pid":[43]}"#, r#"{"comm":["cur"]}"#, r#"{"site":["nf_tables"]}"#] {
+        assert!(!shown(&flow, json), "{json}");
+    }
+    // Who was only interrupted is not whose packet it was.
+    flow.process.as_mut().unwrap().owner = false;
+    assert!(!shown(&flow, r#"{"pid":[42]}"#));
+}

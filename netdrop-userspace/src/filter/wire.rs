@@ -180,6 +180,17 @@ impl Fields for Flow {
         convert::netns(self.extensions.as_ref()?)
     }
 
+    /// Only netdrop's servers tell.
+    fn process(&self) -> Option<(u32, Cow<'_, str>)> {
+        let (pid, comm) = convert::owner(self.extensions.as_ref()?)?;
+        Some((pid, Cow::Owned(comm)))
+    }
+
+    /// Only netdrop's servers tell.
+    fn site(&self) -> Option<Cow<'_, str>> {
+        convert::site(self.extensions.as_ref()?).map(Cow::Owned)
+    }
+
     fn wire(&self) -> Cow<'_, Flow> {
         Cow::Borrowed(self)
     }

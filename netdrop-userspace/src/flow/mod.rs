@@ -23,7 +23,7 @@ pub use packet::{
 };
 pub use reason::{DropReason, DropSite};
 pub use status::{NodeState, NodeStatus};
-pub(crate) use summary::{arp_text, inner_text};
+pub(crate) use summary::{arp_text, icmp_type, inner_text};
 pub use summary::{summary, write_summary};
 
 /// One item of a stream of observations.
@@ -164,6 +164,17 @@ impl Tally {
     }
 }
 
+/// The beginning of a packet as an Ethernet frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// From the MAC header on.
+    pub bytes: Box<[u8]>,
+    /// Bytes of the whole packet.
+    pub length: u32,
+    /// It had no MAC header when it died; zeroes stand for the addresses.
+    pub without_mac: bool,
+}
+
 /// A network namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Netns {
@@ -220,6 +231,8 @@ pub struct Flow {
     pub meaning: Option<Arc<str>>,
     /// Parsed headers.
     pub packet: Packet,
+    /// The recorded bytes, where they were asked for.
+    pub frame: Option<Box<Frame>>,
     /// Sender.
     pub source: Endpoint,
     /// Receiver.
@@ -277,6 +290,7 @@ impl Flow {
             benign: false,
             meaning: None,
             packet: Packet::default(),
+            frame: None,
             source: Endpoint::default(),
             destination: Endpoint::default(),
             source_names: Vec::new(),

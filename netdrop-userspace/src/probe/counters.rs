@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "a marker for aya: the counters are plain integers")]
 
+use std::time::Duration;
+
 use aya::maps::{MapData, PerCpuArray};
 use netdrop_common::counter::{Counters, SLOTS, reason_of};
 
@@ -29,6 +31,9 @@ pub struct Totals {
     pub by_reason: Vec<ReasonCount>,
     /// Times the kernel skipped the program because it was running on that CPU already: drops nobody recorded.
     pub missed: u64,
+    /// Runs of the program and their time; `None`, and later zero: the kernel keeps no such statistics
+    /// (`kernel.bpf_stats_enabled`).
+    pub runs: Option<(u64, Duration)>,
 }
 
 impl Totals {

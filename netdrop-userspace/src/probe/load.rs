@@ -3,6 +3,7 @@
 use std::fs;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::time::Duration;
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, PerCpuArray, RingBuf};
@@ -112,14 +113,32 @@ pub struct ProbeConfig {
     pub bpf_log: bool,
 }
 
+/// What the kernel says of a program.
+#[derive(Clone, Copy, Debug, Default)]
+struct HookInfo {
+    /// `recursion_misses`: runs that it skipped.
+    missed: u64,
+    runs: Option<(u64, Duration)>,
+}
+
+impl HookInfo {
+    fn parse(text: &str) -> Self {
+        let number = |key: &str| -> Option<u64> {
+            text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(':')?.trim().parse().ok())
+        };
+        let runs = number("run_cnt").zip(number("run_time_ns").map(Duration::from_nanos));
+        Self { missed: number("recursion_misses").unwrap_or(0), runs }
+    }
+}
+
 /// The loaded programs; dropping it detaches them.
 pub struct ProbeSet {
     ebpf: Ebpf,
     counters: PerCpuArray<MapData, Slot>,
     symbol_text: Array<MapData, [u8; symbol::TEXT_MAX]>,
     buffers: Option<(RingBuf<MapData>, FlowMaps)>,
-    /// Runs the kernel had skipped when the hook was detached.
-    missed_at_end: Option<u64>,
+    /// What the kernel said of the hook when it was detached.
+    hook_at_end: Option<HookInfo>,
     log: Option<EbpfLogger<log::ToTracing>>,
 }
 
@@ -184,7 +203,7 @@ impl ProbeSet {
         let rests = HashMap::try_from(take("RESTS")?).map_err(LoadError::from_any)?;
         let maps = [flow_map(take(FLOW_MAPS[0])?)?, flow_map(take(FLOW_MAPS[1])?)?];
         let flows = FlowMaps::new(active, maps, rests).map_err(LoadError::from_any)?;
-        Ok(Self { ebpf, counters, symbol_text, buffers: Some((ring, flows)), missed_at_end: None, log })
+        Ok(Self { ebpf, counters, symbol_text, buffers: Some((ring, flows)), hook_at_end: None, log })
     }
 
     /// The buffers, for the one who reads them; `None` the second time.
@@ -201,30 +220,27 @@ impl ProbeSet {
 
     /// Exact totals so far.
     pub fn totals(&self) -> anyhow::Result<Totals> {
-        Ok(Totals { by_reason: counters::read(&self.counters)?, missed: self.missed()? })
+        let hook = self.hook()?;
+        Ok(Totals { by_reason: counters::read(&self.counters)?, missed: hook.missed, runs: hook.runs })
     }
 
-    /// The kernel's `recursion_misses` of the hook, from its fdinfo: runs that it skipped.
-    fn missed(&self) -> anyhow::Result<u64> {
-        if let Some(missed) = self.missed_at_end {
-            return Ok(missed);
+    /// What the kernel itself says of the hook, in its fdinfo.
+    fn hook(&self) -> anyhow::Result<HookInfo> {
+        if let Some(at_end) = self.hook_at_end {
+            return Ok(at_end);
         }
         let Some(hook) = self.ebpf.program("kfree_skb") else {
-            return Ok(0);
+            return Ok(HookInfo::default());
         };
         let hook: &BtfTracePoint = hook.try_into()?;
         let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", hook.fd()?.as_fd().as_raw_fd()))?;
-        Ok(text
-            .lines()
-            .find_map(|l| l.strip_prefix("recursion_misses:"))
-            .and_then(|v| v.trim().parse().ok())
-            .unwrap_or(0))
+        Ok(HookInfo::parse(&text))
     }
 
     /// Detaches the hook: no drop is counted from here on. The maps stay.
     pub fn detach(&mut self) -> anyhow::Result<()> {
-        if self.missed_at_end.is_none() {
-            self.missed_at_end = Some(self.missed()?);
+        if self.hook_at_end.is_none() {
+            self.hook_at_end = Some(self.hook()?);
             let hook: &mut BtfTracePoint = program(&mut self.ebpf, "kfree_skb")?.try_into()?;
             hook.unload()?;
         }

@@ -7,6 +7,7 @@ mod compact;
 mod dict;
 pub(crate) mod escape;
 mod json;
+mod pcapng;
 mod table;
 pub(crate) mod text;
 pub(crate) mod time;
@@ -18,6 +19,7 @@ use crate::flow::{NodeState, Observation};
 pub use color::{ColorWhen, Painter};
 pub use escape::escape;
 pub use json::write_json;
+pub use pcapng::Pcapng;
 pub use time::{TIME_FORMATS, TimeFormat};
 
 /// Takes observations; writes to any `impl Write`.
@@ -32,7 +34,7 @@ pub trait Sink {
     }
 }
 
-/// Hubble's output formats.
+/// Hubble's output formats, and netdrop's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// A line a flow, for people.
@@ -44,6 +46,10 @@ pub enum Format {
     Json,
     /// Aligned columns, printed at the end.
     Table,
+    /// netdrop's own: compact, and place, process, namespace and device behind it.
+    Wide,
+    /// netdrop's own: the packets, for Wireshark.
+    Pcapng,
 }
 
 impl Format {
@@ -54,6 +60,8 @@ impl Format {
             "dict" => Self::Dict,
             "json" | "JSON" | "jsonpb" => Self::Json,
             "table" | "tab" => Self::Table,
+            "wide" => Self::Wide,
+            "pcapng" => Self::Pcapng,
             _ => return None,
         })
     }

@@ -23,6 +23,8 @@ pub(super) struct Assembler {
     pub(super) reasons: Arc<Reasons>,
     pub(super) names: Names,
     pub(super) node_name: Option<Arc<str>>,
+    /// Keep the recorded bytes.
+    keep_frames: bool,
     /// Of the running kernel; `None`: places are not judged.
     release: Option<Release>,
     clock: Clock,
@@ -46,11 +48,17 @@ struct Last {
 }
 
 impl Assembler {
-    pub(super) fn new(kernel: &KernelInfo, names: Names, node_name: Option<Arc<str>>) -> Self {
+    pub(super) fn new(
+        kernel: &KernelInfo,
+        names: Names,
+        node_name: Option<Arc<str>>,
+        keep_frames: bool,
+    ) -> Self {
         Self {
             reasons: Arc::clone(&kernel.reasons),
             names,
             node_name,
+            keep_frames,
             release: Release::of_uname(&kernel.release),
             clock: Clock::new(),
             sites: Sites::default(),
@@ -75,6 +83,9 @@ impl Assembler {
         flow.tally = Tally { bytes: u64::from(record.skb_len), ..flow.tally };
         self.why(&mut flow, event, probe);
         flow.packet = decode::parse(event);
+        if self.keep_frames {
+            flow.frame = decode::frame(event).map(Box::new);
+        }
         flow.length = Some(record.skb_len);
         flow.mark = (record.mark != 0).then_some(record.mark);
         flow.cgroup_id = event.cgroup_id();

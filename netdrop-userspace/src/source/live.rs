@@ -29,6 +29,8 @@ pub struct LiveConfig {
     pub node_name: Option<Arc<str>>,
     /// Which drops are this node's, where several nodes share one kernel.
     pub scope: Option<NodeScope>,
+    /// Keep the recorded bytes of packets.
+    pub keep_frames: bool,
     /// News of where names come from.
     pub news: Option<mpsc::Receiver<NodeStatus>>,
 }
@@ -60,7 +62,7 @@ impl LiveSource {
         Ok(Self {
             probe,
             reader,
-            assembler: Assembler::new(kernel, config.names, config.node_name),
+            assembler: Assembler::new(kernel, config.names, config.node_name, config.keep_frames),
             have_reason: kernel.have_reason,
             scope: config.scope,
             elsewhere: 0,

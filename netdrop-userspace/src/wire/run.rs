@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::mask::FieldMask;
 use super::matches;
 use super::print::{PrintError, Printer};
 use super::window::Window;
+use crate::convert::to_wire;
 use crate::filter::Compiled;
+use crate::flow::Observation;
 use crate::observe::Ending;
 use crate::proto::observer::GetFlowsResponse;
 use crate::proto::observer::get_flows_response::ResponseTypes;
+use crate::sink::Sink;
 use crate::source::wire::WireSource;
 
 /// Without a line for this long, a person wants to know that netdrop is alive.
@@ -41,6 +45,39 @@ impl<W: io::Write, E: io::Write> WireSink for Printer<W, E> {
 
     fn finish(&mut self) -> Result<(), PrintError> {
         Ok(Self::finish(self)?)
+    }
+}
+
+/// A sink of wire messages for what is captured here, of which only some fields are wanted.
+pub struct Converted<K>(pub K, pub FieldMask);
+
+impl<K: WireSink> Sink for Converted<K> {
+    fn write(&mut self, observation: &Observation) -> io::Result<()> {
+        let mut response = to_wire(observation);
+        if let Some(ResponseTypes::Flow(flow)) = &mut response.response_types
+            && !self.1.is_empty()
+        {
+            self.1.apply(flow);
+            // As Hubble's server has it, these are the flow's.
+            response.time = flow.time;
+            response.node_name.clone_from(&flow.node_name);
+        }
+        self.0.write(&response).map_err(as_io)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(as_io)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.finish().map_err(as_io)
+    }
+}
+
+fn as_io(e: PrintError) -> io::Error {
+    match e {
+        PrintError::Io(e) => e,
+        e @ PrintError::Json(..) => io::Error::other(e),
     }
 }
 

@@ -249,7 +249,6 @@ impl FlowGen {
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "a test says what it expects")]
 mod tests {
     use std::collections::BTreeSet;
 

@@ -88,7 +88,6 @@ impl Schema {
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "a test says what it expects")]
 mod tests {
     use super::*;
 

@@ -266,6 +266,22 @@ pub const EXPRESSIONS: &[&str] = &[
     "!has(_flow.l7.http) ? false : _flow.l7.http.code >= 400u",
     "_flow.node_name.matches('^worker-[0-9]$')",
     "_flow.event_type.type == 1 && _flow.event_type.sub_type > 100",
+    "_flow.extensions.kernel_reason == 'text' && _flow.extensions.nested.list.size() == 4",
+    "_flow.extensions == null",
+    "!_flow.is_reply || has(_flow.is_reply)",
+    "_flow.egress_allowed_by.exists(p, p.revision > 100u)",
+    "timestamp('2025-06-01T00:00:00Z') - _flow.time > duration('1h')",
+    "_flow.source.labels[0] == 'k8s:app=db'",
+    "_flow.tunnel.protocol == Tunnel.Protocol.VXLAN",
+    "_flow.verdict == 2 && 1/0 > 1",
+    "has({'a': 1}.b) || {'a': 1}.a == 1",
+    "_flow.source.workloads.map(w, w.name).exists(n, n == 'db')",
+    "_flow.source.identity < 5",
+    "_flow.nope == 1",
+    "_flow.verdict == 'DROPPED'",
+    "_flow.verdict",
+    "nothing.here",
+    "_flow.",
 ];
 
 /// A line of filter flags.

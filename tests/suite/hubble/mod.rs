@@ -1,15 +1,15 @@
 //! The same command line for netdrop and for the stock client of Hubble: they must read, print and refuse the same.
 //!
-//! `NETDROP_HUBBLE` names the client, `NETDROP_REQUIRE_HUBBLE` makes its absence a failure, `NETDROP_SEED` replays a run.
+//! `NETDROP_SEED` replays a run.
 
 mod lines;
 
 use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::Path;
 
 use fastrand::Rng;
 use netdrop_tests::flowgen::FlowGen;
+use netdrop_tests::stock;
 use serde_json::Value;
 
 use crate::harness;
@@ -18,21 +18,6 @@ use crate::harness;
 const LINES: usize = 250;
 /// Flows that filters are tried on.
 const FLOWS: usize = 400;
-
-/// The stock client; without it one line says what did not run.
-fn hubble(what: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("NETDROP_HUBBLE").map(PathBuf::from).filter(|path| path.exists());
-    if path.is_none() {
-        assert!(
-            std::env::var_os("NETDROP_REQUIRE_HUBBLE").is_none(),
-            "NETDROP_HUBBLE names no client, and {what} must be compared with it"
-        );
-        eprintln!(
-            "SKIPPED {what}: NETDROP_HUBBLE names no stock client of Hubble (`cargo xtask test` builds it)"
-        );
-    }
-    path
-}
 
 fn seed() -> u64 {
     let given = std::env::var("NETDROP_SEED").ok().and_then(|seed| seed.parse().ok());
@@ -47,19 +32,11 @@ struct Done {
     stderr: String,
 }
 
-fn run(client: &PathBuf, line: &[String]) -> Done {
-    let mut command = Command::new(client);
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        if name.starts_with("HUBBLE_") || name.starts_with("NETDROP_") {
-            command.env_remove(name);
-        }
-    }
-    let nowhere = std::env::temp_dir().join("netdrop-no-such-home");
-    command.env("HOME", &nowhere).env_remove("XDG_CONFIG_HOME");
-    let output = command.arg("observe").args(line).output().expect("the client runs");
+fn run(client: &Path, line: &[String]) -> Done {
+    let line: Vec<String> = ["observe".to_owned()].into_iter().chain(line.iter().cloned()).collect();
+    let done = stock::run(client, &line, &[]).expect("the client runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Done { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    Done { code: done.code, stdout: text(&done.stdout), stderr: text(&done.stderr) }
 }
 
 /// Up to here messages are the client's own; what follows is of the libraries that it uses.
@@ -111,7 +88,7 @@ fn words(line: &[&str]) -> Vec<String> {
 /// What a server would be sent, to the byte.
 #[test]
 fn the_same_flags_make_the_same_filters() {
-    let Some(hubble) = hubble("filters of the stock client") else { return };
+    let Some(hubble) = stock::client("the comparison of flags").expect("the stock client") else { return };
     let netdrop = harness::binary();
     let seed = seed();
     let mut rng = Rng::with_seed(seed);
@@ -132,7 +109,7 @@ fn the_same_flags_make_the_same_filters() {
 /// Which of the flows in a file come out.
 #[test]
 fn the_same_filters_let_the_same_flows_through() {
-    let Some(hubble) = hubble("filters on flows") else { return };
+    let Some(hubble) = stock::client("the comparison of filters").expect("the stock client") else { return };
     let netdrop = harness::binary();
     let seed = seed();
     let mut rng = Rng::with_seed(seed);
@@ -140,6 +117,7 @@ fn the_same_filters_let_the_same_flows_through() {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     for number in 0..FLOWS {
         let mut flow = generator.flow();
+        stock::for_stock(&mut flow);
         flow["Summary"] = format!("#{number}").into();
         writeln!(file, "{}", serde_json::json!({ "flow": flow })).expect("the file is written");
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use rustc_hash::FxHashMap as HashMap;
+use rustc_hash::{FxHashMap as HashMap, FxHashSet};
 
 use super::file;
 use crate::flow::{Endpoint, EndpointInfo, Identity, ServiceName};
@@ -183,6 +183,16 @@ impl Names {
                 index.node_networks.iter().find(|(net, _)| net.contains(&address)).map(|(_, node)| node)
             })
             .cloned()
+    }
+
+    /// Namespace and name of every pod that is known, also of one that ended within the last minute.
+    pub fn known_pods(&self, now: Timestamp) -> FxHashSet<(Arc<str>, Arc<str>)> {
+        let limit = jiff::SignedDuration::try_from(REMEMBER).unwrap_or_default();
+        let there = |t: &&Tenant| t.until.is_none_or(|until| now.duration_since(until) <= limit);
+        let index = self.read();
+        let tenants = index.pods.values().flatten().filter(there).map(|t| &t.info);
+        let of_file = index.networks.iter().map(|(_, info)| info);
+        tenants.chain(of_file).map(|i| (Arc::clone(&i.namespace), Arc::clone(&i.pod_name))).collect()
     }
 
     /// State of the names.

@@ -79,6 +79,13 @@ pub(super) fn v6(message: IcmpMessage, out: &mut String) {
     named(V6, message, out);
 }
 
+/// A message's type and code alone, as `EchoRequest`.
+pub(crate) fn icmp_type(v6: bool, kind: u8, code: u8) -> String {
+    let mut text = String::new();
+    named(if v6 { V6 } else { V4 }, IcmpMessage { kind, code }, &mut text);
+    text
+}
+
 fn named(names: &[Names], IcmpMessage { kind, code }: IcmpMessage, out: &mut String) {
     let Some((_, name, codes)) = names.iter().find(|n| n.0 == kind) else {
         put(out, format_args!("{kind}({code})"));

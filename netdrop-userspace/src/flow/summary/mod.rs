@@ -2,6 +2,8 @@
 
 mod icmp;
 
+pub(crate) use icmp::icmp_type;
+
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 

@@ -3,6 +3,7 @@
 use super::columns;
 use super::goish;
 use super::{Options, time};
+use crate::go::quote;
 use crate::proto::flow as wire;
 use crate::proto::observer::GetFlowsResponse;
 use crate::proto::observer::get_flows_response::ResponseTypes;
@@ -91,10 +92,8 @@ pub(super) fn status(
             out.push_str(" nodes removed from cluster: ");
         }
         Ok(NodeState::NodeError) => {
-            let mut quoted = String::new();
-            goish::quote(&status.message, &mut quoted);
             out.push_str("Error ");
-            text.push(&quoted, out);
+            text.push(&quote(&status.message), out);
             out.push_str(" on ");
             count(out);
             out.push_str(" nodes: ");

@@ -3,6 +3,7 @@
 use super::columns;
 use super::goish;
 use super::{Options, time};
+use crate::go::quote;
 use crate::proto::observer::GetFlowsResponse;
 use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::proto::relay::NodeStatusEvent;
@@ -77,9 +78,7 @@ pub(super) fn status(
     if status.message.is_empty() {
         out.push_str("N/A");
     } else {
-        let mut quoted = String::new();
-        goish::quote(&status.message, &mut quoted);
-        text.push(&quoted, out);
+        text.push(&quote(&status.message), out);
     }
     out.push('\n');
 }

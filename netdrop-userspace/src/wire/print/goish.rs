@@ -1,7 +1,6 @@
 //! Small things that Go's library does in its own way.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
 
 /// `path.Join` of two parts: empty ones are left out, the rest is cleaned of `.`, `..` and doubled slashes.
 pub(super) fn join<'a>(first: &'a str, second: &'a str) -> Cow<'a, str> {
@@ -37,36 +36,6 @@ fn clean(path: Cow<'_, str>) -> Cow<'_, str> {
         (false, true) => ".".to_owned(),
         (false, false) => cleaned,
     })
-}
-
-/// Appends a text as `strconv.Quote` has it.
-pub(super) fn quote(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{b}' => out.push_str("\\v"),
-            c if c < ' ' || c == '\u{7f}' => put(out, format_args!("\\x{:02x}", u32::from(c))),
-            c if c != '\'' && c.escape_debug().count() > 1 => match u32::from(c) {
-                code @ ..0x10000 => put(out, format_args!("\\u{code:04x}")),
-                code => put(out, format_args!("\\U{code:08x}")),
-            },
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
-fn put(out: &mut String, text: fmt::Arguments<'_>) {
-    // Writing to a String does not fail.
-    let _ = out.write_fmt(text);
 }
 
 /// Appends as many names as go into 50 bytes, at least one.
@@ -106,12 +75,5 @@ mod tests {
         ] {
             assert_eq!(join(first, second), joined, "{first} {second}");
         }
-    }
-
-    #[test]
-    fn quotes() {
-        let mut out = String::new();
-        quote("a\"\u{1b}\n\u{202e}'ü\u{7}", &mut out);
-        assert_eq!(out, r#""a\"\x1b\n\u202e'ü\a""#);
     }
 }

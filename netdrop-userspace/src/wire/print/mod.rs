@@ -6,6 +6,7 @@ mod dict;
 mod elastic;
 mod goish;
 mod table;
+mod wide;
 
 use std::io;
 
@@ -93,6 +94,7 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
                 }
             }
             Format::Dict => dict::write(response, types, self.options, self.records, &mut self.lines),
+            Format::Wide => wide::write(response, types, self.options, &mut self.lines),
             _ => compact::write(response, types, self.options, &mut self.lines),
         }
         self.records += 1;

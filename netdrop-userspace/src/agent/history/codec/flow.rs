@@ -9,7 +9,7 @@ use super::bytes::{Bytes, put_number, put_signed, put_span, put_text};
 use super::hot::{Hot, flag};
 use super::names::{Dictionary, Name, Names};
 use super::packet;
-use crate::flow::{Endpoint, EventType, Flow, Identity, ServiceName, Tally, TallyKind, event_type};
+use crate::flow::{Endpoint, EventType, Flow, Frame, Identity, ServiceName, Tally, TallyKind, event_type};
 
 /// Services and DNS names.
 mod more {
@@ -26,6 +26,8 @@ mod remote {
     pub(super) const INNER: u8 = 4;
     pub(super) const BENIGN: u8 = 8;
     pub(super) const MEANING: u8 = 16;
+    pub(super) const FRAME: u8 = 32;
+    pub(super) const FRAME_WITHOUT_MAC: u8 = 64;
 }
 
 const KINDS: [TallyKind; 3] = [TallyKind::Packet, TallyKind::Flow, TallyKind::Rest];
@@ -201,11 +203,21 @@ fn put_remote(flow: &Flow, put: &mut Put<'_>) {
     let flags = texts.iter().filter(|(_, text)| text.is_some()).fold(0, |all, (flag, _)| all | flag);
     let flags = flags
         | if flow.benign { remote::BENIGN } else { 0 }
-        | if flow.meaning.is_some() { remote::MEANING } else { 0 };
+        | if flow.meaning.is_some() { remote::MEANING } else { 0 }
+        | match flow.frame.as_deref() {
+            Some(Frame { without_mac: true, .. }) => remote::FRAME | remote::FRAME_WITHOUT_MAC,
+            Some(_) => remote::FRAME,
+            None => 0,
+        };
     if put.set(flag::REMOTE, flags != 0) {
         put.out.push(flags);
         if let Some(meaning) = &flow.meaning {
             put_number(put.out, put.names.text(meaning));
+        }
+        if let Some(frame) = &flow.frame {
+            put_number(put.out, frame.length.into());
+            put_number(put.out, frame.bytes.len() as u64);
+            put.out.extend_from_slice(&frame.bytes);
         }
         texts.iter().filter_map(|(_, text)| text.as_deref()).for_each(|text| put_text(put.out, text));
     }
@@ -360,6 +372,11 @@ fn read_remote(flow: &mut Flow, read: &mut Read<'_, '_, '_>) -> Option<()> {
     flow.benign = flags & remote::BENIGN != 0;
     if flags & remote::MEANING != 0 {
         flow.meaning = Some(of!(Text)(read.name()?)?);
+    }
+    if flags & remote::FRAME != 0 {
+        let (length, len) = (read.bytes.number32()?, read.bytes.len()?);
+        let without_mac = flags & remote::FRAME_WITHOUT_MAC != 0;
+        flow.frame = Some(Box::new(Frame { bytes: read.bytes.take(len)?.into(), length, without_mac }));
     }
     let mut text = |flag: u8| -> Option<Option<Box<str>>> {
         if flags & flag == 0 { Some(None) } else { read.bytes.text().map(|t| Some(t.into())) }

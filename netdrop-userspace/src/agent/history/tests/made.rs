@@ -8,10 +8,10 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use crate::flow::{
-    Arp, DropReason, DropSite, Endpoint, EndpointInfo, Ethernet, EventType, Flow, Fragment, IcmpMessage,
-    Identity, Inner, Interface, Ip, L4, LostEvents, LostSource, Netns, NodeState, NodeStatus, Observation,
-    Packet, ParseProblem, Process, ServiceName, Tally, TallyKind, TcpFlags, TrafficDirection, Verdict, Vlan,
-    Workload, event_type,
+    Arp, DropReason, DropSite, Endpoint, EndpointInfo, Ethernet, EventType, Flow, Fragment, Frame,
+    IcmpMessage, Identity, Inner, Interface, Ip, L4, LostEvents, LostSource, Netns, NodeState, NodeStatus,
+    Observation, Packet, ParseProblem, Process, ServiceName, Tally, TallyKind, TcpFlags, TrafficDirection,
+    Verdict, Vlan, Workload, event_type,
 };
 
 pub(crate) fn plain(second: i64, drop: bool) -> Flow {
@@ -262,11 +262,13 @@ prop_compose! {
         numbers in any::<Numbers>(),
         benign: bool,
         meaning in of(word()),
+        frame in any::<Option<(Vec<u8>, u32, bool)>>(),
         remote in any::<[Option<String>; 3]>(),
     ) -> Flow {
         let mut f = Flow::new(time, verdict);
         (f.direction, f.benign, f.meaning) = (direction, benign, meaning);
         f.packet = packet;
+        f.frame = frame.map(|(bytes, length, without_mac)| Box::new(Frame { bytes: bytes.into(), length, without_mac }));
         (f.source, f.destination, f.source_names, f.destination_names, f.source_service, f.destination_service) = ends;
         (f.reason, f.drop_reason_desc, f.site, _) = why;
         f.event_type = why.3.unwrap_or(event_type(f.drop_reason_desc));

@@ -1,0 +1,12 @@
+//! The agent's settings: flags before variables before the file before defaults. All that is wrong is told at once.
+
+mod feeds;
+mod list;
+mod metrics;
+mod print;
+mod reload;
+mod resolve;
+mod yaml;
+
+pub use reload::{Reloader, SetLevel, watch};
+pub use resolve::{Loaded, Origin, Problems, Setting, command, load};

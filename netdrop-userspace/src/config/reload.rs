@@ -1,0 +1,204 @@
+//! Changing settings of a running agent: at SIGHUP, and when the file changes.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::resolve::{Loaded, Problems, load};
+use crate::agent::Outputs;
+
+/// How often the file is looked at. A mounted ConfigMap is a chain of links that are put in the place of others, which no
+/// watch on a file follows.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Settings that take effect at once; the others need a restart.
+const LIVE: [&str; 14] = [
+    "log-level",
+    "log-rate",
+    "export-file-path",
+    "export-file-max-size-mb",
+    "export-file-max-backups",
+    "export-file-compress",
+    "export-allowlist",
+    "export-denylist",
+    "export-fieldmask",
+    "export-fieldaggregate",
+    "export-aggregation-interval",
+    "metrics",
+    "flowLogs",
+    "config",
+];
+
+/// Sets how much is told.
+pub type SetLevel = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
+/// What is needed to load settings again and to apply them.
+pub struct Reloader {
+    flags: ArgMatches,
+    now: Loaded,
+    outputs: Outputs,
+    set_level: SetLevel,
+}
+
+/// What a file is as long as it is not changed: device, inode, size, time.
+type Stamp = Option<(u64, u64, u64, i64, i64)>;
+
+fn stamp(file: Option<&Path>) -> Stamp {
+    let about = fs::metadata(file?).ok()?;
+    Some((about.dev(), about.ino(), about.size(), about.mtime(), about.mtime_nsec()))
+}
+
+impl Reloader {
+    /// `now` is in effect.
+    pub fn new(flags: ArgMatches, now: Loaded, outputs: Outputs, set_level: SetLevel) -> Self {
+        Self { flags, now, outputs, set_level }
+    }
+
+    fn file(&self) -> Option<&Path> {
+        self.now.args.config.as_deref()
+    }
+
+    /// Loads the settings again. With a mistake in them all stays as it is.
+    pub fn reload(&mut self) {
+        match load(&self.flags, &|name| std::env::var(name).ok()) {
+            Ok(next) => self.apply(next),
+            Err(Problems(problems)) => {
+                for problem in &problems {
+                    tracing::error!("{problem}");
+                }
+                tracing::error!(mistakes = problems.len(), "the configuration stays as it was");
+            }
+        }
+    }
+
+    fn apply(&mut self, next: Loaded) {
+        let changed: Vec<String> = changed(&self.now, &next).into_iter().map(str::to_owned).collect();
+        if changed.is_empty() {
+            tracing::info!("the configuration has not changed");
+            return;
+        }
+        for problem in self.outputs.feeds.replace(next.feeds.clone()) {
+            tracing::error!("{problem}");
+        }
+        if let Err(e) = self.outputs.metrics.replace(&next.metrics) {
+            tracing::error!("the metrics stay as they were: {e}");
+        }
+        if let Err(e) = (self.set_level)(&next.args.log_level) {
+            tracing::error!("the log level stays as it was: {e}");
+        }
+        let (live, later): (Vec<String>, Vec<String>) =
+            changed.into_iter().partition(|key| LIVE.contains(&key.as_str()));
+        if !live.is_empty() {
+            tracing::info!(changed = live.join(", "), "the configuration is in effect");
+        }
+        if !later.is_empty() {
+            tracing::warn!(changed = later.join(", "), "these take effect after a restart of the agent");
+        }
+        self.now = next;
+    }
+}
+
+/// Keys with another value.
+fn changed<'a>(now: &'a Loaded, next: &Loaded) -> Vec<&'a str> {
+    let settings = now.settings.iter().zip(&next.settings);
+    let mut changed: Vec<&str> =
+        settings.filter(|(a, b)| a.values != b.values).map(|(a, _)| a.key.as_str()).collect();
+    for key in ["flowLogs", "metrics"] {
+        let of = |loaded: &Loaded| loaded.lists.iter().find(|l| l.0 == key).map(|l| l.1.clone());
+        if of(now) != of(next) && !changed.contains(&key) {
+            changed.push(key);
+        }
+    }
+    changed
+}
+
+/// Reloads at SIGHUP, which also has the feeds' files opened anew, and when the file changes. For ever.
+pub async fn watch(mut reloader: Reloader) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        tracing::warn!("SIGHUP can't be caught: the configuration stays as it is");
+        return;
+    };
+    let mut seen = stamp(reloader.file());
+    let mut look = tokio::time::interval(LOOK);
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => reloader.outputs.feeds.reopen(),
+            _ = look.tick() => {
+                let there = stamp(reloader.file());
+                // Between the removal of the old one and the new one there is none.
+                if there == seen || there.is_none() {
+                    continue;
+                }
+            }
+        }
+        seen = stamp(reloader.file());
+        reloader.reload();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::agent::feed::Feeds;
+    use crate::agent::metrics::Metrics;
+    use crate::config::command;
+
+    #[tokio::test]
+    async fn what_changes_takes_effect_and_a_mistake_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, log) = (folder.path().join("agent.yaml"), folder.path().join("a.log"));
+        let feed =
+            |name: &str| format!("- name: {name}\n  filePath: {}\n", log.with_file_name(name).display());
+        let write = |level: &str, feeds: &str| {
+            fs::write(&file, format!("log-rate: 0\nlog-level: {level}\nflowLogs:\n{feeds}")).unwrap();
+        };
+        write("info", &feed("a"));
+        let flags =
+            command().try_get_matches_from(["agent", &format!("--config={}", file.display())]).unwrap();
+        let now = load(&flags, &|_| None).unwrap();
+        let outputs = Outputs {
+            feeds: Feeds::start(now.feeds.clone()).unwrap(),
+            metrics: Metrics::new(&now.metrics, 10).unwrap(),
+            ..Outputs::default()
+        };
+        let levels = Arc::new(Mutex::new(Vec::new()));
+        let here = Arc::clone(&levels);
+        let set_level: SetLevel = Box::new(move |level| {
+            here.lock().unwrap().push(level.to_owned());
+            Ok(())
+        });
+        let mut reloader = Reloader::new(flags, now, outputs.clone(), set_level);
+        let names = || outputs.feeds.reports().into_iter().map(|r| r.name).collect::<Vec<_>>();
+        reloader.reload();
+        assert_eq!(names(), ["a"]);
+        write("debug", &format!("{}{}", feed("a"), feed("b")));
+        reloader.reload();
+        assert_eq!(names(), ["a", "b"]);
+        write("debug", "- name: c\n");
+        reloader.reload();
+        assert_eq!(names(), ["a", "b"], "a mistake");
+        write("debug", &feed("b"));
+        reloader.reload();
+        assert_eq!(names(), ["b"]);
+        assert_eq!(*levels.lock().unwrap(), ["debug", "debug"]);
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_told_apart() {
+        let loaded = |flags: &[&str]| {
+            let typed = ["agent"].iter().chain(flags);
+            load(&command().try_get_matches_from(typed).unwrap(), &|_| None).unwrap()
+        };
+        let (one, other) =
+            (loaded(&["--log-rate=1", "--names=x"]), loaded(&["--log-rate=2", "--ring-size=8Mi"]));
+        assert_eq!(changed(&one, &other), ["names", "log-rate", "ring-size"]);
+        assert!(LIVE.contains(&"log-rate") && !LIVE.contains(&"ring-size"));
+        assert_eq!(changed(&one, &one), [""; 0]);
+    }
+}

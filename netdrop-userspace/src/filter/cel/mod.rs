@@ -1,0 +1,108 @@
+//! Filters in the Common Expression Language: `_flow` is the flow, names of enums' values are numbers, as `Verdict.DROPPED`.
+
+mod check;
+mod schema;
+mod value;
+
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use bytes::Bytes;
+use cel::{Context, Env, IdedExpr, Value};
+use prost::Message as _;
+
+use super::compile::FilterError;
+use crate::proto::flow::Flow;
+use check::{Checker, Type};
+use schema::Shape;
+use value::Message;
+
+/// Longest expression, in bytes.
+const LONGEST: usize = 4096;
+/// Most of the characters of which each may make an expression deeper.
+const MOST_OPERATORS: usize = 1000;
+const DEEPENS: &str = ".+-*/%<>=!&|?([{";
+/// Far more than the parser takes for that many.
+const PARSER_STACK: usize = 64 << 20;
+/// How deep brackets may lie in one another.
+const MOST_BRACKETS: u16 = 32;
+
+/// An expression that is true or false for a flow.
+#[derive(Clone)]
+pub(super) struct Program {
+    expression: Arc<IdedExpr>,
+    text: Arc<str>,
+}
+
+/// A flow, as expressions see it.
+pub(super) struct Subject(Message);
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.text)
+    }
+}
+
+/// Operators and functions, made once.
+fn env() -> &'static Arc<Env> {
+    static ENV: OnceLock<Arc<Env>> = OnceLock::new();
+    ENV.get_or_init(|| Arc::new(Env::stdlib()))
+}
+
+/// The checked expression.
+fn parsed(text: &str) -> Result<IdedExpr, String> {
+    let mut expression = env().parser().max_recursion_depth(MOST_BRACKETS).parse(text).map_err(|e| {
+        let said = e.to_string();
+        said.lines().find(|l| !l.trim().is_empty()).unwrap_or("no expression").to_owned()
+    })?;
+    match Checker::new().check(&mut expression)? {
+        Type::Bool => Ok(expression),
+        other => Err(format!("got \"{other}\", wanted \"bool\" result type")),
+    }
+}
+
+impl Subject {
+    pub(super) fn new(flow: &Flow) -> Option<Self> {
+        Shape::of("Flow").map(|shape| Self(Message { shape, bytes: Bytes::from(flow.encode_to_vec()) }))
+    }
+}
+
+impl Program {
+    pub(super) fn new(text: &str) -> Result<Self, FilterError> {
+        let wrong = |why: &str| FilterError(format!("error compiling CEL expression: {why}"));
+        if text.len() > LONGEST {
+            return Err(wrong(&format!("it is longer than {LONGEST} bytes")));
+        }
+        if text.chars().filter(|c| DEEPENS.contains(*c)).count() > MOST_OPERATORS {
+            return Err(wrong(&format!("it has more than {MOST_OPERATORS} operators")));
+        }
+        // The parser's depth is that of the text; what comes out is as deep as the checker lets through.
+        let parse = || parsed(text).map_err(|why| wrong(&why));
+        let expression = thread::scope(|scope| {
+            let parser = thread::Builder::new().name("expression".into()).stack_size(PARSER_STACK);
+            let thread = parser.spawn_scoped(scope, parse).map_err(|e| wrong(&format!("no thread: {e}")))?;
+            thread.join().unwrap_or_else(|_| Err(wrong("its parser gave up")))
+        })?;
+        Ok(Self { expression: Arc::new(expression), text: text.into() })
+    }
+
+    /// `None`: it can't be told, as for a division by zero.
+    pub(super) fn is_true(&self, flow: &Subject) -> Option<bool> {
+        let mut context = Context::with_env(Arc::clone(env()));
+        context.add_variable_as_val("_flow", Box::new(flow.0.clone()));
+        match Value::resolve(&self.expression, &context) {
+            Ok(Value::Bool(is)) => Some(is),
+            Ok(other) => {
+                tracing::debug!("{} gave {other:?}", self.text);
+                None
+            }
+            Err(e) => {
+                tracing::debug!("{} failed: {e}", self.text);
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

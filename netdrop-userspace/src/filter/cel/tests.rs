@@ -1,0 +1,109 @@
+use super::*;
+use crate::proto::flow::layer4::Protocol;
+use crate::proto::flow::{Endpoint, Ip, Layer4, Tcp, TcpFlags, Tunnel, Workload};
+
+fn flow() -> Flow {
+    let flags = TcpFlags { syn: true, ..TcpFlags::default() };
+    let tcp = Tcp { source_port: 40_000, destination_port: 80, flags: Some(flags) };
+    Flow {
+        verdict: 2,
+        drop_reason_desc: 76,
+        time: Some(prost_types::Timestamp { seconds: 1_750_000_000, nanos: 5 }),
+        l4: Some(Layer4 { protocol: Some(Protocol::Tcp(tcp)) }),
+        ip: Some(Ip { source: "10.0.0.1".into(), ..Ip::default() }),
+        source: Some(Endpoint {
+            identity: 4_294_967_295,
+            labels: vec!["k8s:app=api".into(), "k8s:tier=db".into()],
+            workloads: vec![Workload { name: "api".into(), kind: "Deployment".into() }],
+            ..Endpoint::default()
+        }),
+        tunnel: Some(Tunnel { protocol: 2, ..Tunnel::default() }),
+        event_type: Some(crate::proto::flow::CiliumEventType { r#type: 1, sub_type: -3 }),
+        ..Flow::default()
+    }
+}
+
+fn told(text: &str) -> Option<bool> {
+    Program::new(text).unwrap_or_else(|e| panic!("{text}: {e}")).is_true(&Subject::new(&flow()).unwrap())
+}
+
+#[test]
+fn expressions_on_a_flow() {
+    for yes in [
+        "true",
+        "_flow.verdict == Verdict.DROPPED",
+        "_flow.verdict == flow.Verdict.DROPPED && _flow.drop_reason_desc == 76",
+        "_flow.drop_reason_desc != DropReason.POLICY_DENIED",
+        "_flow.IP.source.startsWith('10.') && _flow.IP.source.matches('^10[.]')",
+        "has(_flow.l4) && has(_flow.l4.TCP) && !has(_flow.l4.UDP) && !has(_flow.l7.http)",
+        "_flow.l4.UDP.destination_port == 0u && _flow.l4.TCP.destination_port == 80u",
+        "_flow.l4.TCP.flags.SYN && !_flow.l4.TCP.flags.ACK",
+        "_flow.source.identity == 4294967295u",
+        "_flow.source.labels.exists(l, l.contains('app')) && size(_flow.source.labels) == 2",
+        "_flow.source.workloads.all(w, w.kind == 'Deployment' && has(w.name))",
+        "_flow.source.labels.filter(l, l.endsWith('db')).size() == 1",
+        "_flow.source.labels.map(l, size(l))[0] == 11",
+        "'k8s:tier=db' in _flow.source.labels && 1 in [1, 2]",
+        "_flow.is_reply == null && !has(_flow.is_reply)",
+        "_flow.time > timestamp('2025-01-01T00:00:00Z') && _flow.time.getFullYear() == 2025",
+        "_flow.event_type.sub_type == -3",
+        "_flow.tunnel.protocol == Tunnel.Protocol.GENEVE",
+        "_flow.source != _flow.destination && _flow.destination == _flow.destination",
+        "_flow.source_names.size() == 0 ? true : false",
+        "[Verdict.DROPPED, Verdict.ERROR].exists(v, v == _flow.verdict)",
+    ] {
+        assert_eq!(told(yes), Some(true), "{yes}");
+    }
+    assert_eq!(told("_flow.verdict == Verdict.FORWARDED"), Some(false));
+    assert_eq!(told("_flow.source_names[0] == 'x'"), None);
+    assert_eq!(told("1 / _flow.event_type.sub_type > 0 || 1 / (_flow.event_type.sub_type + 3) > 0"), None);
+}
+
+#[test]
+fn what_makes_no_sense_is_told_before_any_flow() {
+    for (text, part) in [
+        ("1", "got \"int\", wanted \"bool\" result type"),
+        ("_flow", "got \"flow.Flow\", wanted \"bool\" result type"),
+        ("flow.verdict == 1", "undeclared reference to 'flow' (in container 'flow')"),
+        ("_flow.verdikt == 1", "undefined field 'verdikt'"),
+        ("_flow.verdict == 'DROPPED'", "found no matching overload for '_==_' applied to '(int, string)'"),
+        ("_flow.verdict == Verdict.NOPE", "undeclared reference to 'Verdict' (in container 'flow')"),
+        (
+            "_flow.source.labels.all(l, l > 1)",
+            "found no matching overload for '_>_' applied to '(string, int)'",
+        ),
+        ("nope(1)", "undeclared reference to 'nope' (in container 'flow')"),
+        ("_flow.verdict.x", "type 'int' does not support field selection"),
+        ("_flow.verdict.all(x, true)", "expression of type 'int' cannot be range of a comprehension"),
+        ("not even cel (", ""),
+        ("", ""),
+        ("flow.Flow{} == _flow", "messages can't be made here"),
+    ] {
+        let e = Program::new(text).unwrap_err().0;
+        assert!(e.starts_with("error compiling CEL expression: ") && e.contains(part), "{text}: {e}");
+        assert!(!e.contains('\n'), "{e}");
+    }
+}
+
+/// Expressions come from clients of an agent, too: none may keep it busy or end it.
+#[test]
+fn an_expression_is_bounded() {
+    let nested = "_flow.source.labels.all(a, _flow.source.labels.all(b, _flow.source.labels.all(c, \
+                  _flow.source.labels.all(d, a == b && c == d))))";
+    assert!(Program::new(nested).unwrap_err().0.contains("too many rounds"));
+    assert!(Program::new(&"!".repeat(9000)).unwrap_err().0.contains("longer than"));
+    for deep in [
+        format!("{}true{}", "(".repeat(4000), ")".repeat(4000)),
+        format!("{}true", "!".repeat(8000)),
+        "true || ".repeat(1000) + "true",
+        "true ? ".repeat(900) + "true" + &" : true".repeat(900),
+        format!("{}1{} == [1]", "[".repeat(3000), "]".repeat(3000)),
+        format!("size({}) > 0", "'a' + ".repeat(1300) + "'a'"),
+        format!("_flow{}", ".source".repeat(1000)),
+    ] {
+        // Refused or run, but never the end of the process.
+        if let Ok(program) = Program::new(&deep) {
+            program.is_true(&Subject::new(&flow()).unwrap());
+        }
+    }
+}
