@@ -2,8 +2,11 @@
 //! breaks a promise.
 
 pub mod btf;
+pub mod expression;
+pub mod filter;
 mod flows;
 pub mod packet;
+pub mod request;
 pub mod ring;
 pub mod wire;
 
@@ -11,5 +14,12 @@ pub mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets; each has a folder of its name below `corpus/`.
-pub const TARGETS: [Target; 4] =
-    [("ring", ring::run), ("packet", packet::run), ("btf", btf::run), ("wire", wire::run)];
+pub const TARGETS: [Target; 7] = [
+    ("ring", ring::run),
+    ("packet", packet::run),
+    ("btf", btf::run),
+    ("wire", wire::run),
+    ("request", request::run),
+    ("filter", filter::run),
+    ("expression", expression::run),
+];

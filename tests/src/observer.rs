@@ -47,7 +47,12 @@ impl Observer {
 
     /// Starts a command that ends up as `netdrop observe`, and waits until that captures.
     pub fn run(command: &mut Command) -> Result<Self> {
-        let mut observer = Self::spawn(command)?;
+        Self::run_with(command, Stdio::null())
+    }
+
+    /// Like [`Self::run`], with a stdin.
+    pub fn run_with(command: &mut Command, stdin: Stdio) -> Result<Self> {
+        let mut observer = Self::spawn(command.stdin(stdin))?;
         observer.wait_until_capturing()?;
         Ok(observer)
     }
@@ -55,7 +60,6 @@ impl Observer {
     fn spawn(command: &mut Command) -> Result<Self> {
         die_with_parent(command);
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

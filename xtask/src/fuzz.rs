@@ -18,8 +18,18 @@ use crate::tools;
 /// Set for a build whose compiler this program wraps.
 const WRAPS: &str = "NETDROP_FUZZ_RUSTC";
 /// Crates that are watched: what they do with the bytes is what steers the fuzzer.
-const INSTRUMENTED: [&str; 7] =
-    ["netdrop", "netdrop_common", "netdrop_fuzz", "ring", "packet", "btf", "wire"];
+const INSTRUMENTED: [&str; 10] = [
+    "netdrop",
+    "netdrop_common",
+    "netdrop_fuzz",
+    "ring",
+    "packet",
+    "btf",
+    "wire",
+    "request",
+    "filter",
+    "expression",
+];
 /// Coverage as libFuzzer reads it, out-of-bounds accesses as errors, and some speed.
 const FLAGS: [&str; 8] = [
     "-Cpasses=sancov-module",
@@ -43,10 +53,17 @@ pub enum Target {
     Btf,
     /// Files of flows, all the way to the printers
     Wire,
+    /// Requests of the agent's clients
+    Request,
+    /// Filters as JSON, on a flow of the API
+    Filter,
+    /// Expressions in CEL, on a flow of the API
+    Expression,
 }
 
 impl Target {
-    const ALL: [Self; 4] = [Self::Ring, Self::Packet, Self::Btf, Self::Wire];
+    const ALL: [Self; 7] =
+        [Self::Ring, Self::Packet, Self::Btf, Self::Wire, Self::Request, Self::Filter, Self::Expression];
 
     const fn name(self) -> &'static str {
         match self {
@@ -54,16 +71,20 @@ impl Target {
             Self::Packet => "packet",
             Self::Btf => "btf",
             Self::Wire => "wire",
+            Self::Request => "request",
+            Self::Filter => "filter",
+            Self::Expression => "expression",
         }
     }
 
-    /// Longest input: a record and some more, the largest packet, a part of a kernel's types, some lines.
+    /// Longest input: a record and some more, the largest packet, a part of a kernel's types, some lines, many filters,
+    /// the longest expression.
     const fn max_len(self) -> u32 {
         match self {
             Self::Ring => 400,
             Self::Packet => 2048,
             Self::Btf => 16_384,
-            Self::Wire => 4096,
+            Self::Wire | Self::Request | Self::Filter | Self::Expression => 4096,
         }
     }
 }

@@ -6,6 +6,7 @@ mod demo;
 mod docs;
 mod fuzz;
 mod image;
+mod man;
 mod shell;
 mod test;
 mod tools;
@@ -36,6 +37,8 @@ enum Task {
     Vm(vm::VmArgs),
     /// Installs what the build needs
     Tools,
+    /// Writes the man pages
+    Man(man::ManArgs),
     /// Writes the documents that come from the code: docs/reasons.md
     Docs,
     /// Writes an OCI archive of netdrop as one static binary
@@ -57,6 +60,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Vm(args) => vm::vm(&args),
         Task::Tools => tools::build().and_then(|()| tools::tests()),
         Task::Docs => docs::docs(),
+        Task::Man(args) => man::man(args),
         Task::Image(args) => image::image(&args),
         Task::Cluster(args) => cluster::cluster(args),
     }

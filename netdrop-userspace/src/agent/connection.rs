@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -25,6 +25,8 @@ use super::tls::Tls;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Pause after the kernel could not hand over a connection: it is out of files or memory.
 const BREATH: Duration = Duration::from_millis(100);
+/// Reads that a client gets which was turned away, before it is cut off.
+const PATIENCE: u32 = 64;
 /// What the clients of one connection too many are told.
 const TOO_MANY: &str = "too many connections to this server; close some, or try again later";
 
@@ -176,7 +178,13 @@ fn without_delay(stream: &TcpStream) {
 /// certificate.
 async fn enter(bytes: Box<dyn Bytes>, tls: Option<&Tls>) -> io::Result<Box<dyn Bytes>> {
     let mut bytes: Box<dyn Bytes> = match tls {
-        Some(tls) => Box::new(tls.acceptor().accept(bytes).await?),
+        Some(tls) => match tls.acceptor().accept(bytes).into_fallible().await {
+            Ok(bytes) => Box::new(bytes),
+            Err((error, bytes)) => {
+                hear_out(bytes).await;
+                return Err(error);
+            }
+        },
         None => bytes,
     };
     let mut heard = [0; PREFACE.len()];
@@ -194,6 +202,22 @@ async fn enter(bytes: Box<dyn Bytes>, tls: Option<&Tls>) -> io::Result<Box<dyn B
     // HTTP/2 wants to read it, too.
     let (read, write) = tokio::io::split(bytes);
     Ok(Box::new(tokio::io::join(PREFACE.chain(read), write)))
+}
+
+/// Lets a client read why it was turned away: closing at once, while it still sends, would make the kernel throw that away.
+async fn hear_out(mut bytes: Box<dyn Bytes>) {
+    let mut unheard = [0; 1024];
+    let rest = async {
+        bytes.shutdown().await?;
+        for _ in 0..PATIENCE {
+            if bytes.read(&mut unheard).await? == 0 {
+                break;
+            }
+        }
+        io::Result::Ok(())
+    };
+    // It has gone, or talks on and on: either way it is no client.
+    drop(tokio::time::timeout(REFUSAL, rest).await);
 }
 
 /// What the first bytes may be.

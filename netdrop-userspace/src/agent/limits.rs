@@ -46,9 +46,11 @@ impl Default for Limits {
 }
 
 /// Bytes of a request message. Requests hold filters; this is hundreds of them.
-pub(super) const MAX_REQUEST: usize = 64 * 1024;
+pub(crate) const MAX_REQUEST: usize = 64 * 1024;
 /// Parts of a request, as filters: one is two bytes on the wire, but a thousand in memory.
-pub(super) const MAX_PARTS: usize = 512;
+pub(super) const MAX_PARTS: usize = 256;
+/// Regular expressions and CEL's in a request: each may become a program of a megabyte.
+pub(super) const MAX_PATTERNS: usize = 16;
 /// Bytes of a request's headers.
 pub(super) const MAX_HEADERS: u32 = 8 * 1024;
 /// Bytes under way to a client that does not read, of each call.

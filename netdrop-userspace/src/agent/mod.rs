@@ -15,7 +15,7 @@ mod outputs;
 pub mod problems;
 mod query;
 mod request;
-mod server;
+pub(crate) mod server;
 mod service;
 mod socket;
 mod stream;
@@ -35,6 +35,7 @@ use crate::balance::Balance;
 use crate::filter::Compiled;
 use crate::flow::Observation;
 use crate::ledger::{Fate, Ledger};
+use crate::relay::{PeerService, peers};
 use crate::source::Source;
 use doors::Doors;
 use events::AgentEvents;
@@ -49,8 +50,10 @@ pub use history::{
     Selection,
 };
 pub use limits::Limits;
+pub(crate) use limits::MAX_REQUEST;
 pub use outputs::Outputs;
 pub use query::Query;
+pub use request::examine;
 pub use socket::DEFAULT_SOCKET;
 
 /// How often the sums are drawn for status and metrics.
@@ -71,6 +74,8 @@ pub struct AgentConfig {
     pub history_disk: Option<HistoryDisk>,
     /// This node's name, where it has one.
     pub node_name: Option<Arc<str>>,
+    /// This agent and those of other nodes, as its peer service tells.
+    pub peers: peers::Source,
     /// What is kept and shown at all.
     pub filter: Compiled,
 }
@@ -107,7 +112,8 @@ pub async fn run<S: Source>(
         balances,
         stopped.clone(),
     );
-    let (routes, health) = server::services(observer).await?;
+    let peers = PeerService::new(config.peers.peers.clone(), stopped.clone());
+    let (routes, health) = server::services(observer, peers).await?;
     config.doors.announce();
     let Doors { all: doors, file } = config.doors;
     let server = server::serve(doors, &routes, health, config.limits, stopped);

@@ -10,6 +10,7 @@ use tonic::Status;
 
 use super::history::{History, Position, Selection};
 use super::mask::Mask;
+use super::request::affordable;
 use crate::convert::{asks_for_benign, filter_from_wire, filters_from_extension, time_from_wire};
 use crate::explain;
 use crate::filter::Filters;
@@ -47,6 +48,7 @@ impl Query {
             Some(filters) => filters.map_err(invalid)?,
             None => Filters { allow: list(request.whitelist)?, deny: list(request.blacklist)? },
         };
+        affordable(&filters)?;
         let time = |name: &str, t: Option<prost_types::Timestamp>| {
             t.map(|t| time_from_wire(&t).ok_or_else(|| invalid(format!("invalid {name}: not a time"))))
                 .transpose()

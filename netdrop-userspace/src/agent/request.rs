@@ -9,11 +9,15 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use prost::Message as _;
 use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
 use tokio::time::Sleep;
 use tonic::Status;
 
-use super::limits::{MAX_PARTS, MAX_REQUEST};
+use super::limits::{MAX_PARTS, MAX_PATTERNS, MAX_REQUEST};
+use super::query::Query;
+use crate::filter::{Filters, FlowFilter};
+use crate::proto::observer::GetFlowsRequest;
 
 /// Bytes before a message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
@@ -69,13 +73,46 @@ pub(super) fn check(framed: &[u8]) -> Result<(), Status> {
     let (Some(0), Some(message)) = (framed.first(), framed.get(PREFIX..)) else {
         return Ok(());
     };
+    count(message)
+}
+
+fn count(message: &[u8]) -> Result<(), Status> {
     let parts = parts(message);
     if parts > MAX_PARTS {
+        return Err(too_many_filters());
+    }
+    Ok(())
+}
+
+/// Refuses filters that cost more than they can be worth, whichever way they came.
+pub(super) fn affordable(filters: &Filters) -> Result<(), Status> {
+    let all = || filters.allow.iter().chain(&filters.deny);
+    if all().count() > MAX_PARTS {
+        return Err(too_many_filters());
+    }
+    let patterns = |f: &FlowFilter| {
+        let cel = f.experimental.as_ref().map_or(0, |e| e.cel_expression.len());
+        f.http_path.len() + f.http_url.len() + f.dns_query.len() + cel
+    };
+    if all().map(patterns).sum::<usize>() > MAX_PATTERNS {
         return Err(Status::resource_exhausted(format!(
-            "a request of more than {MAX_PARTS} filters; ask with fewer, or for their parts one after the other"
+            "a request of more than {MAX_PATTERNS} expressions (of paths, URLs, DNS names, CEL); join them by |, or || in CEL"
         )));
     }
     Ok(())
+}
+
+fn too_many_filters() -> Status {
+    Status::resource_exhausted(format!(
+        "a request of more than {MAX_PARTS} filters; ask with fewer, or for their parts one after the other"
+    ))
+}
+
+/// What the server makes of the bytes of a request for flows, up to the question whether it is one: for the fuzzer.
+pub fn examine(message: &[u8]) -> Result<(), Status> {
+    count(message)?;
+    let request = GetFlowsRequest::decode(message).map_err(|e| Status::internal(e.to_string()))?;
+    Query::new(request).map(drop)
 }
 
 /// Messages and texts at the top of a message.
@@ -142,9 +179,7 @@ impl Body for Bounded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::flow::FlowFilter;
-    use crate::proto::observer::GetFlowsRequest;
-    use prost::Message as _;
+    use crate::proto::flow::FlowFilter as WireFilter;
 
     fn framed(message: &[u8]) -> Vec<u8> {
         let length = u32::try_from(message.len()).unwrap().to_be_bytes();
@@ -154,13 +189,24 @@ mod tests {
     #[test]
     fn filters_are_counted_before_they_are_decoded() {
         let request = |filters: usize| {
-            let whitelist = vec![FlowFilter::default(); filters];
+            let whitelist = vec![WireFilter::default(); filters];
             framed(&GetFlowsRequest { whitelist, number: 7, ..GetFlowsRequest::default() }.encode_to_vec())
         };
         assert!(check(&request(MAX_PARTS)).is_ok());
         let refused = check(&request(MAX_PARTS + 1)).unwrap_err();
         assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
-        assert!(refused.message().contains("512 filters"), "{refused}");
+        assert!(refused.message().contains("256 filters"), "{refused}");
+    }
+
+    #[test]
+    fn expressions_are_counted_before_they_are_compiled() {
+        let filter = |n| FlowFilter { http_path: vec!["(a{200}){50}".into(); n], ..FlowFilter::default() };
+        let filters = |n| Filters { allow: vec![filter(n), filter(n)], deny: vec![filter(n)] };
+        assert!(affordable(&filters(MAX_PATTERNS / 3)).is_ok());
+        let refused = affordable(&filters(MAX_PATTERNS / 3 + 1)).unwrap_err();
+        assert!(refused.message().contains("16 expressions"), "{refused}");
+        let many = Filters { allow: vec![], deny: vec![FlowFilter::default(); MAX_PARTS + 1] };
+        assert_eq!(affordable(&many).unwrap_err().message(), too_many_filters().message());
     }
 
     #[test]

@@ -13,17 +13,23 @@ use super::doors::Door;
 use super::limits::{Limits, MAX_REQUEST};
 use super::service::ObserverService;
 use crate::proto::DESCRIPTORS;
+use crate::proto::peer::peer_server::PeerServer;
 use crate::proto::served::observer_server::ObserverServer;
+use crate::relay::PeerService;
 
 /// Names under which clients ask for the server's health: Hubble's, and that of the whole server.
 const HEALTH_NAMES: [&str; 2] = ["hubble.server.Observer", ""];
 
 /// Everything that the agent answers.
-pub(super) async fn services(observer: ObserverService) -> anyhow::Result<(Routes, HealthReporter)> {
+pub(super) async fn services(
+    observer: ObserverService,
+    peers: PeerService,
+) -> anyhow::Result<(Routes, HealthReporter)> {
     let (health, health_service) = health().await;
     let mut routes = Routes::builder();
     routes.add_service(health_service);
     routes.add_service(ObserverServer::new(observer).max_decoding_message_size(MAX_REQUEST));
+    routes.add_service(PeerServer::new(peers));
     add_reflection(&mut routes)?;
     Ok((routes.routes().prepare(), health))
 }
@@ -45,7 +51,7 @@ async fn say_health(health: &HealthReporter, status: ServingStatus) {
 }
 
 /// What the services look like, for clients that have no definitions of their own; in both versions that are in use.
-pub(super) fn add_reflection(routes: &mut RoutesBuilder) -> anyhow::Result<()> {
+pub(crate) fn add_reflection(routes: &mut RoutesBuilder) -> anyhow::Result<()> {
     let builder = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -58,7 +64,7 @@ pub(super) fn add_reflection(routes: &mut RoutesBuilder) -> anyhow::Result<()> {
 
 /// Serves at all doors until `stopped` turns true. Being asked means that the programs are attached: the doors are opened after
 /// that.
-pub fn serve(
+pub(crate) fn serve(
     doors: Vec<Door>,
     routes: &Routes,
     health: HealthReporter,

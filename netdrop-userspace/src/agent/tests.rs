@@ -63,6 +63,7 @@ impl Agent {
             history: HistorySize { drops: bytes, flows: bytes },
             history_disk: None,
             node_name: Some("node-1".into()),
+            peers: crate::relay::peers::Source::fixed(crate::merge::Peers::new()),
             filter: Compiled::default(),
         };
         let ended = tokio::spawn(async move {

@@ -82,7 +82,7 @@ async fn requests_too_large_are_refused_before_they_are_decoded() {
     let many = GetFlowsRequest { whitelist: vec![FlowFilter::default(); 600], ..GetFlowsRequest::default() };
     let refused = client.get_flows(many).await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
-    assert!(refused.message().contains("512 filters"), "{refused}");
+    assert!(refused.message().contains("256 filters"), "{refused}");
     let long = FlowFilter { source_pod: vec!["x".repeat(100_000)], ..FlowFilter::default() };
     let large = GetFlowsRequest { whitelist: vec![long], ..GetFlowsRequest::default() };
     let refused = client.get_flows(large).await.unwrap_err();

@@ -1,5 +1,6 @@
 //! `netdrop agent`: capture, names, history, server, log feeds, metrics.
 
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use clap::ArgMatches;
 
 use super::live::{Capture, Started, start};
-use crate::agent::doors::Doors;
+use crate::agent::doors::{Doors, Listen};
 use crate::agent::feed::Feeds;
 use crate::agent::metrics::Metrics;
 use crate::agent::systemd::{Inherited, Notifier};
@@ -15,6 +16,9 @@ use crate::agent::{self, AgentConfig, HistoryDisk, HistorySize, Limits, Outputs}
 use crate::balance::{Balance, Row};
 use crate::config::{self, Loaded, Reloader};
 use crate::filter::{Compiled, Filters};
+use crate::merge::PeerAddress;
+use crate::relay::peers::{Source, around, kube, server_name};
+use crate::source::merged::hostname;
 
 /// Settings in effect, of what was typed, set and written.
 pub fn load(flags: &ArgMatches) -> anyhow::Result<Loaded> {
@@ -31,7 +35,8 @@ pub async fn agent(
     let args = loaded.args.clone();
     // Before capture starts: what is wrong with these is known at once.
     let systemd = Notifier::from_env()?;
-    let doors = Doors::take(&args.listen.into(), Inherited::from_env()?)?;
+    let listen: Listen = args.listen.into();
+    let doors = Doors::take(&listen, Inherited::from_env()?)?;
     let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() && args.kubeconfig.is_none();
     let node_name: Option<Arc<str>> = args.node_name.filter(|n| !n.is_empty()).map(Arc::from);
     let capture = Capture {
@@ -47,6 +52,7 @@ pub async fn agent(
         // Kept apart in the history, for clients that ask for them.
         hide_benign: false,
     };
+    let kubeconfig = capture.kubeconfig.clone();
     let Started { mut source, kernel, names, kube: _watchers, .. } = start(capture).await?;
     // From here on a SIGTERM ends with a sum, not at once.
     let mut stop = pin!(stop);
@@ -61,6 +67,7 @@ pub async fn agent(
     };
     let reloading = tokio::spawn(config::watch(Reloader::new(flags, loaded, outputs.clone(), set_level)));
     tracing::info!(kernel = %kernel.release, "capturing at tp_btf/kfree_skb");
+    let peers = peers(&listen, node_name.as_deref(), kubeconfig, in_cluster).await?;
     let config = AgentConfig {
         doors,
         limits: Limits::default(),
@@ -68,6 +75,7 @@ pub async fn agent(
         history: HistorySize { drops: args.drop_history, flows: args.flow_history },
         history_disk: args.history_dir.map(|folder| HistoryDisk { folder, bytes: args.history_disk }),
         node_name,
+        peers,
         filter: Compiled::default(),
     };
     let tally = agent::run(&mut source, config, outputs, stop).await?;
@@ -88,4 +96,29 @@ pub async fn agent(
     let Row { drops, shown, aggregated, lost, .. } = Balance::new(&live, &tally.flows).total();
     tracing::info!(drops, shown, aggregated, lost, elsewhere = live.elsewhere, "stopped");
     Ok(())
+}
+
+/// Hubble's name of a cluster that has none.
+const CLUSTER: &str = "default";
+
+/// Whom the peer service tells of: the agent itself, and, where agents serve a port and the Kubernetes API is known, those of all nodes.
+async fn peers(
+    listen: &Listen,
+    node: Option<&str>,
+    kubeconfig: Option<PathBuf>,
+    in_cluster: bool,
+) -> anyhow::Result<Source> {
+    let own_name = hostname();
+    let name = node.unwrap_or(&own_name);
+    let own = around::own_address(listen.address, &listen.socket_path);
+    let tls_cluster = listen.cert.is_some().then(|| CLUSTER.to_owned());
+    let named = listen.address.and(tls_cluster.as_deref()).map(|cluster| server_name(name, cluster));
+    let others = match listen.address.filter(|_| in_cluster || kubeconfig.is_some()) {
+        Some(address) => {
+            let naming = kube::Naming { port: address.port(), tls_cluster };
+            Some(kube::nodes(kube::client(kubeconfig).await?, naming))
+        }
+        None => None,
+    };
+    Ok(around::around(name, PeerAddress { address: own, server_name: named }, others))
 }

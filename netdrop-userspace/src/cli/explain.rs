@@ -15,6 +15,15 @@ use crate::kernel::{Reasons, release};
 /// Most letters in a line of the page.
 const WIDTH: usize = 100;
 
+/// Where to find what is not in the drop's line.
+const PLACEHOLDERS: [(&str, &str); 2] = [
+    (
+        "PID",
+        "any process of the pod: `lsns -t net -o NS,PID,COMMAND` has one for each network namespace; -o json tells a drop's (netns)",
+    ),
+    ("DEVICE", "the interface the packet was on: -o json tells it (interface)"),
+];
+
 /// How an explanation is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum PageOutput {
@@ -148,6 +157,17 @@ impl Page<'_> {
             writeln!(out, "  {}", step.command)?;
             wrapped(out, "      ", step.shows)?;
         }
+        let used = |word: &str| {
+            let words = |text: &str| text.split(|c: char| !c.is_ascii_alphabetic()).any(|w| w == word);
+            e.next.iter().any(|step| words(step.command))
+        };
+        let known: Vec<_> = PLACEHOLDERS.iter().filter(|(word, _)| used(word)).collect();
+        if !known.is_empty() {
+            writeln!(out)?;
+        }
+        for (word, found) in known {
+            wrapped(out, &format!("{word}: "), found)?;
+        }
         Ok(())
     }
 
@@ -248,6 +268,9 @@ mod tests {
         ] {
             assert!(page.contains(part), "{part} in {page}");
         }
+        let page_of_pid = explained("NO_SOCKET", PageOutput::Text).unwrap();
+        assert!(page_of_pid.contains("\n\nPID: any process of the pod: `lsns -t net"), "{page_of_pid}");
+        assert!(!page.contains("PID: ") && !page.contains("DEVICE: "), "{page}");
         for name in ["netfilter_drop", "SKB_DROP_REASON_NETFILTER_DROP", " Netfilter_Drop "] {
             assert_eq!(explained(name, PageOutput::Text).unwrap(), page);
         }

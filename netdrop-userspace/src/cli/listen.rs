@@ -49,7 +49,7 @@ impl From<ListenArgs> for Listen {
 }
 
 /// `:4244` is the port of all addresses.
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     if let Some(port) = text.strip_prefix(':')
         && let Ok(port) = port.parse()
     {

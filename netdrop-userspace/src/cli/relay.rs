@@ -8,13 +8,14 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use clap::Args;
 
+use super::listen::address;
 use super::time;
 use crate::agent::DEFAULT_SOCKET;
-use crate::connect::serve::listen_address;
+use crate::agent::tls::{TlsFiles, TlsFlags};
 use crate::connect::tls::{ClientTls, ClientTlsConfig};
 use crate::connect::{Dial, Pem, Target};
 use crate::merge::{Peers, SessionConfig, Tempo};
-use crate::relay::{RelayConfig, ServerTls, peers};
+use crate::relay::{RelayConfig, peers};
 use crate::source::merged::hostname;
 
 const EXAMPLES: &str = "\
@@ -24,12 +25,19 @@ Examples:
   netdrop relay --peer-pods app.kubernetes.io/name=netdrop --peer-namespace netdrop
   netdrop observe --server relay:4245 -f";
 
+/// Names for what is wrong with files.
+const FLAGS: TlsFlags = TlsFlags {
+    cert: "--tls-relay-server-cert-file",
+    key: "--tls-relay-server-key-file",
+    client_ca: "--tls-relay-client-ca-files",
+};
+
 /// What was typed after `netdrop relay`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RelayArgs {
     /// Serve flows here
-    #[arg(long, value_name = "[ADDRESS]:PORT", default_value = ":4245", value_parser = listen_address)]
+    #[arg(long, value_name = "[ADDRESS]:PORT", default_value = ":4245", value_parser = address)]
     pub listen_address: SocketAddr,
     /// Tell health here, too, alone and in the clear, for Kubernetes' probes; `none`: nowhere
     #[arg(long, value_name = "[ADDRESS]:PORT", default_value = ":4222")]
@@ -188,7 +196,7 @@ impl RelayArgs {
             Pem::of(self.tls_relay_server_cert_file.clone(), self.tls_relay_server_key_file.clone())?;
         let client_cas = self.tls_relay_client_ca_files.clone();
         let tls = match serves.filter(|_| !self.disable_server_tls) {
-            Some(identity) => Some(ServerTls { identity, client_cas }),
+            Some(Pem { cert, key }) => Some(TlsFiles { cert, key, client_ca: client_cas, flags: FLAGS }),
             None if client_cas.is_empty() || self.disable_server_tls => None,
             None => bail!(
                 "--tls-relay-client-ca-files asks clients for certificates: the relay needs its own by --tls-relay-server-cert-file and --tls-relay-server-key-file"
@@ -196,7 +204,7 @@ impl RelayArgs {
         };
         let health = match &*self.health_listen_address {
             "none" | "" => None,
-            text => Some(listen_address(text).map_err(|e| anyhow::anyhow!("--health-listen-address: {e}"))?),
+            text => Some(address(text).map_err(|e| anyhow::anyhow!("--health-listen-address: {e}"))?),
         };
         let mut session = SessionConfig::new(hostname());
         session.hold = self.sort_buffer_drain_timeout;

@@ -2,7 +2,6 @@
 
 mod dial;
 mod identity;
-pub mod serve;
 pub mod tls;
 #[cfg(test)]
 mod tls_tests;

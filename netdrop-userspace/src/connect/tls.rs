@@ -1,18 +1,15 @@
-//! TLS 1.3, by rustls on ring: for what asks and for what serves.
+//! TLS 1.3, by rustls on ring, for what asks; `agent::tls` is for what serves.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
+use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::version::TLS13;
-use tokio_rustls::rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
-};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::identity::{Pem, certificates};
 
@@ -138,22 +135,4 @@ impl ServerCertVerifier for Anybody {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_schemes()
     }
-}
-
-/// TLS of a server; with authorities for clients, those must show a certificate.
-pub fn acceptor(identity: &Pem, client_cas: &[PathBuf]) -> anyhow::Result<TlsAcceptor> {
-    let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
-    let builder = if client_cas.is_empty() {
-        builder.with_no_client_auth()
-    } else {
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots(client_cas)?), provider()).build()?;
-        builder.with_client_cert_verifier(verifier)
-    };
-    let (certs, key) = identity.read()?;
-    let mut config = builder
-        .with_single_cert(certs, key)
-        .with_context(|| format!("the key does not belong to '{}'", identity.cert.display()))?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use super::*;
+use crate::agent::tls::{TlsFiles, TlsFlags};
 use crate::cli::server_flags::Servers;
 use crate::connect::tls::ClientTlsConfig;
+use crate::relay::RelayConfig;
 use crate::relay::node::TestNode;
 use crate::relay::tests::{Running, config};
-use crate::relay::{RelayConfig, ServerTls};
 use crate::source::remote;
 
 /// Names in the relay's certificate: of the chart, and an address.
@@ -49,7 +50,12 @@ impl Authority {
     }
 }
 
-async fn relay(tls: ServerTls) -> (Running, [TestNode; 1]) {
+fn files(identity: Pem, client_ca: Vec<PathBuf>) -> TlsFiles {
+    let flags = TlsFlags { cert: "--cert", key: "--key", client_ca: "--ca" };
+    TlsFiles { cert: identity.cert, key: identity.key, client_ca, flags }
+}
+
+async fn relay(tls: TlsFiles) -> (Running, [TestNode; 1]) {
     let nodes = [TestNode::start("node0")];
     let relay = Running::start(RelayConfig { tls: Some(tls), ..config() }, &nodes).await;
     (relay, nodes)
@@ -75,7 +81,7 @@ fn trusting(ca: &Path) -> ClientTlsConfig {
 async fn the_server_must_be_who_was_asked_for() {
     let (own, other) = (Authority::new(), Authority::new());
     let identity = own.identity("relay", &RELAY);
-    let (relay, _nodes) = relay(ServerTls { identity, client_cas: Vec::new() }).await;
+    let (relay, _nodes) = relay(files(identity, Vec::new())).await;
     assert_eq!(ask(&relay, trusting(&own.ca())).await, Ok(1));
     let named = |name: &str| ClientTlsConfig { server_name: Some(name.into()), ..trusting(&own.ca()) };
     assert_eq!(ask(&relay, named(RELAY[0])).await, Ok(1));
@@ -93,7 +99,7 @@ async fn the_server_must_be_who_was_asked_for() {
 async fn clients_must_show_who_they_are() {
     let (own, other) = (Authority::new(), Authority::new());
     let identity = own.identity("relay", &RELAY);
-    let (relay, _nodes) = relay(ServerTls { identity, client_cas: vec![own.ca()] }).await;
+    let (relay, _nodes) = relay(files(identity, vec![own.ca()])).await;
     let with = |identity: Option<Pem>| ClientTlsConfig { identity, ..trusting(&own.ca()) };
     assert_eq!(ask(&relay, with(Some(own.identity("client", &["ui"])))).await, Ok(1));
     assert!(ask(&relay, with(None)).await.is_err());
@@ -124,7 +130,7 @@ async fn the_stock_client_comes_in_with_a_certificate() {
     };
     let own = Authority::new();
     let (server, client) = (own.identity("relay", &RELAY), own.identity("client", &["ui"]));
-    let (relay, _nodes) = relay(ServerTls { identity: server, client_cas: vec![own.ca()] }).await;
+    let (relay, _nodes) = relay(files(server, vec![own.ca()])).await;
     let mut args =
         vec!["list".to_owned(), "nodes".into(), "--server".into(), format!("tls://{}", relay.address)];
     for (flag, file) in [

@@ -39,10 +39,10 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         "A large (GSO) packet has segmentation data that does not fit its headers.",
         causes ["a VM or a program with a packet socket sends wrong virtio headers", "a BPF program changed the packet's size without correcting its segmentation data"],
         next ["ip -s -s link show dev DEVICE" => "errors by kind", "ip -d tuntap show; ss -0 -p" => "programs that hold such devices and sockets"];
-    NOT_DROPPED_YET: Benign,
-        "Not a drop: the value the kernel starts with before it has decided.",
-        causes ["code that passes on its reason without having set one"],
-        next ["netdrop observe --reason NOT_DROPPED_YET -o dict" => "the place in the kernel"];
+    NOT_DROPPED_YET: Informational,
+        "The packet was dropped by code that had not set a reason; the place in the kernel says more.",
+        causes ["a mistake in that part of the kernel, or in a driver; it may well be a real loss"],
+        next ["netdrop observe --reason NOT_DROPPED_YET -o json" => "the whole record of each, with its place"];
     CONSUMED: Benign,
         "Not a drop: the packet was delivered and is done.",
         causes ["code that ends every packet by the same way, dropped or not"],

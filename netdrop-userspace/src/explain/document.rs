@@ -17,7 +17,8 @@ What the kernel's drop reasons mean, the usual causes in Kubernetes and what to 
 - **benign**: normal operation, in every case. `netdrop observe` hides these and says how many; `--include-benign` or `--reason NAME`
   shows them.
 
-In commands, replace words in capitals. *Linux* says which releases have the name; a stable update may have taken it over later.
+In commands, replace words in capitals; PID is any process of the pod (`lsns -t net` has one for each network namespace, which a drop's
+JSON names as `netns`), DEVICE the interface that a drop's JSON names. *Linux* says which releases have the name; a stable update may have taken it over later.
 ";
 
 /// The whole document.

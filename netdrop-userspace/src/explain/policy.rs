@@ -13,7 +13,7 @@ pub(super) const TABLE: &[Explanation] = explanations! {
         ],
         next [
             "kubectl get networkpolicy -n NAMESPACE -o wide" => "policies that select the pod",
-            "iptables-save -c | grep -E 'DROP|REJECT'; nft list ruleset | grep -nE 'drop|reject'" => "rules that drop, with counters: run it twice and see which one grows",
+            "iptables-save -c | grep -E 'DROP|REJECT'; nft list ruleset | grep -nE 'drop|reject'" => "rules that drop, with counters: run it twice and see which one grows; for rules without counters, a rule with 'meta nftrace set 1' and nft monitor trace",
             "sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max; conntrack -S" => "whether the conntrack table is full (drop and insert_failed grow)",
         ];
     BPF_CGROUP_EGRESS: Actionable,

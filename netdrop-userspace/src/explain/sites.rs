@@ -91,10 +91,10 @@ const TABLE: &[Site] = sites! {
         "The interface has no IPv6: its MTU is below 1,280, or it is just being set up or removed.",
         "ip link show dev DEVICE; ip -6 addr show dev DEVICE";
     NOT_SPECIFIED at [sk_stream_kill_queues]: Benign, until(6, 5),
-        "A TCP socket was destroyed with packets in its receive queue that nobody read.",
+        "A TCP socket was destroyed with packets in its receive queue that nobody read; mostly it is the other end's FIN.",
         "nstat -az TcpExtTCPAbortOnClose";
     QUEUE_PURGE at [sk_stream_kill_queues]: Benign, since(6, 6),
-        "A TCP socket was destroyed with packets in its receive queue that nobody read.",
+        "A TCP socket was destroyed with packets in its receive queue that nobody read; mostly it is the other end's FIN.",
         "nstat -az TcpExtTCPAbortOnClose";
     NOT_SPECIFIED at [inet_sock_destruct]: Benign, until(6, 5),
         "A socket was destroyed with packets in its queues that nobody read.",
@@ -137,6 +137,9 @@ const TABLE: &[Site] = sites! {
         "ip -6 route show type blackhole; ip monitor link";
     NOT_SPECIFIED at [veth_xmit]: Informational, ALWAYS,
         "The other end of the veth pair is gone, or the frame is shorter than its header: a pod that starts or ends.",
+        "ip -d link show dev DEVICE";
+    NOT_SPECIFIED at [netif_napi_add_weight, netif_napi_add_weight_locked]: Benign, ALWAYS,
+        "No packet: the kernel makes an empty buffer and frees it to test itself when a device is created, once for each of its queues.",
         "ip -d link show dev DEVICE";
 };
 

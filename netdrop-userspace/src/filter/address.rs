@@ -7,6 +7,7 @@ use regex::Regex;
 
 use super::compile::FilterError;
 use super::fields::Address;
+use super::pattern::bounded;
 
 /// An address filter. Hubble compares an exact one as text: `2001:DB8::1` does not match `2001:db8::1`.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,7 +118,7 @@ fn whole(
     one: impl Fn(&str) -> Result<String, FilterError>,
 ) -> Result<Regex, FilterError> {
     let all = patterns.iter().map(|p| one(p)).collect::<Result<Vec<_>, _>>()?;
-    Regex::new(&format!(r"\A(?:{})\z", all.join("|")))
+    bounded(&format!(r"\A(?:{})\z", all.join("|")))
         .map_err(|_| FilterError("too many or too long patterns of names in one filter".into()))
 }
 

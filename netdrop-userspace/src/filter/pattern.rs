@@ -5,15 +5,17 @@ use regex::{Regex, RegexBuilder};
 
 use super::compile::FilterError;
 
-/// Most memory that one expression may take once compiled.
-const MOST: usize = 1 << 20;
+/// Most memory that one expression may take once compiled, and again while it matches.
+const MOST: usize = 1 << 17;
 
 /// An expression that matches anywhere in a text.
 pub(super) fn pattern(text: &str) -> Result<Regex, FilterError> {
-    RegexBuilder::new(&translated(text))
-        .size_limit(MOST)
-        .build()
-        .map_err(|e| FilterError(format!("{text}: {}", short(&e))))
+    bounded(&translated(text)).map_err(|e| FilterError(format!("{text}: {}", short(&e))))
+}
+
+/// In this language's own dialect.
+pub(super) fn bounded(text: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(text).size_limit(MOST).dfa_size_limit(MOST).build()
 }
 
 fn short(e: &regex::Error) -> String {

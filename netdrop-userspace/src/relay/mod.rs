@@ -13,32 +13,18 @@ mod stock_tests;
 pub(crate) mod tests;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
+use tokio::task::JoinSet;
 
-use crate::connect::serve::bind;
-use crate::connect::{Dial, Pem, tls};
+use crate::agent::tls::{Tls, TlsFiles};
+use crate::connect::Dial;
 use crate::merge::{Crew, Peers, SessionConfig, Tempo};
 
 pub use peer_service::PeerService;
-
-/// Streams of clients get this long to end by themselves: the whole must be over within a second.
-const GRACE: Duration = Duration::from_millis(400);
-
-/// TLS of what the relay serves.
-#[derive(Clone, Debug)]
-pub struct ServerTls {
-    /// The relay's certificate.
-    pub identity: Pem,
-    /// Authorities of clients; with any, clients must show a certificate.
-    pub client_cas: Vec<PathBuf>,
-}
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -48,7 +34,7 @@ pub struct RelayConfig {
     /// Where health is told alone and in the clear, for Kubernetes' probes.
     pub health: Option<SocketAddr>,
     /// `None`: in the clear.
-    pub tls: Option<ServerTls>,
+    pub tls: Option<TlsFiles>,
     /// How to reach peers.
     pub dial: Dial,
     /// How often to look after them.
@@ -62,19 +48,19 @@ pub struct Relay {
     config: RelayConfig,
     listener: TcpListener,
     health: Option<TcpListener>,
-    acceptor: Option<TlsAcceptor>,
+    tls: Option<Tls>,
 }
 
 impl Relay {
     /// Listens.
     pub async fn bind(config: RelayConfig) -> anyhow::Result<Self> {
-        let acceptor = config.tls.as_ref().map(|t| tls::acceptor(&t.identity, &t.client_cas)).transpose()?;
+        let tls = config.tls.clone().map(Tls::load).transpose()?;
         let listener = bind(config.listen).await?;
         let health = match config.health {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        Ok(Self { config, listener, health, acceptor })
+        Ok(Self { config, listener, health, tls })
     }
 
     /// Where clients ask.
@@ -89,7 +75,7 @@ impl Relay {
 
     /// Clients are served over TLS.
     pub fn serves_tls(&self) -> bool {
-        self.acceptor.is_some()
+        self.tls.is_some()
     }
 
     /// Serves the flows of those whom `list` names (`None`: not known yet), until `stopped` turns true.
@@ -100,33 +86,28 @@ impl Relay {
     ) -> anyhow::Result<()> {
         let peers = PeerService::new(list.clone(), stopped.clone());
         let crew = Arc::new(Crew::start(list, self.config.dial, self.config.tempo));
-        let (reporter, healthy) = tonic_health::server::health_reporter();
-        let keeper = tokio::spawn(health::keep(Arc::clone(&crew), reporter));
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let keeper = tokio::spawn(health::keep(Arc::clone(&crew), reporter.clone()));
         let service = service::RelayService::new(crew, self.config.session, stopped.clone());
-        let mut serving = tokio::task::JoinSet::new();
-        serving.spawn(listen::observer(
-            self.listener,
-            self.acceptor,
-            service,
-            peers,
-            healthy.clone(),
-            stopped.clone(),
-        ));
+        let mut doors = JoinSet::new();
         if let Some(listener) = self.health {
-            serving.spawn(listen::health(listener, healthy, stopped.clone()));
+            let routes = listen::health_routes(health.clone());
+            doors.spawn(listen::open(listener, None, &routes, reporter.clone(), stopped.clone()));
         }
-        let first = tokio::select! {
+        let routes = listen::routes(service, peers, health)?;
+        doors.spawn(listen::open(self.listener, self.tls, &routes, reporter, stopped.clone()));
+        let early = tokio::select! {
             // An error means that whoever runs the relay is gone: an end as well.
-            _ = stopped.wait_for(|stop| *stop) => None,
-            ended = serving.join_next() => ended,
+            _ = stopped.wait_for(|stop| *stop) => false,
+            _ = doors.join_next() => true,
         };
-        if let Some(ended) = first {
-            ended.context("the relay's server failed")??;
-        }
-        let all = async { while serving.join_next().await.is_some() {} };
-        // A client that does not read must not keep the relay.
-        drop(tokio::time::timeout(GRACE, all).await);
         keeper.abort();
+        anyhow::ensure!(!early, "the relay's server has ended by itself");
+        while doors.join_next().await.is_some() {}
         Ok(())
     }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }

@@ -10,6 +10,7 @@ use cel::common::types::CelInt;
 
 use super::schema::{Field, Kind, Shape, constant};
 use super::value::PRESENT;
+use crate::filter::pattern::bounded;
 
 /// How often a list of a flow may go round, at a guess; one that is written out is counted.
 const ROUNDS: u64 = 100;
@@ -273,10 +274,23 @@ impl Checker {
         for argument in &mut call.args {
             types.push(self.check(argument)?);
         }
+        if name == "matches" {
+            check_pattern(call.args.last())?;
+        }
         let of: Vec<&Type> = types.iter().collect();
         operator(&name, &of)
             .or_else(|| function(&name, &of, call.target.is_some()))
             .unwrap_or_else(|| Err(undeclared(&name)))
+    }
+}
+
+/// A pattern is compiled for each flow: it must be there to be seen, and small.
+fn check_pattern(pattern: Option<&IdedExpr>) -> Result<(), String> {
+    match pattern.map(|p| &p.expr) {
+        Some(Expr::Literal(LiteralValue::String(text))) => bounded(text.inner()).map(drop).map_err(|_| {
+            format!("{:?} of matches() is no regular expression, or too big a one", text.inner())
+        }),
+        _ => Err("matches() wants its pattern written out".into()),
     }
 }
 

@@ -78,6 +78,8 @@ fn what_makes_no_sense_is_told_before_any_flow() {
         ("not even cel (", ""),
         ("", ""),
         ("flow.Flow{} == _flow", "messages can't be made here"),
+        ("_flow.uuid.matches('(a{1000}){1000}')", "of matches() is no regular expression, or too big a one"),
+        ("_flow.uuid.matches(_flow.node_name)", "matches() wants its pattern written out"),
     ] {
         let e = Program::new(text).unwrap_err().0;
         assert!(e.starts_with("error compiling CEL expression: ") && e.contains(part), "{text}: {e}");
