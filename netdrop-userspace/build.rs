@@ -26,12 +26,30 @@ fn protos() -> anyhow::Result<()> {
     let out = Path::new(&out);
     fs::write(out.join("codec.rs"), codec::generate(&files)?)?;
     fs::write(out.join("schema.rs"), schema::generate(&files)?)?;
-    tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(files)?;
+    tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(files.clone())?;
+    served(files, out)?;
     uncoded_observer();
     // For reflection: with what they import, without comments.
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(false).open_files(sources)?;
     fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
+    Ok(())
+}
+
+/// The observer service as the agent serves it: GetFlows with responses that are encoded already.
+fn served(files: prost_types::FileDescriptorSet, out: &Path) -> anyhow::Result<()> {
+    let served = out.join("served");
+    fs::create_dir_all(&served)?;
+    tonic_prost_build::configure()
+        .emit_rerun_if_changed(false)
+        .build_client(false)
+        .extern_path(".observer.GetFlowsResponse", "crate::agent::Encoded")
+        .extern_path(".observer", "crate::proto::observer")
+        .extern_path(".flow", "crate::proto::flow")
+        .extern_path(".relay", "crate::proto::relay")
+        .extern_path(".peer", "crate::proto::peer")
+        .out_dir(served)
+        .compile_fds(files)?;
     Ok(())
 }
 

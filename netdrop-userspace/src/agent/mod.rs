@@ -3,6 +3,7 @@
 mod call;
 mod connection;
 pub mod doors;
+mod encoded;
 mod events;
 pub mod feed;
 mod history;
@@ -12,11 +13,12 @@ pub mod metrics;
 mod namespaces;
 mod outputs;
 pub mod problems;
-mod readers;
+mod query;
 mod request;
 pub(crate) mod server;
 mod service;
 mod socket;
+mod stream;
 pub mod systemd;
 pub mod tls;
 
@@ -42,10 +44,15 @@ use namespaces::Namespaces;
 use service::ObserverService;
 use systemd::Notifier;
 
-pub use history::{Batch, History, Reader};
+pub use encoded::Encoded;
+pub use history::{
+    Chunk, Counts, DiskStatus, History, HistoryDisk, HistorySize, HistoryStatus, Missed, Position, Reader,
+    Selection,
+};
 pub use limits::Limits;
 pub(crate) use limits::MAX_REQUEST;
 pub use outputs::Outputs;
+pub use query::Query;
 pub use request::examine;
 pub use socket::DEFAULT_SOCKET;
 
@@ -61,8 +68,10 @@ pub struct AgentConfig {
     pub limits: Limits,
     /// systemd, if it wants to know how the agent is.
     pub systemd: Notifier,
-    /// Observations in the history.
-    pub capacity: usize,
+    /// How much the history keeps.
+    pub history: HistorySize,
+    /// Where it is kept on disk; `None`: in memory only.
+    pub history_disk: Option<HistoryDisk>,
     /// This node's name, where it has one.
     pub node_name: Option<Arc<str>>,
     /// This agent and those of other nodes, as its peer service tells.
@@ -87,7 +96,10 @@ pub async fn run<S: Source>(
     outputs: Outputs,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<AgentTally> {
-    let history = Arc::new(History::new(config.capacity));
+    let history = match &config.history_disk {
+        Some(disk) => History::on_disk(config.history, disk)?,
+        None => Arc::new(History::new(config.history)),
+    };
     let (stopping, stopped) = watch::channel(false);
     let (balance, balances) = watch::channel(Balance::default());
     let metrics = outputs.serve(&history, &stopped).await?;
@@ -125,6 +137,7 @@ pub async fn run<S: Source>(
         metrics.finish().await?;
     }
     drop(file);
+    history.finish();
     tally.feeds = outputs.finish().await;
     result?;
     served?;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::feed::{FeedReport, Feeds};
-use super::history::{History, time_of};
+use super::history::{History, HistoryStatus};
 use super::metrics::{self, About, HistoryLevel, Metrics};
 use crate::balance::Balance;
 use crate::enrich::Names;
@@ -70,8 +70,12 @@ impl Outputs {
 }
 
 fn level(history: &Arc<History>) -> HistoryLevel {
-    let status = history.status();
-    let oldest = history.from_oldest().take().items.first().map(|o| time_of(o));
+    let HistoryStatus { drops, flows, .. } = history.status();
+    let oldest = [drops.oldest, flows.oldest].into_iter().flatten().min();
     let span = oldest.and_then(|at| Duration::try_from(Timestamp::now().duration_since(at)).ok());
-    HistoryLevel { len: status.len, capacity: status.capacity, span: span.unwrap_or_default() }
+    HistoryLevel {
+        len: drops.len + flows.len,
+        capacity: drops.capacity() + flows.capacity(),
+        span: span.unwrap_or_default(),
+    }
 }

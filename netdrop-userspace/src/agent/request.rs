@@ -15,7 +15,7 @@ use tokio::time::Sleep;
 use tonic::Status;
 
 use super::limits::{MAX_PARTS, MAX_PATTERNS, MAX_REQUEST};
-use super::service::Query;
+use super::query::Query;
 use crate::filter::{Filters, FlowFilter};
 use crate::proto::observer::GetFlowsRequest;
 

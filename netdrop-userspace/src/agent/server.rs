@@ -13,8 +13,8 @@ use super::doors::Door;
 use super::limits::{Limits, MAX_REQUEST};
 use super::service::ObserverService;
 use crate::proto::DESCRIPTORS;
-use crate::proto::observer::observer_server::ObserverServer;
 use crate::proto::peer::peer_server::PeerServer;
+use crate::proto::served::observer_server::ObserverServer;
 use crate::relay::PeerService;
 
 /// Names under which clients ask for the server's health: Hubble's, and that of the whole server.

@@ -42,12 +42,12 @@ impl Agent {
         format!("unix://{}", self.socket.display())
     }
 
-    async fn start(capacity: usize) -> Self {
-        Self::with(capacity, Limits::default(), Listen::default()).await
+    async fn start(bytes: usize) -> Self {
+        Self::with(bytes, Limits::default(), Listen::default()).await
     }
 
     /// Starts one, with a socket of its own.
-    pub(super) async fn with(capacity: usize, limits: Limits, mut listen: Listen) -> Self {
+    pub(super) async fn with(bytes: usize, limits: Limits, mut listen: Listen) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("run/a.sock");
         let (push, pushed) = mpsc::channel(8);
@@ -60,7 +60,8 @@ impl Agent {
             doors,
             limits,
             systemd: Notifier::default(),
-            capacity,
+            history: HistorySize { drops: bytes, flows: bytes },
+            history_disk: None,
             node_name: Some("node-1".into()),
             peers: crate::relay::peers::Source::fixed(crate::merge::Peers::new()),
             filter: Compiled::default(),
@@ -121,7 +122,7 @@ fn at(second: i64) -> prost_types::Timestamp {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn history_is_selected_as_hubble_does() {
-    let agent = Agent::start(100).await;
+    let agent = Agent::start(1 << 20).await;
     agent.push_seconds(0..10).await;
     agent.until_seen(10).await;
     let ask = |request| agent.ask(request);
@@ -140,7 +141,7 @@ async fn history_is_selected_as_hubble_does() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn netdrops_own_filters_are_applied_by_the_server() {
-    let agent = Agent::start(100).await;
+    let agent = Agent::start(1 << 20).await;
     agent.push_seconds(0..10).await;
     agent.until_seen(10).await;
     let filters = Filters {
@@ -162,7 +163,7 @@ async fn netdrops_own_filters_are_applied_by_the_server() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn benign_drops_are_for_those_who_ask() {
-    let agent = Agent::start(100).await;
+    let agent = Agent::start(1 << 20).await;
     for second in 0..10 {
         let mut flow = flow(second);
         flow.benign = second % 2 == 1;
@@ -192,7 +193,7 @@ async fn benign_drops_are_for_those_who_ask() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn followers_see_what_comes_and_end_with_the_agent() {
-    let agent = Agent::start(100).await;
+    let agent = Agent::start(1 << 20).await;
     agent.push_seconds(0..2).await;
     agent.until_seen(2).await;
     let follow = GetFlowsRequest { follow: true, ..GetFlowsRequest::default() };
@@ -210,7 +211,7 @@ async fn followers_see_what_comes_and_end_with_the_agent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_does_not_read_is_told_what_it_missed() {
-    let agent = Agent::start(64).await;
+    let agent = Agent::start(64 << 10).await;
     let follow = GetFlowsRequest { follow: true, ..GetFlowsRequest::default() };
     let mut source = RemoteSource::connect(&agent.server(), follow).await.unwrap();
     let total = 60_000;
@@ -227,7 +228,7 @@ async fn a_client_that_does_not_read_is_told_what_it_missed() {
         })
         .sum();
     let got = seconds(&all);
-    assert!(lost > 0, "a ring of 64 can't hold {total}");
+    assert!(lost > 0, "64 KiB can't hold {total}");
     // What was sent before the last it was told of is complete: shown + lost = all up to there.
     let last = got.last().copied().unwrap_or(-1);
     assert_eq!(got.len() as u64 + lost, u64::try_from(last + 1).unwrap());
@@ -235,7 +236,7 @@ async fn a_client_that_does_not_read_is_told_what_it_missed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_without_sense_are_refused() {
-    let agent = Agent::start(4).await;
+    let agent = Agent::start(64 << 10).await;
     let ask = |request| {
         let server = agent.server();
         async move {

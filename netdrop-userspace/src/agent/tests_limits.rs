@@ -39,7 +39,7 @@ fn hasty() -> Limits {
 }
 
 async fn start(limits: Limits) -> Agent {
-    Agent::with(100, limits, Listen::default()).await
+    Agent::with(1 << 20, limits, Listen::default()).await
 }
 
 async fn observer(agent: &Agent) -> ObserverClient<Channel> {
@@ -160,7 +160,7 @@ async fn slow_clients_are_cut() {
 async fn a_hundred_clients_of_garbage_harm_nobody() {
     let listen = Listen { address: Some(([127, 0, 0, 1], 0).into()), disable_tls: true, ..Listen::default() };
     let limits = Limits { arriving: 8, connections: 4, ..hasty() };
-    let agent = Agent::with(100, limits, listen).await;
+    let agent = Agent::with(1 << 20, limits, listen).await;
     let port = agent.port.unwrap();
     let mut clients = tokio::task::JoinSet::new();
     for n in 0..100_u8 {

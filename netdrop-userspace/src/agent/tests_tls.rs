@@ -97,7 +97,7 @@ impl Folder {
     }
 
     async fn agent(&self) -> Agent {
-        Agent::with(100, Limits::default(), self.listen()).await
+        Agent::with(1 << 20, Limits::default(), self.listen()).await
     }
 }
 
@@ -148,7 +148,7 @@ async fn only_clients_of_the_right_authority_learn_anything() {
     let folder = Folder::new(&ours.valid(), &ours);
     let agent = folder.agent().await;
     let port = agent.port.unwrap();
-    assert_eq!(status(port, connector(&ours, Some(&ours.valid()), &TLS13)).await.unwrap(), 100);
+    assert_eq!(status(port, connector(&ours, Some(&ours.valid()), &TLS13)).await.unwrap(), 19_660);
     let (foreign, expired, future) = (theirs.valid(), ours.issue("a", 2002), ours.valid());
     for (what, own, version) in [
         ("none", None, &TLS13),

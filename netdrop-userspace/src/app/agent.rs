@@ -12,7 +12,7 @@ use crate::agent::doors::{Doors, Listen};
 use crate::agent::feed::Feeds;
 use crate::agent::metrics::Metrics;
 use crate::agent::systemd::{Inherited, Notifier};
-use crate::agent::{self, AgentConfig, Limits, Outputs};
+use crate::agent::{self, AgentConfig, HistoryDisk, HistorySize, Limits, Outputs};
 use crate::balance::{Balance, Row};
 use crate::config::{self, Loaded, Reloader};
 use crate::filter::{Compiled, Filters};
@@ -72,7 +72,8 @@ pub async fn agent(
         doors,
         limits: Limits::default(),
         systemd,
-        capacity: usize::try_from(args.event_buffer_capacity).unwrap_or(usize::MAX),
+        history: HistorySize { drops: args.drop_history, flows: args.flow_history },
+        history_disk: args.history_dir.map(|folder| HistoryDisk { folder, bytes: args.history_disk }),
         node_name,
         peers,
         filter: Compiled::default(),

@@ -27,9 +27,18 @@ pub struct AgentArgs {
     /// Where its server is reached
     #[command(flatten, next_help_heading = "Server")]
     pub listen: ListenArgs,
-    /// Observations kept in memory
-    #[arg(long, value_name = "N", default_value_t = 16_383, value_parser = clap::value_parser!(u32).range(1..=4_000_000), env = "NETDROP_EVENT_BUFFER_CAPACITY")]
-    pub event_buffer_capacity: u32,
+    /// Memory for drops that can be looked back at, as 64MiB
+    #[arg(long, value_name = "BYTES", value_parser = history_bytes, default_value = "64MiB", env = "NETDROP_DROP_HISTORY")]
+    pub drop_history: usize,
+    /// Memory for flows that were no drops
+    #[arg(long, value_name = "BYTES", value_parser = history_bytes, default_value = "32MiB", env = "NETDROP_FLOW_HISTORY")]
+    pub flow_history: usize,
+    /// Keep history here, too, so that it outlives the agent
+    #[arg(long, value_name = "FOLDER", env = "NETDROP_HISTORY_DIR")]
+    pub history_dir: Option<PathBuf>,
+    /// Disk space for it
+    #[arg(long, value_name = "BYTES", value_parser = disk_bytes, default_value = "256MiB", env = "NETDROP_HISTORY_DISK")]
+    pub history_disk: u64,
     /// This node's name; with it, drops of other nodes on the same kernel are left out
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     pub node_name: Option<String>,
@@ -106,6 +115,32 @@ pub fn command() -> Command {
     AgentArgs::augment_args(
         Command::new("agent").about("Capture for many: history, server, log feeds, metrics"),
     )
+}
+
+/// Less holds nothing worth a look.
+const LEAST_HISTORY: u64 = 256 << 10;
+/// Less is turned over before anybody looks.
+const LEAST_DISK: u64 = 16 << 20;
+
+/// Bytes as capture's flags take them, and with a B at the end.
+fn bytes(text: &str) -> Result<u64, String> {
+    super::capture::bytes(text.strip_suffix('B').unwrap_or(text))
+}
+
+fn history_bytes(text: &str) -> Result<usize, String> {
+    let bytes = bytes(text)?;
+    if bytes < LEAST_HISTORY {
+        return Err("too little to look back at; want 256KiB or more".into());
+    }
+    usize::try_from(bytes).map_err(|_| "more than this machine can address".into())
+}
+
+fn disk_bytes(text: &str) -> Result<u64, String> {
+    let bytes = bytes(text)?;
+    if bytes < LEAST_DISK {
+        return Err("too little to outlive anything; want 16MiB or more".into());
+    }
+    Ok(bytes)
 }
 
 fn span(text: &str) -> Result<Duration, String> {

@@ -10,7 +10,8 @@ use tabwriter::TabWriter;
 
 use super::numbers::{duration, grouped, long, percent, rate};
 use crate::balance::{self, Row};
-use crate::proto::observer::{DropBalance, ServerStatusResponse};
+use crate::convert::time_from_wire;
+use crate::proto::observer::{DropBalance, Ring, ServerStatusResponse};
 use crate::sink::escape;
 
 /// How to print it.
@@ -91,6 +92,12 @@ fn compact(status: &ServerStatusResponse, out: &mut impl Write) -> anyhow::Resul
         let more = usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(names.len());
         if more > 0 && !names.is_empty() {
             writeln!(out, "  - and {more} more...")?;
+        }
+    }
+    for (what, ring) in history(status) {
+        if let Some(oldest) = ring.oldest.as_ref().and_then(time_from_wire) {
+            let (bytes, most) = (ring.bytes >> 10, ring.max_bytes >> 10);
+            writeln!(out, "{what} since: {oldest:.0} ({} of {} KiB)", grouped(bytes), grouped(most))?;
         }
     }
     if let Some(table) = drops(status) {
@@ -207,6 +214,16 @@ fn number(rate: f64) -> Option<Number> {
     is_whole.then(whole).flatten().or_else(|| Number::from_f64(rate))
 }
 
+/// How far back one can look; only netdrop's servers tell.
+fn history(status: &ServerStatusResponse) -> impl Iterator<Item = (&'static str, &Ring)> {
+    let history = status.history.as_ref();
+    let rings = [
+        ("Drops", history.and_then(|h| h.drops.as_ref())),
+        ("Flows", history.and_then(|h| h.flows.as_ref())),
+    ];
+    rings.into_iter().filter_map(|(what, ring)| Some((what, ring?)))
+}
+
 /// What became of all drops since the start, by reason; only netdrop's servers tell.
 fn drops(status: &ServerStatusResponse) -> Option<String> {
     if status.drops.is_empty() {
@@ -271,5 +288,15 @@ mod tests {
             ),
             "{text}"
         );
+    }
+    #[test]
+    fn how_far_back_one_can_look() {
+        let oldest = Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 5 });
+        let drops = Some(Ring { observations: 9, oldest, bytes: 2 << 20, max_bytes: 64 << 20 });
+        let history =
+            Some(crate::proto::observer::History { drops, ..crate::proto::observer::History::default() });
+        let status = ServerStatusResponse { history, ..ServerStatusResponse::default() };
+        let text = printed(&status, StatusOutput::Compact);
+        assert!(text.ends_with("\nDrops since: 2023-11-14T22:13:20Z (2,048 of 65,536 KiB)\n"), "{text}");
     }
 }

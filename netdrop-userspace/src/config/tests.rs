@@ -45,21 +45,18 @@ fn origin(loaded: &Loaded, key: &str) -> String {
 
 #[test]
 fn flags_come_before_variables_before_the_file_before_defaults() {
-    let file = "log-rate: 1\nevent-buffer-capacity: 2\nmetrics-max-series: 3\n";
+    let file = "log-rate: 1\ndrop-history: 2MiB\nmetrics-max-series: 3\n";
     let loaded = good(
         &["--log-rate=7"],
-        &[("NETDROP_LOG_RATE", "8"), ("NETDROP_EVENT_BUFFER_CAPACITY", "9"), ("NODE_NAME", "")],
+        &[("NETDROP_LOG_RATE", "8"), ("NETDROP_DROP_HISTORY", "9MiB"), ("NODE_NAME", "")],
         Some(file),
     );
     let args = &loaded.args;
-    assert_eq!(
-        (args.export.log_rate, args.event_buffer_capacity, args.metrics.metrics_max_series),
-        (7, 9, 3)
-    );
+    assert_eq!((args.export.log_rate, args.drop_history, args.metrics.metrics_max_series), (7, 9 << 20, 3));
     assert_eq!(args.node_name, None, "an empty variable says nothing");
     for (key, from) in [
         ("log-rate", "flag"),
-        ("event-buffer-capacity", "NETDROP_EVENT_BUFFER_CAPACITY"),
+        ("drop-history", "NETDROP_DROP_HISTORY"),
         ("metrics-max-series", "FILE:3"),
         ("events-per-flow", "default"),
     ] {
@@ -197,7 +194,7 @@ fn all_mistakes_are_told_at_once() {
     let file = "\
 log-rat: 5
 ring-size: 8MiB
-event-buffer-capacity: 0
+drop-history: 0
 socket-path: [a, b]
 metrics: drop:sourceContext=pods
 flowLogs:

@@ -1,0 +1,266 @@
+//! The thread that writes. Whoever observes never waits for the disk.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::super::block::{Block, Open};
+use super::super::{History, RINGS};
+use super::load::{Loaded, LoadedRing};
+use super::segment::{HEADER, Location, Segment, append, create};
+use super::{HistoryDisk, RING_NAMES, Usage};
+use crate::flow::Observation;
+
+/// Items on their way to the disk. Half of the places are for whole blocks.
+const QUEUE: usize = 16;
+/// Segments of a full folder: as much as is removed at once.
+const SEGMENTS: u64 = 32;
+/// A block is ended early, if its tail takes this share of the folder.
+const TAIL_SHARE: u64 = 64;
+/// A disk that does not take the last blocks by then is left behind.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// What just came, with its numbers.
+pub(in super::super) type Fresh = Vec<(u64, Arc<Observation>)>;
+
+enum Item {
+    Fresh(usize, Fresh),
+    Whole(usize, Arc<Block>),
+    /// All before it is written.
+    Done(SyncSender<()>),
+}
+
+/// Handle of the thread.
+#[derive(Debug)]
+pub(in super::super) struct Writer {
+    to: SyncSender<Item>,
+    waiting: Arc<AtomicUsize>,
+    usage: Arc<Usage>,
+}
+
+impl Writer {
+    /// Starts it. It ends with the history.
+    pub(in super::super) fn start(
+        disk: &HistoryDisk,
+        loaded: Loaded,
+        history: Weak<History>,
+    ) -> io::Result<Self> {
+        let (to, items) = sync_channel(QUEUE);
+        let (waiting, usage) = (Arc::new(AtomicUsize::new(0)), Arc::new(Usage::default()));
+        let Loaded { rings, lock, folder } = loaded;
+        // About as memory by default.
+        let shares = [7, 4, 1].map(|parts| disk.bytes / 12 * parts);
+        let mut number = 0;
+        let rings = rings.map(|ring| {
+            let files = Files::new(number, ring, shares[number], folder.clone());
+            number += 1;
+            files
+        });
+        let mut thread = Thread {
+            rings,
+            history,
+            usage: Arc::clone(&usage),
+            failing: None,
+            scratch: Vec::new(),
+            _lock: lock,
+        };
+        thread.bound();
+        let left = Arc::clone(&waiting);
+        std::thread::Builder::new()
+            .name("netdrop-history".into())
+            .spawn(move || thread.run(&items, &left))?;
+        Ok(Self { to, waiting, usage })
+    }
+
+    pub(in super::super) fn usage(&self) -> &Arc<Usage> {
+        &self.usage
+    }
+
+    /// Hands over what just came. Without room it is written with its block.
+    pub(in super::super) fn fresh(&self, ring: usize, fresh: Fresh) {
+        if !fresh.is_empty() && self.waiting.load(Ordering::Relaxed) < QUEUE / 2 {
+            self.put(Item::Fresh(ring, fresh));
+        }
+    }
+
+    /// Hands over a block; without room it is counted as not written.
+    pub(in super::super) fn whole(&self, ring: usize, block: Arc<Block>) {
+        let count = u64::from(block.meta.count);
+        if !self.put(Item::Whole(ring, block)) {
+            self.usage.not_written.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until all is written, but not for long.
+    pub(in super::super) fn finish(&self) {
+        let (done, all) = sync_channel(1);
+        if self.put(Item::Done(done)) {
+            // Too late is a disk that hangs: what it lacks is in the tail or lost with it.
+            let _ = all.recv_timeout(FAREWELL);
+        }
+    }
+
+    fn put(&self, item: Item) -> bool {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let put = self.to.try_send(item).is_ok();
+        if !put {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        put
+    }
+}
+
+/// Files of a ring.
+struct Files {
+    ring: usize,
+    folder: PathBuf,
+    segments: VecDeque<(Arc<Segment>, u64)>,
+    /// Whether the last segment is this run's: an earlier one's is never appended to.
+    begun: bool,
+    tail: Arc<Segment>,
+    tail_bytes: u64,
+    most: u64,
+}
+
+impl Files {
+    fn new(ring: usize, loaded: LoadedRing, most: u64, folder: PathBuf) -> Self {
+        let LoadedRing { segments, tail, tail_bytes, .. } = loaded;
+        Self { ring, folder, segments: segments.into(), begun: false, tail, tail_bytes, most }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.tail_bytes + self.segments.iter().map(|(_, bytes)| bytes).sum::<u64>()
+    }
+
+    /// The segment that takes a block.
+    fn segment(&mut self, first_seq: u64) -> io::Result<&mut (Arc<Segment>, u64)> {
+        let full = self.segments.back().is_none_or(|(_, bytes)| *bytes >= self.most / SEGMENTS);
+        if full || !self.begun {
+            let path = self.folder.join(format!("{}-{first_seq:020}.seg", RING_NAMES[self.ring]));
+            let file = create(&path, self.ring).inspect_err(|_| drop(fs::remove_file(&path)))?;
+            self.segments.push_back((Arc::new(Segment { file, path, number: first_seq }), HEADER));
+            self.begun = true;
+        }
+        self.segments.back_mut().ok_or_else(|| io::Error::other("no segment"))
+    }
+
+    fn put_whole(&mut self, block: &Block, scratch: &mut Vec<u8>) -> io::Result<Location> {
+        let (segment, bytes) = self.segment(block.meta.first_seq)?;
+        let offset = *bytes;
+        *bytes += append(&segment.file, offset, block, scratch)?;
+        let location = Location { segment: Arc::clone(segment), offset };
+        // All of it was in this block or before.
+        self.tail.file.set_len(HEADER)?;
+        self.tail_bytes = HEADER;
+        Ok(location)
+    }
+
+    fn put_fresh(&mut self, fresh: &Fresh, scratch: &mut Vec<u8>) -> io::Result<()> {
+        let mut open = Open::new(4 << 10);
+        for (seq, observation) in fresh {
+            open.push(*seq, observation);
+        }
+        self.tail_bytes += append(&self.tail.file, self.tail_bytes, &open.block(), scratch)?;
+        Ok(())
+    }
+}
+
+struct Thread {
+    rings: [Files; RINGS],
+    history: Weak<History>,
+    usage: Arc<Usage>,
+    /// Observations that were not written since the disk failed.
+    failing: Option<u64>,
+    scratch: Vec<u8>,
+    _lock: File,
+}
+
+impl Thread {
+    fn run(mut self, items: &Receiver<Item>, waiting: &AtomicUsize) {
+        while let Ok(item) = items.recv() {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            match item {
+                Item::Fresh(ring, fresh) => self.fresh(ring, &fresh),
+                Item::Whole(ring, block) => self.whole(ring, &block),
+                // Whoever asked may have gone on.
+                Item::Done(done) => drop(done.try_send(())),
+            }
+        }
+    }
+
+    fn fresh(&mut self, ring: usize, fresh: &Fresh) {
+        let files = &mut self.rings[ring];
+        let long = files.most / TAIL_SHARE;
+        let was_long = files.tail_bytes > long;
+        let written = files.put_fresh(fresh, &mut self.scratch);
+        if !was_long
+            && files.tail_bytes > long
+            && let Some(history) = self.history.upgrade()
+        {
+            history.seal(ring);
+        }
+        // A tail that is not written is no loss yet: the block may be.
+        self.note(written, 0);
+        self.bound();
+    }
+
+    fn whole(&mut self, ring: usize, block: &Arc<Block>) {
+        let written = self.rings[ring].put_whole(block, &mut self.scratch);
+        if let (Ok(location), Some(history)) = (&written, self.history.upgrade()) {
+            history.stored(ring, block.meta.first_ordinal, location.clone());
+        }
+        self.note(written, u64::from(block.meta.count));
+        self.bound();
+    }
+
+    /// Says once that the disk fails, and once that it does not any more.
+    fn note<T>(&mut self, written: io::Result<T>, count: u64) {
+        match (written, &mut self.failing) {
+            (Ok(_), None) => {}
+            (Ok(_), Some(missing)) => {
+                // A tail may fit where a block does not.
+                if count > 0 {
+                    tracing::info!(
+                        missing,
+                        "the history is written to disk again; some of it is in memory only"
+                    );
+                    self.failing = None;
+                }
+            }
+            (Err(e), failing) => {
+                self.usage.not_written.fetch_add(count, Ordering::Relaxed);
+                let folder = self.rings[0].folder.display();
+                if failing.is_none() {
+                    tracing::error!(
+                        "cannot write the history to {folder}: {e}; it goes on in memory, and on disk once there is room"
+                    );
+                }
+                *failing.get_or_insert(0) += count;
+            }
+        }
+    }
+
+    /// Removes the oldest segments, until the rest is within its bytes.
+    fn bound(&mut self) {
+        for files in &mut self.rings {
+            while files.bytes() > files.most
+                && files.segments.len() > usize::from(files.begun)
+                && let Some((segment, _)) = files.segments.pop_front()
+            {
+                if let Err(e) = fs::remove_file(&segment.path) {
+                    tracing::warn!(file = %segment.path.display(), "cannot remove old history: {e}");
+                }
+                if let Some(history) = self.history.upgrade() {
+                    history.removed(files.ring, segment.number);
+                }
+            }
+        }
+        let bytes = self.rings.iter().map(Files::bytes).sum();
+        self.usage.bytes.store(bytes, Ordering::Relaxed);
+    }
+}

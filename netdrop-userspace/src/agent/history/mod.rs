@@ -1,0 +1,260 @@
+//! What was observed of late, in memory and on disk, for any number of readers.
+//!
+//! A ring of drops and one of other flows, so that forwarded traffic never pushes drops out, and a small one of benign drops, which only
+//! those see who ask. All are bounded by bytes and hold
+//! observations encoded ([`codec`]), in blocks ([`block`]) that bring their names along. The writer never waits for readers; each of
+//! them keeps its own place, and one that was overrun learns how many it missed.
+
+mod block;
+mod bloom;
+mod codec;
+mod disk;
+mod last;
+mod plan;
+mod rate;
+mod reader;
+mod ring;
+mod select;
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::flow::{Observation, Verdict};
+use disk::{Location, Writer};
+use rate::Rate;
+use ring::{Found, Ring, Slot};
+
+pub use disk::{DiskStatus, HistoryDisk};
+pub use reader::{Chunk, Position, Reader};
+pub use ring::{Counts, Missed};
+pub use select::Selection;
+
+/// Drops with all that concerns them, other flows, and benign drops for those who ask.
+const RINGS: usize = 3;
+const DROPS: usize = 0;
+const FLOWS: usize = 1;
+const BENIGN: usize = 2;
+/// Of the bytes for drops, the part for benign ones: noise must not push out what somebody looks for.
+const BENIGN_PART: usize = 8;
+
+/// How much to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistorySize {
+    /// Bytes of memory for drops.
+    pub drops: usize,
+    /// Bytes of memory for other flows.
+    pub flows: usize,
+}
+
+/// Ring buffers of observations.
+#[derive(Debug)]
+pub struct History {
+    inner: Mutex<Inner>,
+    /// Changes with each push.
+    news: watch::Sender<()>,
+    started: Instant,
+    writer: OnceLock<Writer>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    rings: [Ring; RINGS],
+    next_seq: u64,
+    seen: u64,
+    rate: Rate,
+}
+
+/// Numbers for ServerStatus.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HistoryStatus {
+    /// Drops, losses and states.
+    pub drops: Counts,
+    /// Other flows.
+    pub flows: Counts,
+    /// Benign drops.
+    pub benign: Counts,
+    /// `None`: in memory only.
+    pub disk: Option<DiskStatus>,
+    /// Flows ever seen, but for benign ones.
+    pub seen: u64,
+    /// Since the start.
+    pub uptime: Duration,
+    /// Flows a second, over the last minute.
+    pub rate: f64,
+}
+
+fn ring_of(observation: &Observation) -> usize {
+    match observation {
+        Observation::Flow(flow) if flow.benign => BENIGN,
+        Observation::Flow(flow) if flow.verdict != Verdict::Dropped => FLOWS,
+        _ => DROPS,
+    }
+}
+
+impl History {
+    /// An empty one, in memory only.
+    pub fn new(size: HistorySize) -> Self {
+        let benign = size.drops / BENIGN_PART;
+        let rings = [size.drops - benign, size.flows, benign].map(Ring::new);
+        Self {
+            inner: Mutex::new(Inner { rings, next_seq: 0, seen: 0, rate: Rate::default() }),
+            news: watch::Sender::new(()),
+            started: Instant::now(),
+            writer: OnceLock::new(),
+        }
+    }
+
+    /// One that goes on from what is on disk, and is written there. An error is one that a person must mend.
+    pub fn on_disk(size: HistorySize, disk: &HistoryDisk) -> anyhow::Result<Arc<Self>> {
+        let history = Arc::new(Self::new(size));
+        let mut loaded = disk::load(disk)?;
+        {
+            let inner = &mut *history.lock();
+            for (ring, files) in inner.rings.iter_mut().zip(&mut loaded.rings) {
+                let last = files.slots.last().map(|slot| slot.meta.last_seq);
+                let last = files.fresh.last().map(|(seq, _)| *seq).or(last);
+                inner.next_seq = inner.next_seq.max(last.map_or(0, |last| last + 1));
+                ring.load(std::mem::take(&mut files.slots));
+                for (seq, observation) in std::mem::take(&mut files.fresh) {
+                    // One that became whole is written with what comes after it.
+                    drop(ring.push(seq, &observation));
+                }
+            }
+        }
+        let writer = Writer::start(disk, loaded, Arc::downgrade(&history))
+            .context("cannot start the thread that writes the history")?;
+        // Set once: here.
+        drop(history.writer.set(writer));
+        Ok(history)
+    }
+
+    /// Waits for the disk, but not for long.
+    pub fn finish(&self) {
+        if let Some(writer) = self.writer.get() {
+            writer.finish();
+        }
+    }
+
+    /// A panic elsewhere leaves the rings whole.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends, and wakes the readers once.
+    pub fn push(&self, mut items: Vec<Arc<Observation>>) {
+        // Records of several CPUs that came at once.
+        items.sort_by_key(|item| codec::time_of(item));
+        {
+            let inner = &mut *self.lock();
+            let counts = |o: &&Arc<Observation>| matches!(&***o, Observation::Flow(flow) if !flow.benign);
+            let flows = items.iter().filter(counts).count() as u64;
+            inner.seen += flows;
+            inner.rate.add(self.started.elapsed(), flows);
+            let writer = self.writer.get();
+            let mut fresh = [const { Vec::new() }; RINGS];
+            for item in items {
+                let (ring, seq) = (ring_of(&item), inner.next_seq);
+                let whole = inner.rings[ring].push(seq, &item);
+                inner.next_seq += 1;
+                if let Some(writer) = writer {
+                    fresh[ring].push((seq, item));
+                    if let Some(block) = whole {
+                        fresh[ring].clear();
+                        writer.whole(ring, block);
+                    }
+                }
+            }
+            inner.rings.iter_mut().for_each(Ring::bound);
+            if let Some(writer) = writer {
+                // In the order of the lock: what is fresh comes after the block before it.
+                fresh.into_iter().enumerate().for_each(|(ring, fresh)| writer.fresh(ring, fresh));
+            }
+        }
+        self.news.send_replace(());
+    }
+
+    /// Numbers for ServerStatus.
+    pub fn status(&self) -> HistoryStatus {
+        let uptime = self.started.elapsed();
+        let inner = self.lock();
+        let [drops, flows, benign] = std::array::from_fn(|ring| inner.rings[ring].counts());
+        let disk = self.writer.get().map(|writer| writer.usage().get());
+        HistoryStatus {
+            drops,
+            flows,
+            benign,
+            disk,
+            seen: inner.seen,
+            uptime,
+            rate: inner.rate.per_second(uptime),
+        }
+    }
+
+    /// Where what comes next will be.
+    pub fn position(&self) -> Position {
+        let inner = self.lock();
+        Position(std::array::from_fn(|ring| inner.rings[ring].end()))
+    }
+
+    /// Where all that is kept begins, but for blocks that end before `since`.
+    pub fn oldest(&self, since: Option<Timestamp>) -> Position {
+        let inner = self.lock();
+        let of = |ring: &Ring| since.map_or(ring.oldest(), |time| ring.since(time.as_nanosecond()));
+        Position(std::array::from_fn(|ring| of(&inner.rings[ring])))
+    }
+
+    /// Where the last `number` flows that are selected begin; what does not match is not counted. Then where they end, as long as
+    /// nothing more comes. Reads from disk what is only there.
+    pub fn last(&self, number: u64, selection: &Selection) -> [Position; 2] {
+        last::begin(self, number, selection)
+    }
+
+    /// A reader between two places; without an end it reads what comes, too.
+    pub fn reader(self: &Arc<Self>, from: Position, end: Option<Position>) -> Reader {
+        Reader::new(self, from, end)
+    }
+
+    /// Says when something has come since.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// Ends a ring's open block before it is full.
+    fn seal(&self, ring: usize) {
+        let mut inner = self.lock();
+        if let (Some(block), Some(writer)) = (inner.rings[ring].seal(), self.writer.get()) {
+            // Still locked, so that blocks are written in their order.
+            writer.whole(ring, block);
+        }
+    }
+
+    fn stored(&self, ring: usize, first_ordinal: u64, location: Location) {
+        self.lock().rings[ring].stored(first_ordinal, location);
+    }
+
+    fn removed(&self, ring: usize, segment: u64) {
+        self.lock().rings[ring].removed(segment);
+    }
+
+    fn find(&self, ring: usize, ordinal: u64) -> Found {
+        self.lock().rings[ring].find(ordinal)
+    }
+
+    fn missed(&self, ring: usize, from: u64, to: u64) -> Missed {
+        self.lock().rings[ring].missed(from, to)
+    }
+
+    /// All blocks, the oldest first, and where they end.
+    fn snapshot(&self) -> ([Vec<Slot>; RINGS], Position) {
+        let mut inner = self.lock();
+        let end = Position(std::array::from_fn(|ring| inner.rings[ring].end()));
+        (std::array::from_fn(|ring| inner.rings[ring].all()), end)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! Which blocks and records a filter can match, without decoding them.
+//!
+//! A plan lets pass what the filter matches, and perhaps more; the filter itself decides. So it asks only for what is cheap to look
+//! up: addresses and ports where they lie in a record, and names once a block. Whether a name fits, the filter's own rules say: a
+//! part of the filter that asks for nothing else is tried on a flow that has nothing else.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use super::block::Block;
+use super::codec::{Dictionary, Hot, Kind, Name};
+use crate::filter::{Compiled, Filters, FlowFilter};
+use crate::flow::{Flow, Verdict};
+
+/// Filters that are planned for; beyond, each record is decoded.
+const MOST_ASKS: usize = 32;
+
+/// What a list of filters asks for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plan(Vec<Ask>);
+
+/// What one filter asks for. `None`: nothing that is cheap to look up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ask {
+    /// Their numbers.
+    pub(super) verdicts: Option<Vec<i32>>,
+    /// Of source and destination.
+    pub(super) addresses: [Option<Vec<IpNet>>; 2],
+    pub(super) ports: [Option<Vec<u16>>; 2],
+    /// Parts of the filter that ask for the reason, and for the names of source and destination.
+    pub(super) reason: Option<Compiled>,
+    pub(super) names: [Option<Compiled>; 2],
+}
+
+/// All values, if there are any and each makes sense.
+fn parsed<T>(values: &[String], parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    if values.is_empty() { None } else { values.iter().map(|v| parse(v)).collect() }
+}
+
+fn prefix(text: &str) -> Option<IpNet> {
+    if text.contains('/') { text.parse().ok() } else { text.parse::<IpAddr>().ok().map(IpNet::from) }
+}
+
+/// A part of a filter, if it asks for anything.
+fn part(filter: FlowFilter) -> Option<Compiled> {
+    let asks = filter != FlowFilter::default();
+    asks.then(|| Filters { allow: vec![filter], deny: Vec::new() }.compile().ok())?
+}
+
+impl Ask {
+    pub(super) fn new(f: &FlowFilter) -> Self {
+        let of = FlowFilter::default;
+        let port = |text: &str| text.parse().ok();
+        Self {
+            verdicts: (!f.verdict.is_empty()).then(|| f.verdict.clone()),
+            addresses: [parsed(&f.source_ip, prefix), parsed(&f.destination_ip, prefix)],
+            ports: [parsed(&f.source_port, port), parsed(&f.destination_port, port)],
+            reason: part(FlowFilter { reason: f.reason.clone(), ..of() }),
+            names: [
+                part(FlowFilter {
+                    source_pod: f.source_pod.clone(),
+                    source_label: f.source_label.clone(),
+                    source_workload: f.source_workload.clone(),
+                    ..of()
+                }),
+                part(FlowFilter {
+                    destination_pod: f.destination_pod.clone(),
+                    destination_label: f.destination_label.clone(),
+                    destination_workload: f.destination_workload.clone(),
+                    ..of()
+                }),
+            ],
+        }
+    }
+
+    /// Exact addresses and ports that the block has not, or reasons.
+    fn may_be_in(&self, block: &Block, dictionary: &mut Dictionary<'_>) -> bool {
+        let exact = |nets: &Vec<IpNet>| {
+            nets.iter().any(|net| {
+                net.prefix_len() != net.max_prefix_len() || block.summary.addresses.may_have(net.addr())
+            })
+        };
+        let port = |ports: &Vec<u16>| ports.iter().any(|port| block.summary.ports.may_have(*port));
+        self.addresses.iter().flatten().all(exact)
+            && self.ports.iter().flatten().all(port)
+            && self.reason.as_ref().is_none_or(|reason| {
+                // Few in each block, as are the names beside them that are looked over.
+                (0..dictionary.written.len()).any(|id| {
+                    dictionary.written.kind(id) == Some(Kind::Reason)
+                        && dictionary.get(id).is_none_or(|name| fits_reason(reason, Some(name)))
+                })
+            })
+    }
+}
+
+/// Whether a part fits a flow that has this name only.
+fn fits_reason(part: &Compiled, name: Option<&Name>) -> bool {
+    let mut flow = Flow::new(Timestamp::UNIX_EPOCH, Verdict::Dropped);
+    if let Some(Name::Reason(reason)) = name {
+        flow.reason = Some(reason.clone());
+    }
+    part.matches(&flow)
+}
+
+fn fits_end(part: &Compiled, name: Option<&Name>, side: usize) -> bool {
+    let mut flow = Flow::new(Timestamp::UNIX_EPOCH, Verdict::Dropped);
+    if let Some(Name::Endpoint(info)) = name {
+        let end = if side == 0 { &mut flow.source } else { &mut flow.destination };
+        end.info = Some(info.clone());
+    }
+    part.matches(&flow)
+}
+
+/// What is known of a block's names: for each class of names and each ask whether it was looked up, and what came out.
+#[derive(Debug, Default)]
+pub(super) struct Verdicts {
+    /// Asks that can match anything here.
+    asks: u32,
+    reasons: Vec<Known>,
+    ends: [Vec<Known>; 2],
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    tried: u32,
+    fits: u32,
+}
+
+impl Known {
+    fn of(&mut self, ask: u32, try_it: impl FnOnce() -> bool) -> bool {
+        if self.tried & ask == 0 {
+            self.tried |= ask;
+            self.fits |= if try_it() { ask } else { 0 };
+        }
+        self.fits & ask != 0
+    }
+}
+
+impl Verdicts {
+    /// Whether there is anything in the block that can match.
+    pub(super) fn any(&self) -> bool {
+        self.asks != 0
+    }
+}
+
+impl Plan {
+    pub(super) fn new(filters: &Filters) -> Self {
+        if filters.allow.len() > MOST_ASKS {
+            return Self::default();
+        }
+        Self(filters.allow.iter().map(Ask::new).collect())
+    }
+
+    pub(super) fn is_all(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What can be said of a block before its records are read.
+    pub(super) fn verdicts(&self, block: &Block) -> Verdicts {
+        if self.is_all() {
+            return Verdicts { asks: u32::MAX, ..Verdicts::default() };
+        }
+        let mut made = Vec::new();
+        let dictionary = &mut Dictionary { written: block.names(), made: &mut made };
+        let asks = self.bits().filter(|(_, ask)| ask.may_be_in(block, dictionary));
+        let asks = asks.fold(0, |all, (bit, _)| all | bit);
+        if asks == 0 {
+            return Verdicts::default();
+        }
+        // One more than there are names: what has none.
+        let known =
+            |asked: bool| if asked { vec![Known::default(); block.names().len() + 1] } else { Vec::new() };
+        Verdicts {
+            asks,
+            reasons: known(self.0.iter().any(|ask| ask.reason.is_some())),
+            ends: [0, 1].map(|side| known(self.0.iter().any(|ask| ask.names[side].is_some()))),
+        }
+    }
+
+    fn bits(&self) -> impl Iterator<Item = (u32, &Ask)> {
+        self.0.iter().enumerate().map(|(i, ask)| (1 << i, ask))
+    }
+
+    /// Whether a flow's record can match.
+    pub(super) fn may_match(
+        &self,
+        verdict: Verdict,
+        hot: &Hot<'_>,
+        names: &mut Dictionary<'_>,
+        known: &mut Verdicts,
+    ) -> bool {
+        let none = names.written.len();
+        let ids = [hot.source.unwrap_or(none), hot.destination.unwrap_or(none)];
+        let ports = hot.l4.and_then(|l4| l4.ports()).map(|(source, destination)| [source, destination]);
+        self.bits().any(|(bit, ask)| {
+            known.asks & bit != 0
+                && ask.verdicts.as_ref().is_none_or(|list| list.contains(&(verdict as i32)))
+                && (0..2).all(|side| {
+                    ask.addresses[side].as_ref().is_none_or(|nets| {
+                        hot.addresses.is_some_and(|a| nets.iter().any(|net| net.contains(&a[side])))
+                    }) && ask.ports[side]
+                        .as_ref()
+                        .is_none_or(|list| ports.is_some_and(|p| list.contains(&p[side])))
+                })
+                && ask.reason.as_ref().is_none_or(|part| {
+                    let id = hot.reason.unwrap_or(none);
+                    known
+                        .reasons
+                        .get_mut(id)
+                        .is_none_or(|known| known.of(bit, || fits_reason(part, names.get(id))))
+                })
+                && (0..2).all(|side| {
+                    ask.names[side].as_ref().is_none_or(|part| {
+                        known.ends[side]
+                            .get_mut(ids[side])
+                            .is_none_or(|known| known.of(bit, || fits_end(part, names.get(ids[side]), side)))
+                    })
+                })
+        })
+    }
+}

@@ -1,0 +1,218 @@
+//! One reader's place in both rings, and its way from there on.
+//!
+//! What comes out is in the order it came in, drops and other flows merged. Between two steps a reader holds no block: so one that stands
+//! still costs nothing but its place.
+
+use std::sync::Arc;
+
+use super::block::{Block, Cursor};
+use super::codec::Dictionary;
+use super::ring::{Found, Missed};
+use super::select::{Reading, Selection};
+use super::{History, RINGS};
+use crate::flow::Observation;
+
+/// Ordinals of what comes next, in each ring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position(pub(super) [u64; RINGS]);
+
+/// A place in a ring.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    ordinal: u64,
+    /// Where that is in its block, if it was read before: first ordinal of the block, and the place in it.
+    resume: Option<(u64, Cursor)>,
+}
+
+/// One reader.
+#[derive(Debug)]
+pub struct Reader {
+    history: Arc<History>,
+    places: [Place; RINGS],
+    /// Where it ends; `None`: never.
+    end: Option<Position>,
+}
+
+/// What a reader took.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    /// In order.
+    pub items: Vec<Observation>,
+    /// What the reader missed before them.
+    pub missed: Option<Missed>,
+    /// Nothing is left, for now or for good.
+    pub at_end: bool,
+}
+
+/// A block that is being read.
+struct Loaded {
+    block: Arc<Block>,
+    reading: Reading,
+    cursor: Cursor,
+    /// Place and number of the next record that may be wanted; the cursor is behind it.
+    next: Option<(Cursor, u64)>,
+}
+
+impl Loaded {
+    /// Goes to the next record that may be wanted, before an ordinal.
+    fn advance(&mut self, selection: &Selection, end_ordinal: u64) {
+        self.next = None;
+        loop {
+            let at = self.cursor;
+            if self.block.meta.first_ordinal + u64::from(at.index) >= end_ordinal {
+                return;
+            }
+            let Some(record) = self.block.next(&mut self.cursor) else { return };
+            if selection.may_want(&record, &self.block, &mut self.reading) {
+                self.next = Some((at, record.stamp.seq));
+                return;
+            }
+        }
+    }
+
+    fn ordinal(&self) -> u64 {
+        let at = self.next.map_or(self.cursor, |(at, _)| at);
+        self.block.meta.first_ordinal + u64::from(at.index)
+    }
+
+    /// The record that was found.
+    fn decode(&mut self) -> Option<Observation> {
+        let (mut at, _) = self.next?;
+        let record = self.block.next(&mut at)?;
+        let names = &mut Dictionary { written: self.block.names(), made: &mut self.reading.made };
+        record.decode(self.block.meta.base, names)
+    }
+}
+
+impl Reader {
+    pub(super) fn new(history: &Arc<History>, from: Position, end: Option<Position>) -> Self {
+        let place = |ordinal| Place { ordinal, resume: None };
+        Self { history: Arc::clone(history), places: from.0.map(place), end }
+    }
+
+    /// Where it is.
+    pub fn position(&self) -> Position {
+        Position(self.places.map(|place| place.ordinal))
+    }
+
+    /// Takes the next observations that are shown, at most `room` of them. May read from disk, and may pass over much: not for a
+    /// thread that must not wait.
+    pub fn step(&mut self, selection: &Selection, room: usize) -> Chunk {
+        let mut chunk = Chunk::default();
+        // What comes after this is in the rings once all before it is: without it, a ring that is read to its end could get
+        // something older than what the other has.
+        let newest = self.history.position();
+        let end = self.end.map_or(newest, |end| Position(std::array::from_fn(|r| end.0[r].min(newest.0[r]))));
+        let mut loaded: [Option<Loaded>; RINGS] = [const { None }; RINGS];
+        while chunk.items.len() < room {
+            for (ring, loaded) in loaded.iter_mut().enumerate() {
+                if !selection.wants_ring(ring) {
+                    self.places[ring].ordinal = end.0[ring].max(self.places[ring].ordinal);
+                    continue;
+                }
+                self.load(ring, loaded, selection, end.0[ring], &mut chunk);
+            }
+            let next = |l: &Option<Loaded>| l.as_ref().and_then(|l| l.next).map(|(_, seq)| seq);
+            let first = (0..RINGS).filter_map(|r| Some((next(&loaded[r])?, r))).min();
+            let Some(one) = first.and_then(|(_, ring)| loaded[ring].as_mut()) else {
+                chunk.at_end = true;
+                break;
+            };
+            match one.decode() {
+                Some(observation) => chunk.items.extend(selection.shown(observation)),
+                None => chunk.miss(Missed { count: 1, ..Missed::default() }),
+            }
+            one.next = None;
+        }
+        for (place, loaded) in self.places.iter_mut().zip(&loaded) {
+            if let Some(loaded) = loaded {
+                place.ordinal = loaded.ordinal();
+                let at = loaded.next.map_or(loaded.cursor, |(at, _)| at);
+                place.resume = Some((loaded.block.meta.first_ordinal, at));
+            }
+        }
+        chunk
+    }
+
+    /// Finds the ring's next record that may be wanted, through as many blocks as it takes.
+    fn load(
+        &mut self,
+        ring: usize,
+        loaded: &mut Option<Loaded>,
+        selection: &Selection,
+        end: u64,
+        chunk: &mut Chunk,
+    ) {
+        loop {
+            if let Some(one) = loaded {
+                if one.next.is_some() {
+                    return;
+                }
+                one.advance(selection, end);
+                if one.next.is_some() {
+                    return;
+                }
+                // To the end of the block, also where its bytes end too early.
+                let block_end = one.block.meta.end_ordinal().min(end);
+                let unread = block_end.saturating_sub(one.ordinal());
+                if unread > 0 {
+                    chunk.miss(Missed { count: unread, ..Missed::default() });
+                }
+                self.places[ring] =
+                    Place { ordinal: block_end, resume: Some((one.block.meta.first_ordinal, one.cursor)) };
+                *loaded = None;
+            }
+            if self.places[ring].ordinal >= end {
+                return;
+            }
+            *loaded = self.open(ring, selection, end, chunk);
+        }
+    }
+
+    /// The block at the place, which moves on where there is none, or none that is wanted.
+    fn open(&mut self, ring: usize, selection: &Selection, end: u64, chunk: &mut Chunk) -> Option<Loaded> {
+        let place = &mut self.places[ring];
+        let slot = match self.history.find(ring, place.ordinal) {
+            Found::End => {
+                // Not reached: the end was asked for before.
+                place.ordinal = end;
+                return None;
+            }
+            Found::Gone(to) => {
+                chunk.miss(self.history.missed(ring, place.ordinal, to.min(end)));
+                *place = Place { ordinal: to.min(end), resume: None };
+                return None;
+            }
+            Found::Slot(slot) => slot,
+        };
+        let block_end = slot.meta.end_ordinal().min(end);
+        if selection.passes_over(&slot.meta) {
+            *place = Place { ordinal: block_end, resume: None };
+            return None;
+        }
+        let Some(block) = slot.block() else {
+            chunk.miss(Missed { count: block_end - place.ordinal, ..Missed::default() });
+            *place = Place { ordinal: block_end, resume: None };
+            return None;
+        };
+        let verdicts = selection.verdicts(&block);
+        if !verdicts.any() && block.meta.others == 0 {
+            *place = Place { ordinal: block_end, resume: None };
+            return None;
+        }
+        let resume = place.resume.filter(|(first, _)| *first == block.meta.first_ordinal);
+        let mut cursor = resume.map_or_else(|| block.start(), |(_, cursor)| cursor);
+        while block.meta.first_ordinal + u64::from(cursor.index) < place.ordinal {
+            if block.next(&mut cursor).is_none() {
+                break;
+            }
+        }
+        Some(Loaded { block, reading: Reading { made: Vec::new(), verdicts }, cursor, next: None })
+    }
+}
+
+impl Chunk {
+    fn miss(&mut self, missed: Missed) {
+        self.missed = Some(self.missed.unwrap_or_default().and(missed));
+    }
+}

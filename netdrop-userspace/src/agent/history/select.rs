@@ -1,0 +1,93 @@
+//! What of the history a query wants.
+
+use super::BENIGN;
+use super::block::{Block, Meta, hot};
+use super::codec::{Dictionary, Name, Record, What};
+use super::plan::{Plan, Verdicts};
+use crate::filter::{Compiled, FilterError, Filters};
+use crate::flow::Observation;
+
+/// Filters and times. Times filter everything, filters flows only: a loss is told to all.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    filter: Compiled,
+    plan: Plan,
+    since: Option<i128>,
+    until: Option<i128>,
+    /// Also of the ring that nobody sees who does not ask.
+    benign: bool,
+}
+
+impl Selection {
+    /// What these filters show.
+    pub fn new(filters: &Filters) -> Result<Self, FilterError> {
+        let filter = filters.compile()?;
+        Ok(Self { filter, plan: Plan::new(filters), ..Self::default() })
+    }
+
+    /// Between two times, both included.
+    #[must_use]
+    pub fn between(self, since: Option<jiff::Timestamp>, until: Option<jiff::Timestamp>) -> Self {
+        let ns = |time: Option<jiff::Timestamp>| time.map(jiff::Timestamp::as_nanosecond);
+        Self { since: ns(since), until: ns(until), ..self }
+    }
+
+    /// With benign drops, or without.
+    #[must_use]
+    pub fn with_benign(self, benign: bool) -> Self {
+        Self { benign, ..self }
+    }
+
+    /// Whether anything of a ring is wanted.
+    pub(super) fn wants_ring(&self, ring: usize) -> bool {
+        self.benign || ring != BENIGN
+    }
+
+    /// The filter alone.
+    pub fn filter(&self) -> &Compiled {
+        &self.filter
+    }
+
+    /// Whether nothing of a block can be wanted.
+    pub(super) fn passes_over(&self, meta: &Meta) -> bool {
+        self.since.is_some_and(|since| meta.latest < since)
+            || self.until.is_some_and(|until| meta.earliest > until)
+    }
+
+    pub(super) fn verdicts(&self, block: &Block) -> Verdicts {
+        self.plan.verdicts(block)
+    }
+
+    /// Whether a record can be wanted; looked up without decoding it.
+    pub(super) fn may_want(&self, record: &Record<'_>, block: &Block, reading: &mut Reading) -> bool {
+        let time = record.stamp.time;
+        if self.since.is_some_and(|since| time < since) || self.until.is_some_and(|until| time > until) {
+            return false;
+        }
+        if record.tag.what() != Some(What::Flow) || record.tag.is_rest() || self.plan.is_all() {
+            return true;
+        }
+        // What can't be read is decided on by whoever decodes it.
+        hot(record).is_none_or(|hot| {
+            let names = &mut Dictionary { written: block.names(), made: &mut reading.made };
+            self.plan.may_match(record.tag.verdict(), &hot, names, &mut reading.verdicts)
+        })
+    }
+
+    /// What is shown for an observation.
+    pub(super) fn shown(&self, observation: Observation) -> Option<Observation> {
+        match &observation {
+            Observation::Flow(flow) if !self.filter.matches(flow) => {
+                self.filter.undecided(flow).map(Observation::Lost)
+            }
+            _ => Some(observation),
+        }
+    }
+}
+
+/// What is known of a block that is being read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) made: Vec<Option<Name>>,
+    pub(super) verdicts: Verdicts,
+}

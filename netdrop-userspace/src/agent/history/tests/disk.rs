@@ -1,0 +1,198 @@
+//! What is on disk outlives the agent, however it ended.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::{History, HistoryDisk, HistorySize, Selection};
+use super::{made, read, seconds};
+use crate::flow::{Observation, Verdict};
+
+fn open(folder: &Path, bytes: u64) -> Arc<History> {
+    let disk = HistoryDisk { folder: folder.to_owned(), bytes };
+    // Another test's child may hold the lock for the moment between fork and exec.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match History::on_disk(HistorySize { drops: 256 << 10, flows: 256 << 10 }, &disk) {
+            Ok(history) => return history,
+            Err(e) if Instant::now() > deadline => panic!("{e:#}"),
+            Err(_) => std::thread::yield_now(),
+        }
+    }
+}
+
+fn all(history: &Arc<History>) -> Vec<i64> {
+    let (items, missed) = read(&mut history.reader(history.oldest(None), None), &Selection::default(), 64);
+    assert_eq!(missed.count, 0, "{missed:?}");
+    seconds(&items)
+}
+
+fn push(history: &History, seconds: std::ops::Range<i64>) {
+    for second in seconds {
+        let mut flow = made::full(second);
+        flow.time = jiff::Timestamp::from_second(second).unwrap();
+        flow.verdict = if second % 4 == 0 { Verdict::Forwarded } else { Verdict::Dropped };
+        history.push(vec![Arc::new(Observation::Flow(flow))]);
+        if second % 8 == 0 {
+            history.finish();
+        }
+    }
+    history.finish();
+}
+
+#[test]
+fn a_restart_goes_on_where_the_last_run_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    for run in 0..3 {
+        let history = open(folder.path(), 64 << 20);
+        assert_eq!(all(&history), (0..run * 3000).collect::<Vec<_>>(), "before run {run}");
+        push(&history, run * 3000..(run + 1) * 3000);
+        assert_eq!(all(&history), (0..(run + 1) * 3000).collect::<Vec<_>>(), "also what memory let go");
+        assert!(history.status().drops.used <= 256 << 10);
+    }
+    let history = open(folder.path(), 64 << 20);
+    let last = |number| {
+        let [from, end] = history.last(number, &Selection::default());
+        seconds(&read(&mut history.reader(from, Some(end)), &Selection::default(), 64).0)
+    };
+    assert_eq!(last(5), [8995, 8996, 8997, 8998, 8999]);
+    assert_eq!(last(8000), (1000..9000).collect::<Vec<_>>());
+    let until = jiff::Timestamp::from_second(4010).unwrap();
+    let since = jiff::Timestamp::from_second(4001).unwrap();
+    let some = Selection::default().between(Some(since), Some(until));
+    let mut reader = history.reader(history.oldest(Some(since)), None);
+    assert_eq!(seconds(&read(&mut reader, &some, 3).0), (4001..=4010).collect::<Vec<_>>());
+}
+
+fn newest(folder: &Path, end: &str) -> std::path::PathBuf {
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.sort();
+    paths.retain(|p| p.file_name().unwrap().to_str().unwrap().ends_with(end));
+    paths.pop().unwrap_or_else(|| panic!("no {end}"))
+}
+
+#[test]
+fn a_torn_tail_is_cut_to_the_last_whole_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = open(folder.path(), 64 << 20);
+    push(&history, 0..50);
+    drop(history);
+    let tail = folder.path().join("drops.tail");
+    let whole = fs::metadata(&tail).unwrap().len();
+    for torn in [1, 7, 100] {
+        let mut file = OpenOptions::new().append(true).open(&tail).unwrap();
+        file.write_all(&vec![1; torn]).unwrap();
+        drop(file);
+        let history = open(folder.path(), 64 << 20);
+        assert_eq!(all(&history), (0..50).collect::<Vec<_>>());
+        assert_eq!(fs::metadata(&tail).unwrap().len(), whole, "cut where it was whole");
+    }
+    OpenOptions::new().write(true).open(&tail).unwrap().set_len(whole - 1).unwrap();
+    assert_eq!(all(&open(folder.path(), 64 << 20)), (0..49).collect::<Vec<_>>(), "the last is not whole");
+}
+
+#[test]
+fn a_torn_segment_is_cut_and_a_damaged_block_is_told_as_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = open(folder.path(), 64 << 20);
+    push(&history, 0..2000);
+    let before = all(&history);
+    drop(history);
+    let segment = newest(folder.path(), ".seg");
+    let len = fs::metadata(&segment).unwrap().len();
+    OpenOptions::new().write(true).open(&segment).unwrap().set_len(len - 3).unwrap();
+    let history = open(folder.path(), 64 << 20);
+    let after = all(&history);
+    assert!(after.len() < before.len() && after.iter().all(|s| before.contains(s)));
+    assert!(fs::metadata(&segment).unwrap().len() < len - 3, "cut to whole frames");
+    drop(history);
+    let first = newest(folder.path(), "drops-00000000000000000001.seg");
+    let mut bytes = fs::read(&first).unwrap();
+    bytes[500] ^= 1;
+    fs::write(&first, &bytes).unwrap();
+    let history = open(folder.path(), 64 << 20);
+    let (items, missed) = read(&mut history.reader(history.oldest(None), None), &Selection::default(), 64);
+    assert!(missed.count > 0);
+    assert_eq!(items.len() as u64 + missed.count, after.len() as u64);
+}
+
+#[test]
+fn the_disk_is_bounded_and_what_is_removed_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let (limit, history) = (1 << 20, open(folder.path(), 1 << 20));
+    for round in 0..10 {
+        push(&history, round * 2000..(round + 1) * 2000);
+        let size: u64 =
+            fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+        assert!(size <= limit + (64 << 10), "{size} after {round}");
+    }
+    let kept = all(&history);
+    assert!(kept.len() < 20_000 && kept.last() == Some(&19_999), "{}", kept.len());
+    drop(history);
+    let again = all(&open(folder.path(), limit));
+    assert!(again.last() == Some(&19_999));
+}
+
+#[test]
+fn a_file_of_another_version_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("drops-00000000000000000007.seg");
+    fs::write(&path, b"netdropH\x63\0\0\0\0\0\0\0what is this").unwrap();
+    let history = open(folder.path(), 64 << 20);
+    push(&history, 0..10);
+    assert_eq!(all(&history), (0..10).collect::<Vec<_>>());
+    assert!(fs::read(&path).unwrap().ends_with(b"what is this"));
+}
+
+#[test]
+fn two_agents_do_not_share_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = open(folder.path(), 64 << 20);
+    let disk = HistoryDisk { folder: folder.path().to_owned(), bytes: 1 << 20 };
+    let e = History::on_disk(HistorySize { drops: 1 << 20, flows: 1 << 20 }, &disk).unwrap_err();
+    assert!(format!("{e:#}").contains("another netdrop agent"), "{e:#}");
+}
+
+/// Run by the test below: writes until it is killed, and says what it has handed over.
+#[test]
+#[ignore = "the child of a test"]
+fn child_writes() {
+    let folder = std::env::var_os("HISTORY_TEST_DIR").unwrap();
+    let history = open(Path::new(&folder), 64 << 20);
+    for round in 0.. {
+        push(&history, round * 8..(round + 1) * 8);
+        println!("written {}", (round + 1) * 8);
+    }
+}
+
+#[test]
+fn a_killed_agent_loses_nothing_that_was_written() {
+    use std::io::{BufRead as _, BufReader};
+    let folder = tempfile::tempdir().unwrap();
+    let mut written = 0;
+    for kill_at in [200, 3000] {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "agent::history::tests::disk::child_writes", "--ignored", "--nocapture"])
+            .env("HISTORY_TEST_DIR", folder.path().join(kill_at.to_string()))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            if let Some(count) = line.unwrap().strip_prefix("written ") {
+                written = count.parse().unwrap();
+                if written >= kill_at {
+                    break;
+                }
+            }
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let history = open(&folder.path().join(kill_at.to_string()), 64 << 20);
+        let got = all(&history);
+        assert!(i64::try_from(got.len()).unwrap() >= written, "{} of {written}", got.len());
+        assert_eq!(got, (0..i64::try_from(got.len()).unwrap()).collect::<Vec<_>>(), "whole and in order");
+    }
+}
