@@ -105,7 +105,7 @@ fn stock(program: &str) -> Option<PathBuf> {
         .map_or_else(|| home().join(".cache/netdrop/cluster"), PathBuf::from);
     let path = folder.join(program);
     if !path.is_file() {
-        println!("SKIPPED relay: no {}; `cargo xtask cluster up` builds it", path.display());
+        eprintln!("SKIPPED relay: no {}; `cargo xtask cluster up` builds it", path.display());
     }
     path.is_file().then_some(path)
 }

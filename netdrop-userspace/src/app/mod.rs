@@ -39,7 +39,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Comes true at Ctrl-C or SIGTERM; both are caught from the first poll on. What is written last may find a reader that has stopped
 /// reading: a second signal ends the process at once, and so does time.
-#[expect(clippy::disallowed_methods, reason = "the thread that would end it by itself is the one that cannot go on")]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::exit,
+    reason = "the thread that would end it by itself is the one that cannot go on"
+)]
 pub async fn stop_signal() {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
