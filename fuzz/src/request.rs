@@ -3,6 +3,9 @@
 use netdrop::agent;
 
 /// Any bytes are a request or a refusal.
+///
+/// # Panics
+/// Where that promise is broken: that is what the fuzzer looks for.
 pub fn run(bytes: &[u8]) {
     if let Err(refused) = agent::examine(bytes) {
         assert!(!refused.message().is_empty(), "a refusal says why: {refused:?}");

@@ -9,6 +9,9 @@ use netdrop::wire::mask::{DEFAULT, FieldMask};
 use netdrop::wire::print::{Options, Printer};
 
 /// Lines, as `observe --input-file` reads them. One that was read is printed in all formats; its JSON, read again, is the same.
+///
+/// # Panics
+/// Where that promise is broken: that is what the fuzzer looks for.
 pub fn run(bytes: &[u8]) {
     let filter = filter();
     for line in bytes.split(|b| *b == b'\n') {

@@ -1,5 +1,4 @@
 //! The corpus of the request target; `NETDROP_BLESS=1` writes what is missing. Finds of the fuzzer lie beside it.
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::fs;
 use std::path::Path;

@@ -8,6 +8,7 @@ use netdrop_common::flow::FlowKey;
 ///
 /// # Safety
 /// The field must stand at a multiple of 4 bytes.
+#[expect(clippy::cast_ptr_alignment, reason = "the caller promises it")]
 #[inline(always)]
 pub unsafe fn zeroes<const N: usize>(field: &mut [u8; N]) {
     let start = field.as_mut_ptr();

@@ -99,6 +99,7 @@ fn text(output: &Output) -> String {
 }
 
 /// A program of Hubble's, where the tests of the cluster have built it.
+#[expect(clippy::print_stderr, reason = "what did not run is said")]
 fn stock(program: &str) -> Option<PathBuf> {
     let home = || env::var_os("HOME").map_or_else(|| "/root".into(), PathBuf::from);
     let folder = env::var_os("NETDROP_CLUSTER_BIN")
