@@ -37,6 +37,7 @@ pub fn run() -> Result<()> {
 async fn count() -> Result<()> {
     let kernel = KernelInfo::load()?;
     let config = LiveConfig {
+        keep_frames: false,
         // No limit of records.
         probe: ProbeConfig { events_per_flow: None, ..ProbeConfig::default() },
         names: Names::new(),
