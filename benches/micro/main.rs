@@ -4,6 +4,7 @@
 
 #![expect(clippy::expect_used, reason = "a benchmark says what it expects, as a test does")]
 
+mod history;
 mod merge;
 mod packets;
 mod wire;

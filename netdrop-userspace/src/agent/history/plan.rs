@@ -27,7 +27,7 @@ pub(super) struct Ask {
     /// Their numbers.
     pub(super) verdicts: Option<Vec<i32>>,
     /// Of source and destination.
-    pub(super) addresses: [Option<Vec<IpNet>>; 2],
+    pub(super) addresses: [Option<Vec<Prefix>>; 2],
     pub(super) ports: [Option<Vec<u16>>; 2],
     /// Parts of the filter that ask for the reason, and for the names of source and destination.
     pub(super) reason: Option<Compiled>,
@@ -39,8 +39,35 @@ fn parsed<T>(values: &[String], parse: impl Fn(&str) -> Option<T>) -> Option<Vec
     if values.is_empty() { None } else { values.iter().map(|v| parse(v)).collect() }
 }
 
-fn prefix(text: &str) -> Option<IpNet> {
-    if text.contains('/') { text.parse().ok() } else { text.parse::<IpAddr>().ok().map(IpNet::from) }
+/// Addresses whose first bits are alike; compared as numbers, since that is done for each record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Prefix {
+    v4: bool,
+    bits: u128,
+    mask: u128,
+    /// The address, if it is a single one.
+    exact: Option<IpAddr>,
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+impl Prefix {
+    fn contains(&self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.v4 && number(address) & self.mask == self.bits
+    }
+}
+
+fn prefix(text: &str) -> Option<Prefix> {
+    let net: IpNet =
+        if text.contains('/') { text.parse().ok()? } else { IpNet::from(text.parse::<IpAddr>().ok()?) };
+    let (bits, mask) = (number(net.network()), number(net.netmask()));
+    let exact = (net.prefix_len() == net.max_prefix_len()).then(|| net.addr());
+    Some(Prefix { v4: net.addr().is_ipv4(), bits, mask, exact })
 }
 
 /// A part of a filter, if it asks for anything.
@@ -77,22 +104,30 @@ impl Ask {
 
     /// Exact addresses and ports that the block has not, or reasons.
     fn may_be_in(&self, block: &Block, dictionary: &mut Dictionary<'_>) -> bool {
-        let exact = |nets: &Vec<IpNet>| {
-            nets.iter().any(|net| {
-                net.prefix_len() != net.max_prefix_len() || block.summary.addresses.may_have(net.addr())
-            })
+        let exact = |nets: &Vec<Prefix>| {
+            nets.iter().any(|net| net.exact.is_none_or(|address| block.summary.addresses.may_have(address)))
         };
         let port = |ports: &Vec<u16>| ports.iter().any(|port| block.summary.ports.may_have(*port));
         self.addresses.iter().flatten().all(exact)
             && self.ports.iter().flatten().all(port)
-            && self.reason.as_ref().is_none_or(|reason| {
-                // Few in each block, as are the names beside them that are looked over.
-                (0..dictionary.written.len()).any(|id| {
-                    dictionary.written.kind(id) == Some(Kind::Reason)
-                        && dictionary.get(id).is_none_or(|name| fits_reason(reason, Some(name)))
+            && self
+                .reason
+                .as_ref()
+                .is_none_or(|part| any_name(Kind::Reason, dictionary, |name| fits_reason(part, name)))
+            && self.names.iter().enumerate().all(|(side, part)| {
+                part.as_ref().is_none_or(|part| {
+                    any_name(Kind::Endpoint, dictionary, |name| fits_end(part, name, side))
                 })
             })
     }
+}
+
+/// Whether a flow without such a name fits, or one with a name of the block: far fewer than there are records.
+fn any_name(kind: Kind, names: &mut Dictionary<'_>, fits: impl Fn(Option<&Name>) -> bool) -> bool {
+    fits(None)
+        || (0..names.written.len()).any(|id| {
+            names.written.kind(id) == Some(kind) && names.get(id).is_none_or(|name| fits(Some(name)))
+        })
 }
 
 /// Whether a part fits a flow that has this name only.
@@ -199,7 +234,7 @@ impl Plan {
                 && ask.verdicts.as_ref().is_none_or(|list| list.contains(&(verdict as i32)))
                 && (0..2).all(|side| {
                     ask.addresses[side].as_ref().is_none_or(|nets| {
-                        hot.addresses.is_some_and(|a| nets.iter().any(|net| net.contains(&a[side])))
+                        hot.addresses.is_some_and(|a| nets.iter().any(|net| net.contains(a[side])))
                     }) && ask.ports[side]
                         .as_ref()
                         .is_none_or(|list| ports.is_some_and(|p| list.contains(&p[side])))

@@ -196,3 +196,42 @@ fn a_killed_agent_loses_nothing_that_was_written() {
         assert_eq!(got, (0..i64::try_from(got.len()).unwrap()).collect::<Vec<_>>(), "whole and in order");
     }
 }
+
+/// Run by the test below, with files that may have no more than 32 KiB, until it allows itself more.
+#[test]
+#[ignore = "the child of a test"]
+fn child_has_no_room() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let folder = tempfile::tempdir().unwrap();
+    let history = open(folder.path(), 64 << 20);
+    push(&history, 0..3000);
+    let not_written = || history.status().disk.unwrap().not_written;
+    let missing = not_written();
+    assert!(missing > 0, "32 KiB do not take 3000 flows");
+    let (items, missed) = read(&mut history.reader(history.oldest(None), None), &Selection::default(), 64);
+    assert_eq!(items.len() as u64 + missed.count, 3000, "each is there or told as missed");
+    assert_eq!(seconds(&items).last(), Some(&2999), "it goes on in memory");
+    let hard = getrlimit(Resource::Fsize).maximum;
+    setrlimit(Resource::Fsize, rustix::process::Rlimit { current: hard, maximum: hard }).unwrap();
+    push(&history, 3000..6000);
+    assert_eq!(not_written(), missing, "and on disk, once there is room");
+    drop(history);
+    let history = open(folder.path(), 64 << 20);
+    let got = all(&history);
+    assert_eq!(got.last(), Some(&5999));
+    assert_eq!(got.len() as u64 + missing, 6000, "all but what was said to be missing");
+}
+
+#[test]
+fn a_full_disk_is_survived_and_what_it_lacks_is_counted() {
+    let status = Command::new("sh")
+        // In units of 512 bytes; the signal of a file that is too large is ignored, so that the write fails.
+        .args(["-c", "trap '' XFSZ; ulimit -S -f 64; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "agent::history::tests::disk::child_has_no_room", "--ignored"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "the child failed: run it by hand");
+}
