@@ -134,9 +134,11 @@ impl History {
 
     /// Waits for the disk, but not for long.
     pub fn finish(&self) {
-        if let Some(writer) = self.writer.get() {
-            writer.finish();
+        let Some(writer) = self.writer.get() else { return };
+        if writer.has_left() {
+            (0..RINGS).for_each(|ring| self.seal(ring));
         }
+        writer.finish();
     }
 
     /// A panic elsewhere leaves the rings whole.

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::block::{Block, Open};
 use super::super::{History, RINGS};
@@ -41,6 +41,8 @@ pub(in super::super) struct Writer {
     to: SyncSender<Item>,
     waiting: Arc<AtomicUsize>,
     usage: Arc<Usage>,
+    /// Whether something was left to be written with its block.
+    left: AtomicBool,
 }
 
 impl Writer {
@@ -74,7 +76,7 @@ impl Writer {
         std::thread::Builder::new()
             .name("netdrop-history".into())
             .spawn(move || thread.run(&items, &left))?;
-        Ok(Self { to, waiting, usage })
+        Ok(Self { to, waiting, usage, left: AtomicBool::new(false) })
     }
 
     pub(in super::super) fn usage(&self) -> &Arc<Usage> {
@@ -83,9 +85,17 @@ impl Writer {
 
     /// Hands over what just came. Without room it is written with its block.
     pub(in super::super) fn fresh(&self, ring: usize, fresh: Fresh) {
-        if !fresh.is_empty() && self.waiting.load(Ordering::Relaxed) < QUEUE / 2 {
-            self.put(Item::Fresh(ring, fresh));
+        if fresh.is_empty() {
+            return;
         }
+        if self.waiting.load(Ordering::Relaxed) >= QUEUE / 2 || !self.put(Item::Fresh(ring, fresh)) {
+            self.left.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether something waits for its block since this was last asked.
+    pub(in super::super) fn has_left(&self) -> bool {
+        self.left.swap(false, Ordering::Relaxed)
     }
 
     /// Hands over a block; without room it is counted as not written.
@@ -99,10 +109,15 @@ impl Writer {
     /// Waits until all is written, but not for long.
     pub(in super::super) fn finish(&self) {
         let (done, all) = sync_channel(1);
-        if self.put(Item::Done(done)) {
-            // Too late is a disk that hangs: what it lacks is in the tail or lost with it.
-            let _ = all.recv_timeout(FAREWELL);
+        let deadline = Instant::now() + FAREWELL;
+        while !self.put(Item::Done(done.clone())) {
+            if Instant::now() > deadline {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
+        // Too late is a disk that hangs: what it lacks is in the tail or lost with it.
+        let _ = all.recv_timeout(FAREWELL);
     }
 
     fn put(&self, item: Item) -> bool {
