@@ -285,7 +285,7 @@ mod tests {
             }
         }
         let reached: BTreeSet<String> = seen.iter().map(|(message, _)| message.clone()).collect();
-        assert!(reached.len() > 30, "{reached:?}");
+        assert!(reached.len() >= 30, "{reached:?}");
         for message in reached {
             for field in &generator.schema.messages[&message] {
                 assert!(seen.contains(&(message.clone(), field.name.clone())), "{message}.{}", field.name);
