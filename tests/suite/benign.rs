@@ -13,6 +13,7 @@ use crate::harness::{COUNT, Seen, Watch, kernel};
 const PORT: u16 = 42_917;
 const CLOSED: u16 = 42_918;
 const CLOSED_TO_PODS: u16 = 42_919;
+const OF_FRAGMENTS: u16 = 42_920;
 
 fn here(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
@@ -82,7 +83,7 @@ fn duplicates(net: &Router) {
         id: 4290,
         ..craft::Ipv4::new(from, to, craft::protocol::UDP)
     };
-    let datagram = craft::udp((from, 30_000).into(), (to, PORT).into(), &[0; 56]);
+    let datagram = craft::udp((from, 30_000).into(), (to, OF_FRAGMENTS).into(), &[0; 56]);
     let fragment = header.packet(&datagram);
     let copies = std::iter::repeat_n(fragment, usize::from(COUNT) + 1);
     net.a.netns.run(|| traffic::packets(copies)).expect("traffic");
@@ -137,7 +138,7 @@ fn a_real_drop_without_a_reason_is_shown() {
     let watch = Watch::on(&[&net.node]);
     net.node.ip("route add blackhole 10.199.0.0/24").expect("a route");
     let from = SocketAddr::new(net.a.v4, 30_000);
-    let to = SocketAddr::from(([10, 199, 0, 9], PORT));
+    let to = SocketAddr::from(([10, 199, 0, 9], OF_FRAGMENTS));
     net.a.netns.run(|| traffic::udp(from, to, b"no way", COUNT)).expect("traffic");
     let seen = watch.exactly(COUNT, |seen| seen.is_between(from.ip(), to));
     for flow in seen {

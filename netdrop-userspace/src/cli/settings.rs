@@ -59,7 +59,10 @@ impl Settings {
         };
         let values = match std::fs::read_to_string(&path) {
             Ok(text) => read(&path, &text)?,
-            Err(e) if e.kind() == ErrorKind::NotFound && !must_be => BTreeMap::new(),
+            // Another user's home, for one: a file that nobody asked for is no reason to end.
+            Err(e) if !must_be && matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
+                BTreeMap::new()
+            }
             Err(e) => return Err(format!("cannot read the config file {}: {e}", path.display())),
         };
         Ok(Self { path: Some(path), values })
