@@ -112,9 +112,10 @@ pub struct MetricsArgs {
 
 /// The subcommand. Values are checked by [`crate::config`], which tells all that is wrong at once.
 pub fn command() -> Command {
-    AgentArgs::augment_args(
-        Command::new("agent").about("Capture for many: history, server, log feeds, metrics"),
-    )
+    // The flags' own description is that of the flags, not of the command.
+    AgentArgs::augment_args(Command::new("agent"))
+        .about("Capture for many: history, server, log feeds, metrics")
+        .long_about(None)
 }
 
 /// Less holds nothing worth a look.
