@@ -127,6 +127,11 @@ impl Hall {
         let entering = tokio::time::timeout(self.limits.arrival, enter(bytes, self.tls.as_ref()));
         let bytes = match entering.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(bytes) => bytes,
+            // Whoever only looked whether somebody is there, and said nothing.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                tracing::debug!(at = %self.name, from = %who, "a client left before it said anything");
+                return;
+            }
             Err(error) => {
                 self.strangers.make(|more| {
                     tracing::info!(at = %self.name, from = %who, %error, more, "turned a client away: it did not show that it may talk to this server");
