@@ -14,6 +14,7 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::SetLevel;
@@ -50,11 +51,15 @@ pub async fn stop_signal() {
     else {
         return std::future::pending().await;
     };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    let (stop, stopped) = oneshot::channel();
+    // A task of its own: the one that waits here may be the one that is stuck.
     tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        // Nobody waits any more: the command has ended.
+        let _ = stop.send(());
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
@@ -63,6 +68,7 @@ pub async fn stop_signal() {
         say(format_args!("netdrop: ended before all was written: the reader of the output takes no more"));
         std::process::exit(1);
     });
+    drop(stopped.await);
 }
 
 /// Diagnostics go to stderr; stdout is data. `RUST_LOG` chooses how much.
