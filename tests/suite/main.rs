@@ -28,6 +28,7 @@ mod routing;
 mod serving;
 mod settings;
 mod sockets;
+mod stacks;
 mod status;
 mod storm;
 mod testbed;

@@ -7,6 +7,7 @@ mod load;
 mod log;
 mod memory;
 mod reader;
+mod stacks;
 
 pub use counters::{ReasonCount, Totals};
 pub use flows::FlowMaps;

@@ -31,6 +31,8 @@ pub struct LiveConfig {
     pub scope: Option<NodeScope>,
     /// Keep the recorded bytes of packets.
     pub keep_frames: bool,
+    /// Most frames of a call stack; 0: none is read.
+    pub stack_depth: usize,
     /// News of where names come from.
     pub news: Option<mpsc::Receiver<NodeStatus>>,
 }
@@ -62,7 +64,13 @@ impl LiveSource {
         Ok(Self {
             probe,
             reader,
-            assembler: Assembler::new(kernel, config.names, config.node_name, config.keep_frames),
+            assembler: Assembler::new(
+                kernel,
+                config.names,
+                config.node_name,
+                config.keep_frames,
+                config.stack_depth,
+            ),
             have_reason: kernel.have_reason,
             scope: config.scope,
             elsewhere: 0,
@@ -83,6 +91,11 @@ impl LiveSource {
             undecodable: self.reader.undecodable(),
             hidden: Arc::clone(&self.hidden),
         })
+    }
+
+    /// Observations whose call stack was asked for and is not known: the kernel had none, or no room for it.
+    pub fn without_stack(&self) -> u64 {
+        self.assembler.without_stack()
     }
 
     fn assemble(&mut self, read: Batch, batch: &mut Vec<Observation>) {
