@@ -61,7 +61,8 @@ pub struct DropRecord {
     pub version: u8,
     /// A constant of [`crate::hook`].
     pub hook: u8,
-    /// Length of this record in bytes: that of the struct, [`SHORT_LEN`], or that of [`crate::stack::StackedRecord`].
+    /// Length of this record in bytes: that of the struct, [`SHORT_LEN`], or as
+    /// [`crate::stack::StackedRecord`] has it.
     pub len: u16,
     /// Bits of [`flag`].
     pub flags: u32,

@@ -2,13 +2,17 @@
 
 use crate::event::DropRecord;
 
-/// Addresses of a stack, innermost first; zeroes fill it up. The first few are the hook's own.
-pub const FRAMES: usize = 40;
+/// Most addresses of a stack, innermost first; zeroes fill it up.
+pub const FRAMES: usize = DEPTH_MOST + OWN;
+/// Most that can be asked for.
+pub const DEPTH_MOST: usize = 32;
+/// So many of them may be the hook's own: that it is called, and that packets are freed.
+pub const OWN: usize = 8;
 
 /// A call stack.
 pub type Frames = [u64; FRAMES];
 
-/// A record with its call stack; its `len` says that it is one.
+/// A record with its call stack. Its `len` is that of the record and of as many addresses as are read; what follows is nothing.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct StackedRecord {

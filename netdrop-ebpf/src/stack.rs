@@ -1,18 +1,21 @@
 //! Who called: the kernel's call stack at the drop.
 
+#![expect(clippy::cast_possible_truncation, reason = "the length of a record is a few hundred bytes")]
+
 use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::helpers::generated::bpf_get_stack;
 use netdrop_common::event::{DropRecord, HEAD_MAX, flag};
 use netdrop_common::stack::{Frames, StackKey, StackedRecord};
 
 use crate::capture::{self, Event};
+use crate::globals::STACK_BYTES;
 use crate::maps::{STACK_SCRATCH, STACKS};
 
-/// Writes the stack; whether there is one. The helper fills what is left, or all of it, with zeroes.
+/// Writes the stack; whether there is one. The helper fills what is left of the bytes that were asked for, or all, with zeroes.
 #[inline(always)]
 fn read(frames: *mut Frames, event: &Event) -> bool {
-    // SAFETY: the context of this program, and room for so many bytes, as the verifier sees.
-    unsafe { bpf_get_stack(event.ctx as *mut _, frames.cast(), size_of::<Frames>() as u32, 0) > 0 }
+    // SAFETY: the context of this program, and room for so many bytes, as the verifier sees: it knows the number.
+    unsafe { bpf_get_stack(event.ctx as *mut _, frames.cast(), STACK_BYTES.load(), 0) > 0 }
 }
 
 /// Writes a record and its stack; whether a read failed.
@@ -25,7 +28,7 @@ pub unsafe fn fill(to: *mut StackedRecord, event: &Event) -> bool {
     unsafe {
         let record = &raw mut (*to).record;
         let fault = capture::fill::<HEAD_MAX>(record, event);
-        (*record).len = size_of::<StackedRecord>() as u16;
+        (*record).len = size_of::<DropRecord>() as u16 + STACK_BYTES.load() as u16;
         if read(&raw mut (*to).frames, event) {
             (*record).flags |= flag::STACK;
         }

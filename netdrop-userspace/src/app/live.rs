@@ -76,14 +76,13 @@ pub(super) async fn start(capture: Capture<'_>) -> anyhow::Result<Started> {
             events_per_flow: capture.events_per_flow,
             prefilter,
             hidden: if capture.hide_benign { explain::benign_codes(&kernel.reasons) } else { Vec::new() },
-            stacks: capture.stack_depth > 0,
+            stack_depth: capture.stack_depth,
             bpf_log: bpf_log(),
         },
         names: names.clone(),
         node_name: capture.node_name,
         scope,
         keep_frames: capture.keep_frames,
-        stack_depth: capture.stack_depth,
         news: kube.as_mut().and_then(KubeHandle::take_events),
     };
     let source = LiveSource::start(&kernel, config)?;

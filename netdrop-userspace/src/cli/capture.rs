@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use clap::Args;
+use netdrop_common::stack::DEPTH_MOST;
 
 use crate::probe::MemoryAsked;
 
@@ -21,8 +22,8 @@ pub struct CaptureArgs {
     /// Flows that are kept apart while they are added up; beyond, only reason and namespace are
     #[arg(long, value_name = "N", env = "NETDROP_FLOW_MAP_SIZE")]
     pub flow_map_size: Option<u64>,
-    /// The kernel's call stack at each drop: who called the function that dropped it, N functions deep (16; at most 32). A drop then
-    /// costs several times as much, so it is not for storms
+    /// The kernel's call stack at each drop: who called the function that dropped it, N functions deep (16; at most 32). To
+    /// read it takes microseconds for each drop, ten times what all the rest does
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = stack_depth, env = "NETDROP_STACK")]
     pub stack: StackDepth,
 }
@@ -33,9 +34,6 @@ pub struct StackDepth(pub usize);
 
 /// Enough for the way from a system call through a socket, IP and a firewall.
 const DEPTH: usize = 16;
-/// The kernel side keeps a few more, since the first ones are its own.
-const DEPTH_MOST: usize = 32;
-const _: () = assert!(DEPTH_MOST + 8 <= netdrop_common::stack::FRAMES);
 
 fn stack_depth(text: &str) -> Result<StackDepth, String> {
     match (text, text.parse()) {

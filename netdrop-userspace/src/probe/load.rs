@@ -12,7 +12,7 @@ use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 use aya_log::EbpfLogger;
 use ipnet::IpNet;
 use netdrop_common::filter::{self, PREFIX_BITS_BEFORE_ADDRESS, PrefixKey};
-use netdrop_common::{knobs, symbol};
+use netdrop_common::{knobs, stack, symbol};
 use thiserror::Error;
 
 use super::counters::{self, Slot};
@@ -119,8 +119,8 @@ pub struct ProbeConfig {
     pub prefilter: Prefilter,
     /// Reasons of the core that the kernel turns away as benign.
     pub hidden: Vec<u32>,
-    /// Read call stacks, too.
-    pub stacks: bool,
+    /// Most frames of a call stack that are wanted; 0: no stacks.
+    pub stack_depth: usize,
     /// Let the programs' log statements speak; for bring-up, it doubles their cost.
     pub bpf_log: bool,
 }
@@ -187,6 +187,9 @@ impl ProbeSet {
         for (name, value) in values.iter().chain(&benign) {
             loader.override_global(name, value, true);
         }
+        let stack_bytes = stack_frames(config.stack_depth) * size_of::<u64>();
+        let stack_bytes = u32::try_from(stack_bytes).unwrap_or_default();
+        loader.override_global(knobs::STACK_BYTES, &stack_bytes, true);
         let quiet_us = u32::try_from(super::reader::QUIET.as_micros()).unwrap_or(u32::MAX);
         loader.override_global(knobs::QUIET_US, &quiet_us, true);
         let log_level = if config.bpf_log { log::DEBUG } else { log::OFF };
@@ -197,7 +200,7 @@ impl ProbeSet {
         if config.bpf_log {
             log = Some(log::start(&mut ebpf).map_err(LoadError::from_any)?);
         }
-        let name = if config.stacks { HOOK_WITH_STACKS } else { HOOK };
+        let name = if config.stack_depth > 0 { HOOK_WITH_STACKS } else { HOOK };
         load_programs(&mut ebpf, name)?;
         give_memory_back();
         let mut set = Self::take_maps(ebpf, name, log)?;
@@ -314,6 +317,11 @@ fn give_memory_back() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// So many addresses are read for a stack of so many frames.
+pub fn stack_frames(depth: usize) -> usize {
+    (depth + stack::OWN).min(stack::FRAMES)
 }
 
 /// A set of reasons as the words of [`knobs::BENIGN`]; larger ones have no place there, so they pass.

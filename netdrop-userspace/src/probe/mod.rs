@@ -11,6 +11,6 @@ mod stacks;
 
 pub use counters::{ReasonCount, Totals};
 pub use flows::FlowMaps;
-pub use load::{LoadError, Prefilter, ProbeConfig, ProbeSet};
+pub use load::{LoadError, Prefilter, ProbeConfig, ProbeSet, stack_frames};
 pub use memory::{MemoryAsked, MemoryPlan, PlanError};
 pub use reader::{Batch, Reader};

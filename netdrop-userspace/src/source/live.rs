@@ -31,8 +31,6 @@ pub struct LiveConfig {
     pub scope: Option<NodeScope>,
     /// Keep the recorded bytes of packets.
     pub keep_frames: bool,
-    /// Most frames of a call stack; 0: none is read.
-    pub stack_depth: usize,
     /// News of where names come from.
     pub news: Option<mpsc::Receiver<NodeStatus>>,
 }
@@ -69,7 +67,7 @@ impl LiveSource {
                 config.names,
                 config.node_name,
                 config.keep_frames,
-                config.stack_depth,
+                config.probe.stack_depth,
             ),
             have_reason: kernel.have_reason,
             scope: config.scope,

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use netdrop_common::stack::FRAMES;
-
 use crate::flow::{DropSite, Stack};
+use crate::probe::stack_frames;
 
 /// Most stacks kept; beyond, the cache starts anew. Packets die in a few hundred ways.
 const MOST: usize = 4096;
@@ -70,20 +69,17 @@ fn named(
         DropSite { address: *address, offset, ..before }
     };
     let mut frames: Vec<DropSite> = Vec::with_capacity(depth);
-    match addresses.iter().position(|a| *a == site.address) {
-        Some(at) => {
-            frames.push(site.clone());
-            frames.extend(addresses[at + 1..].iter().map(caller));
-        }
-        // Some places name a function in which they are; the frame in it is the first.
-        None => {
-            let all: Vec<DropSite> = addresses.iter().map(&mut caller).collect();
-            let in_site = all.iter().position(|f| f.symbol.is_some() && f.symbol == site.symbol);
-            let first = in_site.unwrap_or_else(|| all.iter().take_while(|f| is_own(f)).count());
-            frames.extend_from_slice(&all[first..]);
-        }
+    if let Some(at) = addresses.iter().position(|a| *a == site.address) {
+        frames.push(site.clone());
+        frames.extend(addresses[at + 1..].iter().map(caller));
+    } else {
+        // Some places name the function that they are in; the frame of that is the first.
+        let all: Vec<DropSite> = addresses.iter().map(&mut caller).collect();
+        let in_site = all.iter().position(|f| f.symbol.is_some() && f.symbol == site.symbol);
+        let first = in_site.unwrap_or_else(|| all.iter().take_while(|f| is_own(f)).count());
+        frames.extend_from_slice(&all[first..]);
     }
-    let mut more = addresses.len() == FRAMES;
+    let mut more = addresses.len() >= stack_frames(depth);
     if let Some(entry) = frames.iter().position(is_interrupt) {
         // What was interrupted has nothing to do with the packet.
         frames.truncate(entry + 1);
@@ -187,8 +183,8 @@ mod tests {
         let stack = [&OWN[..], &[0x1310, 0x1410, 0x1420]].concat();
         assert_eq!(shown(&stack, 0x1310, 2), (vec!["udp_rcv+0x10".into(), "ip_rcv+0x10".into()], true));
         assert!(!shown(&stack, 0x1310, 3).1);
-        let full = [&OWN[..], &[0x1310; FRAMES - 3]].concat();
-        assert!(shown(&full, 0x1310, FRAMES).1, "the kernel side had room for no more");
+        let full = [[0x1010; 8].as_slice(), &[0x1310; 10]].concat();
+        assert!(shown(&full, 0x1310, 10).1, "the kernel side had room for no more");
     }
 
     #[test]

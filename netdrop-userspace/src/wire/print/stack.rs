@@ -45,7 +45,9 @@ impl Stack {
     /// A line a frame, each behind `indent`; the first goes on where `out` stands.
     pub(super) fn lines(&self, indent: &str, out: &mut String) {
         let mut put = |text: &[&str]| {
-            text.iter().for_each(|t| out.push_str(&escape(t)));
+            for part in text {
+                out.push_str(&escape(part));
+            }
             out.push('\n');
             out.push_str(indent);
         };
