@@ -32,3 +32,4 @@ mod stacks;
 mod status;
 mod storm;
 mod testbed;
+mod unwritten;
