@@ -28,6 +28,7 @@ mod routing;
 mod serving;
 mod settings;
 mod sockets;
+mod stalled;
 mod status;
 mod storm;
 mod testbed;
