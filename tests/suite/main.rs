@@ -25,6 +25,7 @@ mod relay;
 mod retransmission;
 mod rights;
 mod routing;
+mod servers;
 mod serving;
 mod settings;
 mod sockets;

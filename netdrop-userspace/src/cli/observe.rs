@@ -194,7 +194,7 @@ fn filter_arg(flag: &FilterFlag) -> Arg {
 }
 
 impl ObserveConfig {
-    /// Checks all that was typed.
+    /// Checks all that was typed. What a filter's value says is checked where it is used: by a server, as it may know more.
     pub fn from_matches(m: &ArgMatches) -> anyhow::Result<Self> {
         let mut filters = filters(m)?;
         let output = output(m)?;
@@ -227,9 +227,6 @@ impl ObserveConfig {
             bail!("--count 0 would show nothing; leave it out to go on until Ctrl-C");
         }
         forward::check(m, !config.print_raw_filters)?;
-        if !config.print_raw_filters {
-            config.filters.compile()?;
-        }
         Ok(config)
     }
 
