@@ -2,9 +2,10 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use netdrop_tests::netns::Netns;
@@ -12,6 +13,13 @@ use netdrop_tests::observer::die_with_parent;
 use netdrop_tests::traffic;
 
 use crate::harness::{COUNT, LIMIT, binary};
+
+/// An address that no other test listens at: what is free there stays free.
+fn own_address() -> SocketAddr {
+    static NEXT: AtomicU8 = AtomicU8::new(0);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    SocketAddr::from((Ipv4Addr::new(127, high.max(1), low, NEXT.fetch_add(1, Ordering::Relaxed)), 4245))
+}
 
 /// A netdrop that runs until its test is over.
 struct Program(Child);
@@ -61,7 +69,7 @@ impl Bed {
         let folder = tempfile::tempdir().expect("a folder");
         let agents: Vec<_> =
             ["node-a", "node-b"].iter().map(|name| Program::agent(folder.path(), name)).collect();
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").to_string();
+        let free = own_address().to_string();
         let peers = format!("node-a={},node-b={}", agents[0].1, agents[1].1);
         let relay = Program::start([
             "relay",
