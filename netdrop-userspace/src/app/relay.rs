@@ -33,7 +33,7 @@ async fn source(args: &RelayArgs, config: &RelayConfig) -> anyhow::Result<Source
         PeerSource::Service(target, name) => {
             service::start(target, config.dial.clone(), name, args.retry_timeout)
         }
-        PeerSource::Dns(name) => dns::start(name),
+        PeerSource::Dns(name) => dns::start(name, dns::Lookups::default()),
         PeerSource::Pods(labels) => {
             let client = kube::client(args.kubeconfig.clone()).await?;
             kube::pods(client, &args.peer_namespace, &labels, args.naming())

@@ -13,7 +13,7 @@ use super::time;
 use crate::agent::DEFAULT_SOCKET;
 use crate::agent::tls::{TlsFiles, TlsFlags};
 use crate::connect::tls::{ClientTls, ClientTlsConfig};
-use crate::connect::{Dial, Pem, Target};
+use crate::connect::{Address, Dial, Pem, Target};
 use crate::merge::{Peers, SessionConfig, Tempo};
 use crate::relay::{RelayConfig, peers};
 use crate::source::merged::hostname;
@@ -144,7 +144,10 @@ impl RelayArgs {
             asked.push(PeerSource::Service(target, self.service_name()));
         }
         if let Some(name) = &self.peer_dns {
-            asked.push(PeerSource::Dns(peers::with_port(name, self.peer_port)));
+            let name = peers::with_port(name, self.peer_port);
+            let target = Target::parse(&name).ok().filter(|t| matches!(t.address, Address::Tcp(_)) && !t.tls);
+            ensure!(target.is_some(), "--peer-dns {name:?} is neither HOST nor HOST:PORT");
+            asked.push(PeerSource::Dns(name));
         }
         if let Some(labels) = &self.peer_pods {
             asked.push(PeerSource::Pods(labels.clone()));

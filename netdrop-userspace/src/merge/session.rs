@@ -34,6 +34,8 @@ pub struct SessionConfig {
     pub hold: Duration,
     /// A server that is not followed is given up when it says nothing for so long.
     pub patience: Duration,
+    /// A server that is followed has told its past when it says nothing for so long.
+    pub quiet: Duration,
     /// Responses held of all servers.
     pub most: usize,
 }
@@ -43,13 +45,14 @@ impl SessionConfig {
     pub fn new(reporter: Arc<str>) -> Self {
         // With what comes on top (the network, a timer) a line is told within a second.
         let hold = Duration::from_millis(900);
-        Self { reporter, hold, patience: Duration::from_secs(5), most: 65_536 }
+        let (quiet, patience) = (Duration::from_millis(250), Duration::from_secs(5));
+        Self { reporter, hold, patience, quiet, most: 65_536 }
     }
 
     fn limits(&self) -> CourseLimits {
         CourseLimits {
             merger: MergerLimits { hold: self.hold, slack: Duration::from_millis(50), most: self.most },
-            quiet: Duration::from_millis(250).min(self.hold / 3),
+            quiet: self.quiet.min(self.hold / 3),
             patience: self.patience,
             most_last: self.most * 4,
         }

@@ -85,10 +85,11 @@ impl Relay {
         mut stopped: watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
         let peers = PeerService::new(list.clone(), stopped.clone());
-        let crew = Arc::new(Crew::start(list, self.config.dial, self.config.tempo));
+        let tempo = self.config.tempo;
+        let crew = Arc::new(Crew::start(list, self.config.dial, tempo));
         let (reporter, health) = tonic_health::server::health_reporter();
         let keeper = tokio::spawn(health::keep(Arc::clone(&crew), reporter.clone()));
-        let service = service::RelayService::new(crew, self.config.session, stopped.clone());
+        let service = service::RelayService::new(crew, self.config.session, tempo.patience, stopped.clone());
         let mut doors = JoinSet::new();
         if let Some(listener) = self.health {
             let routes = listen::health_routes(health.clone());

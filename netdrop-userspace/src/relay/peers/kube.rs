@@ -13,8 +13,8 @@ use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch_objects};
 use kube::{Api, Client, Config, ResourceExt as _};
 
-use super::{Source, server_name, with_port};
-use crate::merge::{PeerAddress, Peers};
+use super::{Source, publish, server_name, with_port};
+use crate::merge::PeerAddress;
 
 /// The API server gets this long to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -124,12 +124,4 @@ where
             }
         }
     })
-}
-
-fn publish(to: &tokio::sync::watch::Sender<Option<Peers>>, peers: Peers) {
-    to.send_if_modified(|now| {
-        let changed = now.as_ref() != Some(&peers);
-        *now = Some(peers);
-        changed
-    });
 }
