@@ -219,6 +219,10 @@ pub fn words(status: &Status) -> anyhow::Error {
         return anyhow!("{end}");
     }
     if status.code() == Code::Unknown {
+        // What the connection ended with is no word of the server's.
+        if let Some(why) = std::error::Error::source(status) {
+            return anyhow!("rpc error: code = Unavailable desc = {}: {}", status.message(), dial::root(why));
+        }
         return anyhow!("{}", status.message());
     }
     anyhow!("rpc error: code = {:?} desc = {}", status.code(), status.message())

@@ -13,11 +13,12 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Config};
+use tokio::sync::oneshot;
 
 use super::dial::root;
 use place::Place;
 pub use stream::TunnelEnd;
-pub(super) use stream::TunnelStream;
+use stream::TunnelStream;
 
 /// Relays, and where they are by default: netdrop's own, else Hubble's.
 const RELAYS: [(&str, &str); 2] = [("netdrop", "netdrop-relay"), ("kube-system", "hubble-relay")];
@@ -46,6 +47,8 @@ impl fmt::Display for Tunnel {
 /// An open one.
 pub(super) struct Opened {
     pub(super) stream: TunnelStream,
+    /// Whether anybody answers at the far end.
+    pub(super) heard: oneshot::Receiver<Result<(), TunnelEnd>>,
     /// The service's name in the cluster's DNS, which its certificate may have.
     pub(super) name: String,
 }
@@ -69,7 +72,7 @@ impl Tunnel {
         (config.read_timeout, config.write_timeout) = (None, None);
         let server = config.cluster_url.to_string();
         let client = Client::try_from(config).context("--port-forward: cannot make a Kubernetes client")?;
-        let refused = |e: kube::Error| self.refused(&e, &server);
+        let refused = |e: kube::Error| Self::refused(&e, &server);
         let service = self.service(&client).await.map_err(refused)?.ok_or_else(|| self.no_relay())?;
         let namespace = service.metadata.namespace.clone().unwrap_or_default();
         let pods: Api<Pod> = Api::namespaced(client, &namespace);
@@ -83,10 +86,8 @@ impl Tunnel {
         };
         tracing::debug!(%server, namespace, pod, port, "tunnel is open");
         let to = format!("pod {namespace}/{pod}, port {port}");
-        Ok(Opened {
-            stream: TunnelStream::new(stream, error, to),
-            name: format!("{service}.{namespace}.svc"),
-        })
+        let (stream, heard) = TunnelStream::new(stream, error, to);
+        Ok(Opened { stream, heard, name: format!("{service}.{namespace}.svc") })
     }
 
     async fn config(&self) -> anyhow::Result<Config> {
@@ -102,7 +103,7 @@ impl Tunnel {
                     anyhow!("--port-forward: no cluster is known here; name one with --kubeconfig FILE, or in KUBECONFIG")
                 });
             }
-            Err(e) => bail!("--port-forward: {}", unreadable(&e)),
+            Err(e) => bail!("--port-forward: {}", self.unreadable(&e)),
         };
         let known: Vec<String> = file.contexts.iter().map(|c| c.name.clone()).collect();
         Config::from_custom_kubeconfig(file, &options).await.map_err(|e| match (e, &self.context) {
@@ -117,6 +118,16 @@ impl Tunnel {
             ),
             (e, _) => anyhow!("--port-forward: the kubeconfig names no usable cluster: {}", root(&e)),
         })
+    }
+
+    fn unreadable(&self, error: &KubeconfigError) -> String {
+        if let KubeconfigError::ReadConfig(why, path) = error {
+            return format!("cannot read the kubeconfig {}: {why}", path.display());
+        }
+        let named = self.kubeconfig.as_ref().map_or_else(String::new, |path| format!(" {}", path.display()));
+        let why = root(error);
+        let why = why.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        format!("the kubeconfig{named} makes no sense: {why}")
     }
 
     /// Nothing was said about where the cluster is.
@@ -150,7 +161,7 @@ impl Tunnel {
         )
     }
 
-    fn refused(&self, error: &kube::Error, server: &str) -> anyhow::Error {
+    fn refused(error: &kube::Error, server: &str) -> anyhow::Error {
         match error {
             kube::Error::Api(status) if status.code == 401 => {
                 anyhow!(
@@ -164,15 +175,6 @@ impl Tunnel {
             kube::Error::Api(status) => anyhow!("--port-forward: {server}: {}", status.message),
             e => anyhow!("--port-forward: cannot ask the API server at {server}: {}", root(e)),
         }
-    }
-}
-
-fn unreadable(error: &KubeconfigError) -> String {
-    match error {
-        KubeconfigError::ReadConfig(why, path) => {
-            format!("cannot read the kubeconfig {}: {why}", path.display())
-        }
-        e => format!("the kubeconfig makes no sense: {}", root(e)),
     }
 }
 
