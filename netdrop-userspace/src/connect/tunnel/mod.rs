@@ -165,7 +165,7 @@ impl Tunnel {
         match error {
             kube::Error::Api(status) if status.code == 401 => {
                 anyhow!(
-                    "--port-forward: {server} does not know who asks; is the login of {self} out of date?"
+                    "--port-forward: {server} does not know who asks: the login of the kubeconfig is wrong or out of date"
                 )
             }
             kube::Error::Api(status) if status.code == 403 => anyhow!(
