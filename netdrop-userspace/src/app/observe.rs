@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 
 use anyhow::{Context as _, bail};
@@ -15,6 +15,7 @@ use crate::agent::DEFAULT_SOCKET;
 use crate::balance::Balance;
 use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
 use crate::cli::server_flags::Servers;
+use crate::connect::{Address, Target};
 use crate::convert::{ask_for_benign, filter_to_wire, filters_to_extension, time_to_wire};
 use crate::enrich::{Names, NamesSource};
 use crate::explain;
@@ -78,11 +79,17 @@ pub(super) async fn observe_into<K: Sink + WireSink>(
 fn servers(config: &ObserveConfig) -> anyhow::Result<Option<Servers>> {
     let named = config.server.named();
     let here = match &named[..] {
+        _ if config.server.forward.port_forward => false,
         [none] if none == "none" => true,
-        [] => config.names.is_some() || config.kubeconfig.is_some() || !Path::new(DEFAULT_SOCKET).exists(),
+        [] => config.names.is_some() || names_from(config).is_some() || !Path::new(DEFAULT_SOCKET).exists(),
         _ => false,
     };
     if here { Ok(None) } else { config.server.servers().map(Some) }
+}
+
+/// The cluster that live capture has names from.
+fn names_from(config: &ObserveConfig) -> Option<PathBuf> {
+    config.server.forward.kubeconfig.clone().filter(|file| !file.as_os_str().is_empty())
 }
 
 async fn remote(
@@ -95,13 +102,15 @@ async fn remote(
     let own = filters_to_extension(&config.filters).is_some();
     let filter = own.then(|| config.filters.compile()).transpose()?;
     let mut source = Remote::open(servers, request(config)).await?;
-    let noun = if servers.targets.len() == 1 { "agent at" } else { "servers" };
+    let noun = match &servers.targets[..] {
+        [Target { address: Address::Tunnel(_), .. }] => "",
+        [_] => "the agent at ",
+        _ => "the servers ",
+    };
     if config.selection.follow {
-        say(format_args!("netdrop: following the {noun} {servers} (--server none captures here)"));
+        say(format_args!("netdrop: following {noun}{servers} (--server none captures here)"));
     } else {
-        say(format_args!(
-            "netdrop: history of the {noun} {servers}; -f goes on (--server none captures here)"
-        ));
+        say(format_args!("netdrop: history of {noun}{servers}; -f goes on (--server none captures here)"));
     }
     let ending = Ending { count: config.count, duration: config.duration };
     // The server has filtered, and may have left fields out; only what Hubble's filters can't say is left to do here.
@@ -206,7 +215,7 @@ async fn live(
     let capture = Capture {
         filters: &config.filters,
         names_file: config.names.clone(),
-        kubeconfig: config.kubeconfig.clone(),
+        kubeconfig: names_from(config),
         in_cluster: false,
         node_name: config.node_name.clone(),
         memory: config.capture.memory(),

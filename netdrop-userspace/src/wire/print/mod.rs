@@ -1,9 +1,12 @@
 //! Hubble's output formats for Hubble's messages, byte for byte as its client 1.19 prints them.
 
+mod agent;
 mod columns;
 mod compact;
+mod debug;
 mod dict;
 mod elastic;
+mod events;
 mod goish;
 mod table;
 mod wide;
@@ -18,6 +21,8 @@ use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::proto::relay::{NodeState, NodeStatusEvent};
 use crate::sink::{Format, PrintOptions};
 use columns::Text;
+
+pub use events::{Event, EventPrinter};
 
 /// What wire messages need beyond [`PrintOptions`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,6 +56,9 @@ pub enum PrintError {
     /// The message has no JSON.
     #[error("json: error calling MarshalJSON for type *{0}: proto: {1}")]
     Json(&'static str, json::JsonError),
+    /// A server sent a message without what it is for.
+    #[error("not {0}")]
+    NotAnEvent(&'static str),
 }
 
 /// So many bytes of lines are written at once, if nobody flushes before.
