@@ -29,6 +29,7 @@ mod servers;
 mod serving;
 mod settings;
 mod sockets;
+mod stacks;
 mod stalled;
 mod status;
 mod storm;

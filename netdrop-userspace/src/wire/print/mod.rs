@@ -8,6 +8,7 @@ mod dict;
 mod elastic;
 mod events;
 mod goish;
+mod stack;
 mod table;
 mod wide;
 
@@ -31,6 +32,8 @@ pub struct Options {
     pub print: PrintOptions,
     /// Name the policies that allowed or denied.
     pub policy_names: bool,
+    /// Show call stacks.
+    pub stack: bool,
     /// Print the bare flow as JSON (`HUBBLE_COMPAT=legacy-json-output`).
     pub legacy_json: bool,
     /// Print what is no trouble about nodes, too.
@@ -73,13 +76,25 @@ pub struct Printer<W, E> {
     lines: String,
     table: Option<table::Table>,
     records: u64,
+    flows: u64,
+    /// Of these, those that had a call stack.
+    stacks: u64,
 }
 
 impl<W: io::Write, E: io::Write> Printer<W, E> {
     /// Prints to `out`, and nodes' troubles to `err`.
     pub fn new(options: Options, out: W, err: E) -> Self {
         let table = (options.print.format == Format::Table).then(|| table::Table::new(options));
-        Self { options, out, err, lines: String::with_capacity(FULL + 4096), table, records: 0 }
+        Self {
+            options,
+            out,
+            err,
+            lines: String::with_capacity(FULL + 4096),
+            table,
+            records: 0,
+            flows: 0,
+            stacks: 0,
+        }
     }
 
     /// Writes one.
@@ -88,8 +103,14 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
         if let ResponseTypes::NodeStatus(status) = types {
             return self.node_status(response, status);
         }
+        let stack = match types {
+            ResponseTypes::Flow(flow) if self.options.stack => stack::of(flow),
+            _ => None,
+        };
+        self.flows += u64::from(matches!(types, ResponseTypes::Flow(_)));
+        self.stacks += u64::from(stack.is_some());
         if let Some(table) = &mut self.table {
-            table.write(response, types);
+            table.write(response, types, stack.as_ref());
             return Ok(());
         }
         let start = self.lines.len();
@@ -105,6 +126,9 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
             Format::Wide => wide::write(response, types, self.options, &mut self.lines),
             _ => compact::write(response, types, self.options, &mut self.lines),
         }
+        if let Some(stack) = stack {
+            self.stack(&stack);
+        }
         self.records += 1;
         if self.lines.len() < FULL { Ok(()) } else { Ok(self.pass_on()?) }
     }
@@ -119,6 +143,23 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
         }
         out.push('\n');
         Ok(())
+    }
+
+    /// Behind a flow.
+    fn stack(&mut self, stack: &stack::Stack) {
+        let (begin, indent) = match self.options.print.format {
+            Format::Json => return,
+            Format::Dict => ("      STACK: ", "             "),
+            _ => ("    ", "    "),
+        };
+        self.lines.push_str(begin);
+        stack.lines(indent, &mut self.lines);
+        self.lines.push('\n');
+    }
+
+    /// Whether stacks were to be shown of flows that had none.
+    pub fn lacks_stacks(&self) -> bool {
+        self.options.stack && self.stacks == 0 && self.flows > 0
     }
 
     fn node_status(
