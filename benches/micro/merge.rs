@@ -174,6 +174,7 @@ impl Bed {
         let config = RelayConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             health: None,
+            metrics: None,
             tls: None,
             dial: Dial::default(),
             tempo: Tempo::default(),
