@@ -7,6 +7,7 @@
 mod history;
 mod merge;
 mod packets;
+mod relay;
 mod wire;
 
 use std::hint::black_box;

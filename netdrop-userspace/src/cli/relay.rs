@@ -79,7 +79,7 @@ pub struct RelayArgs {
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = span, help_heading = "Peers")]
     pub retry_timeout: Duration,
     /// Most responses held for order, over all nodes; beyond it the earliest go out early
-    #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(16..=16_777_216), help_heading = "Order")]
+    #[arg(long, value_name = "N", default_value_t = 131_072, value_parser = clap::value_parser!(u32).range(16..=16_777_216), help_heading = "Order")]
     pub sort_buffer_len_max: u32,
     /// No response is held for longer for the sake of order
     #[arg(long, value_name = "TIME", default_value = "900ms", value_parser = span, help_heading = "Order")]

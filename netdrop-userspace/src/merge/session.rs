@@ -50,7 +50,7 @@ impl SessionConfig {
         // With what comes on top (the network, a timer) a line is told within a second.
         let hold = Duration::from_millis(900);
         let (quiet, patience) = (Duration::from_millis(250), Duration::from_secs(5));
-        Self { reporter, hold, patience, quiet, most: 65_536, tally: Arc::default() }
+        Self { reporter, hold, patience, quiet, most: 131_072, tally: Arc::default() }
     }
 
     fn limits(&self) -> CourseLimits {

@@ -66,9 +66,10 @@ async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) {
     if *shared.stopped.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     }
-    match is_serving(&shared.crew) {
-        true => (StatusCode::OK, "ready\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "no peer answers\n"),
+    if is_serving(&shared.crew) {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "no peer answers\n")
     }
 }
 
