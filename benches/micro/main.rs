@@ -8,6 +8,7 @@ mod followers;
 mod history;
 mod merge;
 mod packets;
+mod relay;
 mod wire;
 
 use std::hint::black_box;

@@ -4,7 +4,7 @@ mod dial;
 mod identity;
 pub mod tls;
 #[cfg(test)]
-mod tls_tests;
+pub(crate) mod tls_tests;
 pub mod tunnel;
 
 use std::fmt;

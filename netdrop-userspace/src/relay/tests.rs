@@ -32,6 +32,7 @@ pub(crate) fn config() -> RelayConfig {
     RelayConfig {
         listen: ([127, 0, 0, 1], 0).into(),
         health: None,
+        metrics: None,
         tls: None,
         dial: Dial::default(),
         tempo: patient(),
