@@ -100,7 +100,9 @@ async fn remote(
 ) -> anyhow::Result<()> {
     let own = filters_to_extension(&config.filters).is_some();
     let filter = config.filters.compile()?;
-    let mut source = Remote::open(servers, request(config)).await?;
+    let request = request(config);
+    tracing::debug!(%servers, ?request, "asking for flows");
+    let mut source = Remote::open(servers, request).await?;
     let noun = match &servers.targets[..] {
         [Target { address: Address::Tunnel(_), .. }] => "",
         [_] => "the agent at ",
@@ -197,7 +199,6 @@ fn wire_printer(config: &ObserveConfig) -> anyhow::Result<print::Printer<std::fs
         print: config.output.print_options(config.output.color.resolve(terminal)),
         policy_names: config.shown.policy_names,
         legacy_json: config.shown.legacy_json,
-        debug: false,
         silent: config.shown.silent,
         terminal,
     };
