@@ -75,7 +75,7 @@ fn main() -> ExitCode {
         }
     };
     if leaf(&matches).get_flag("debug") {
-        app::log_more();
+        app::log_more(args::config_file(leaf(&matches)).as_deref());
     }
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,

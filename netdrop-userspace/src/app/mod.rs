@@ -13,6 +13,7 @@ mod status;
 
 use std::fmt;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
@@ -42,9 +43,12 @@ pub fn log_to_stderr() {
     drop(log_at("info"));
 }
 
-/// The same, for `--debug`.
-pub fn log_more() {
+/// The same, for `--debug`; told is also which config file is read.
+pub fn log_more(config: Option<&Path>) {
     drop(log_at("netdrop=debug,info"));
+    if let Some(path) = config {
+        tracing::debug!(path = %path.display(), "flags that were not typed are read from the config file");
+    }
 }
 
 /// Diagnostics go to stderr, as much as `level` says, or `RUST_LOG`, which comes first. What is given changes it later.

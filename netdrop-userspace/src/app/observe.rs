@@ -110,7 +110,9 @@ async fn remote(
     // What is wrong with Hubble's filters is the server's to say: it may know more than this build.
     let own = filters_to_extension(&config.filters).is_some();
     let filter = own.then(|| config.filters.compile()).transpose()?;
-    let mut source = Remote::open(servers, request(config)).await?;
+    let request = request(config);
+    tracing::debug!(%servers, ?request, "asking for flows");
+    let mut source = Remote::open(servers, request).await?;
     let noun = match &servers.targets[..] {
         [Target { address: Address::Tunnel(_), .. }] => "",
         [_] => "the agent at ",
@@ -217,7 +219,6 @@ fn wire_printer(config: &ObserveConfig) -> anyhow::Result<print::Printer<std::fs
         policy_names: config.shown.policy_names,
         stack: config.capture.stack.0 > 0,
         legacy_json: config.shown.legacy_json,
-        debug: false,
         silent: config.shown.silent,
         terminal,
     };

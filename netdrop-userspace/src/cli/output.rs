@@ -20,6 +20,8 @@ pub struct OutputConfig {
     pub numeric: bool,
     /// Name the node.
     pub print_node_name: bool,
+    /// Tell what is no trouble about nodes, too.
+    pub debug: bool,
 }
 
 impl OutputConfig {
@@ -31,6 +33,7 @@ impl OutputConfig {
             color,
             numeric: self.numeric,
             print_node_name: self.print_node_name,
+            debug: self.debug,
         }
     }
 }
@@ -88,6 +91,8 @@ pub(super) fn output(m: &ArgMatches, format: Format) -> anyhow::Result<OutputCon
             )
         })?,
         print_node_name: m.get_flag("print-node-name"),
+        // A flag of the program, which a command alone is without.
+        debug: m.try_get_one::<bool>("debug").ok().flatten().copied().unwrap_or(false),
         ..OutputConfig::default()
     })
 }

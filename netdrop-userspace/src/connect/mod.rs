@@ -160,6 +160,7 @@ impl Dial {
 
     /// Connects to a server whose certificate is for another name than its address has.
     pub async fn connect_as(&self, target: &Target, server_name: Option<&str>) -> anyhow::Result<Connection> {
+        tracing::debug!(%target, "connecting");
         match &target.address {
             Address::Unix(path) => {
                 check_socket(path)?;

@@ -36,8 +36,6 @@ pub struct Options {
     pub stack: bool,
     /// Print the bare flow as JSON (`HUBBLE_COMPAT=legacy-json-output`).
     pub legacy_json: bool,
-    /// Print what is no trouble about nodes, too.
-    pub debug: bool,
     /// Print nothing about nodes.
     pub silent: bool,
     /// The output is a terminal: nothing that drives one passes, not even what Hubble's client lets through.
@@ -173,7 +171,7 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
             NodeState::NodeConnected => !status.message.is_empty(),
             _ => false,
         };
-        if self.options.silent || !(trouble || self.options.debug) {
+        if self.options.silent || !(trouble || self.options.print.debug) {
             return Ok(());
         }
         let mut line = String::new();
