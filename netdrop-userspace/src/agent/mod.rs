@@ -21,6 +21,7 @@ mod socket;
 mod stream;
 pub mod systemd;
 pub mod tls;
+mod validity;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -38,13 +39,13 @@ use crate::ledger::{Fate, Ledger};
 use crate::relay::{PeerService, peers};
 use crate::source::Source;
 use doors::Doors;
-use events::AgentEvents;
 use feed::FeedReport;
 use namespaces::Namespaces;
 use service::ObserverService;
 use systemd::Notifier;
 
 pub use encoded::Encoded;
+pub use events::AgentEvents;
 pub use history::{
     Chunk, Counts, DiskStatus, History, HistoryDisk, HistorySize, HistoryStatus, Missed, Position, Reader,
     Selection,
@@ -105,11 +106,10 @@ pub async fn run<S: Source>(
     let (balance, balances) = watch::channel(Balance::default());
     let metrics = outputs.serve(&history, &stopped).await?;
     let namespaces = Arc::new(Namespaces::new(Instant::now()));
-    let events = Arc::new(AgentEvents::new(config.node_name.clone()));
     let observer = ObserverService::new(
         Arc::clone(&history),
         Arc::clone(&namespaces),
-        Arc::clone(&events),
+        (Arc::clone(&outputs.events), config.node_name.clone()),
         balances,
         stopped.clone(),
     );
@@ -118,7 +118,7 @@ pub async fn run<S: Source>(
     config.doors.announce();
     let Doors { all: doors, file } = config.doors;
     let server = server::serve(doors, &routes, health, config.limits, stopped);
-    events.started(Timestamp::now());
+    outputs.events.started(Timestamp::now());
     config.systemd.ready();
     let mut tally = AgentTally::default();
     let mut keeper = Keeper {

@@ -17,6 +17,7 @@ use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
 use crate::cli::server_flags::Servers;
 use crate::connect::{Address, Target};
 use crate::convert::{ask_for_benign, filter_to_wire, filters_to_extension, time_to_wire};
+use crate::enrich::change::Listener;
 use crate::enrich::{Names, NamesSource};
 use crate::explain;
 use crate::filter::Compiled;
@@ -238,6 +239,7 @@ async fn live(
         kubeconfig: names_from(config),
         in_cluster: false,
         node_name: config.node_name.clone(),
+        listener: Listener::default(),
         memory: config.capture.memory(),
         events_per_flow: config.capture.events_per_flow(),
         keep_frames: config.output.format == Format::Pcapng,
