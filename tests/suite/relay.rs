@@ -28,9 +28,7 @@ fn what_a_client_is_told_is_the_same_by_each_way() {
         text(&output(program, &["observe", "--all", "--port", &port, "--server", server, "-o", format]))
     };
     let all = usize::from(COUNT) * 2;
-    until("all drops at the relay", || {
-        observe(&binary(), &bed.server, "compact").lines().count() >= all
-    });
+    until("all drops at the relay", || observe(&binary(), &bed.server, "compact").lines().count() >= all);
     let ours = observe(&binary(), &bed.server, "compact");
     assert_eq!(ours.lines().count(), all, "{ours}");
     assert_eq!(observe(&binary(), &bed.agents.join(","), "compact"), ours);

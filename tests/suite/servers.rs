@@ -79,8 +79,7 @@ impl Bed {
         let mut programs = Vec::new();
         let agents = ["node-a", "node-b"].map(|name| {
             let socket = folder.path().join(name).display().to_string();
-            let flags =
-                ["--socket-path", &socket, "--node-name", name, "--log-rate", "0", "--names", &names];
+            let flags = ["--socket-path", &socket, "--node-name", name, "--log-rate", "0", "--names", &names];
             programs.push(Program::start(["agent"].iter().chain(&flags)));
             format!("unix://{socket}")
         });

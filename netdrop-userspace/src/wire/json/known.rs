@@ -201,7 +201,7 @@ impl Value for prost_types::Value {
                 Err(JsonError::output(format!("google.protobuf.Value.number_value: invalid {shown} value")))
             }
             Some(Kind::NumberValue(n)) => {
-                number::push_f64(*n, out);
+                number::push_float(*n, out);
                 Ok(())
             }
             Some(Kind::StringValue(text)) => text.write(out),
