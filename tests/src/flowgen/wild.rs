@@ -102,7 +102,7 @@ impl FlowGen {
             6 => of("FloatValue", self.pick(&["0.1", "1e10", "NaN", "-Infinity", "-0", "16777217"]).into()),
             7 => of("Int64Value", self.rng.i64(..).to_string().into()),
             8 => of("UInt32Value", self.rng.u32(..).into()),
-            9 => of("FieldMask", "aB,c.dEF,x".into()),
+            9 => of("FieldMask", self.pick(&["aB,c.dEF,x", "", " ", "a"]).into()),
             10 => of("Empty", json!({})),
             11 => of("ListValue", json!([self.text(), self.number(), null, [], {}, [[1]]])),
             12 if depth < 3 => of("Any", self.any(depth + 1)),
