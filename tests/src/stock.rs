@@ -68,6 +68,7 @@ pub fn for_stock(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.remove("chunk_type");
+            fields.remove("chunkType");
             fields.values_mut().for_each(for_stock);
         }
         Value::Array(list) => list.iter_mut().for_each(for_stock),

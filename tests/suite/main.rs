@@ -22,6 +22,7 @@ mod overlay;
 mod perf;
 mod reasons;
 mod relay;
+mod replay;
 mod retransmission;
 mod rights;
 mod routing;

@@ -163,7 +163,7 @@ fn sorted(text: &str) -> String {
 fn without_numbers(text: &str) -> String {
     let mut out = String::new();
     // netdrop's servers tell netdrop more, behind all else.
-    let text = text.split("\n\n").next().unwrap_or_default();
+    let text = text.split("\nDrops since: ").flat_map(|t| t.split("\n\n")).next().unwrap_or_default();
     let text = text.find(",\"drops\":[").map_or(text, |at| &text[..at]).trim_end_matches(['}', '\n']);
     for word in text.split_inclusive([' ', '\n', ',', '"', '(', ':']).filter(|w| *w != " ") {
         let number = word.starts_with(|c: char| c.is_ascii_digit()) && !word.starts_with("127.");
