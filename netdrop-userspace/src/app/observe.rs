@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 
 use anyhow::{Context as _, bail};
@@ -15,7 +15,9 @@ use crate::agent::DEFAULT_SOCKET;
 use crate::balance::Balance;
 use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
 use crate::cli::server_flags::Servers;
+use crate::connect::{Address, Target};
 use crate::convert::{ask_for_benign, filter_to_wire, filters_to_extension, time_to_wire};
+use crate::enrich::change::Listener;
 use crate::enrich::{Names, NamesSource};
 use crate::explain;
 use crate::filter::Compiled;
@@ -87,11 +89,17 @@ pub(super) async fn observe_into<K: Sink + WireSink>(
 fn servers(config: &ObserveConfig) -> anyhow::Result<Option<Servers>> {
     let named = config.server.named();
     let here = match &named[..] {
+        _ if config.server.forward.port_forward => false,
         [none] if none == "none" => true,
-        [] => config.names.is_some() || config.kubeconfig.is_some() || !Path::new(DEFAULT_SOCKET).exists(),
+        [] => config.names.is_some() || names_from(config).is_some() || !Path::new(DEFAULT_SOCKET).exists(),
         _ => false,
     };
     if here { Ok(None) } else { config.server.servers().map(Some) }
+}
+
+/// The cluster that live capture has names from.
+fn names_from(config: &ObserveConfig) -> Option<PathBuf> {
+    config.server.forward.kubeconfig.clone().filter(|file| !file.as_os_str().is_empty())
 }
 
 async fn remote(
@@ -100,20 +108,25 @@ async fn remote(
     sink: &mut impl WireSink,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    // What is wrong with Hubble's filters is the server's to say: it may know more than this build.
     let own = filters_to_extension(&config.filters).is_some();
-    let filter = config.filters.compile()?;
-    let mut source = Remote::open(servers, request(config)).await?;
-    let noun = if servers.targets.len() == 1 { "agent at" } else { "servers" };
+    let filter = own.then(|| config.filters.compile()).transpose()?;
+    let request = request(config);
+    tracing::debug!(%servers, ?request, "asking for flows");
+    let mut source = Remote::open(servers, request).await?;
+    let noun = match &servers.targets[..] {
+        [Target { address: Address::Tunnel(_), .. }] => "",
+        [_] => "the agent at ",
+        _ => "the servers ",
+    };
     if config.selection.follow {
-        say(format_args!("netdrop: following the {noun} {servers} (--server none captures here)"));
+        say(format_args!("netdrop: following {noun}{servers} (--server none captures here)"));
     } else {
-        say(format_args!(
-            "netdrop: history of the {noun} {servers}; -f goes on (--server none captures here)"
-        ));
+        say(format_args!("netdrop: history of {noun}{servers}; -f goes on (--server none captures here)"));
     }
     let ending = Ending { count: config.count, duration: config.duration };
     // The server has filtered, and may have left fields out; only what Hubble's filters can't say is left to do here.
-    let run = Run::new(Some(&filter).filter(|_| own), Window::all(), sink, ending);
+    let run = Run::new(filter.as_ref(), Window::all(), sink, ending);
     let tally = run.until_end(&mut source, stop, silent_remote).await?;
     if config.selection.follow {
         say(format_args!(
@@ -207,7 +220,6 @@ fn wire_printer(config: &ObserveConfig) -> anyhow::Result<print::Printer<std::fs
         policy_names: config.shown.policy_names,
         stack: config.capture.stack.0 > 0,
         legacy_json: config.shown.legacy_json,
-        debug: false,
         silent: config.shown.silent,
         terminal,
     };
@@ -224,9 +236,10 @@ async fn live(
     let capture = Capture {
         filters: &config.filters,
         names_file: config.names.clone(),
-        kubeconfig: config.kubeconfig.clone(),
+        kubeconfig: names_from(config),
         in_cluster: false,
         node_name: config.node_name.clone(),
+        listener: Listener::default(),
         memory: config.capture.memory(),
         events_per_flow: config.capture.events_per_flow(),
         keep_frames: config.output.format == Format::Pcapng,

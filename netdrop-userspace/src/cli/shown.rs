@@ -28,7 +28,7 @@ pub struct ShownConfig {
     pub own_mask: bool,
 }
 
-/// Adds the flags.
+/// Adds the flags about what is printed.
 pub(super) fn add(command: Command) -> Command {
     let switch = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
@@ -36,12 +36,6 @@ pub(super) fn add(command: Command) -> Command {
     command
         // As with Hubble's client, the last of several counts.
         .args_override_self(true)
-        .arg(
-            Arg::new("input-file")
-                .long("input-file")
-                .value_name("FILE")
-                .help("Flows from a file of JSON lines, also .gz and .zst; - is standard input"),
-        )
         .arg(switch("print-policy-names", "Name the policies that allowed or denied"))
         .arg(switch("silent-errors", "Print nothing about nodes that are in trouble").short('s'))
         .arg(
@@ -62,6 +56,16 @@ pub(super) fn add(command: Command) -> Command {
                 .default_missing_value("true")
                 .help("Ask a server only for the fields that compact, dict and table show"),
         )
+}
+
+/// Adds the flag about where flows are read from.
+pub(super) fn add_source(command: Command) -> Command {
+    command.arg(
+        Arg::new("input-file")
+            .long("input-file")
+            .value_name("FILE")
+            .help("Flows from a file of JSON lines, also .gz and .zst; - is standard input"),
+    )
 }
 
 impl ShownConfig {
@@ -101,7 +105,7 @@ impl ShownConfig {
 }
 
 /// `HUBBLE_COMPAT` may hold it among others.
-fn legacy_asked() -> bool {
+pub(super) fn legacy_asked() -> bool {
     std::env::var("HUBBLE_COMPAT")
         .is_ok_and(|v| v.split(',').any(|o| o.eq_ignore_ascii_case("legacy-json-output")))
 }

@@ -1,9 +1,12 @@
 //! Hubble's output formats for Hubble's messages, byte for byte as its client 1.19 prints them.
 
+mod agent;
 mod columns;
 mod compact;
+mod debug;
 mod dict;
 mod elastic;
+mod events;
 mod goish;
 mod stack;
 mod table;
@@ -20,6 +23,8 @@ use crate::proto::relay::{NodeState, NodeStatusEvent};
 use crate::sink::{Format, PrintOptions};
 use columns::Text;
 
+pub use events::{Event, EventPrinter};
+
 /// What wire messages need beyond [`PrintOptions`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -31,8 +36,6 @@ pub struct Options {
     pub stack: bool,
     /// Print the bare flow as JSON (`HUBBLE_COMPAT=legacy-json-output`).
     pub legacy_json: bool,
-    /// Print what is no trouble about nodes, too.
-    pub debug: bool,
     /// Print nothing about nodes.
     pub silent: bool,
     /// The output is a terminal: nothing that drives one passes, not even what Hubble's client lets through.
@@ -54,6 +57,9 @@ pub enum PrintError {
     /// The message has no JSON.
     #[error("json: error calling MarshalJSON for type *{0}: proto: {1}")]
     Json(&'static str, json::JsonError),
+    /// A server sent a message without what it is for.
+    #[error("not {0}")]
+    NotAnEvent(&'static str),
 }
 
 /// So many bytes of lines are written at once, if nobody flushes before.
@@ -165,7 +171,7 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
             NodeState::NodeConnected => !status.message.is_empty(),
             _ => false,
         };
-        if self.options.silent || !(trouble || self.options.debug) {
+        if self.options.silent || !(trouble || self.options.print.debug) {
             return Ok(());
         }
         let mut line = String::new();
