@@ -56,6 +56,7 @@ pub use outputs::Outputs;
 pub use query::Query;
 pub use request::examine;
 pub use socket::DEFAULT_SOCKET;
+pub use stream::answer;
 
 /// How often the sums are drawn for status and metrics.
 const BALANCE_TICK: Duration = Duration::from_secs(1);
@@ -249,6 +250,8 @@ impl Keeper<'_> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_follow;
 #[cfg(test)]
 mod tests_limits;
 #[cfg(test)]

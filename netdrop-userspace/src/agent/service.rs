@@ -24,7 +24,7 @@ use crate::proto::observer::{
 };
 use crate::proto::served::observer_server::Observer;
 
-/// Responses under way to one client; then it is the client that must read, and the history that runs on.
+/// Events under way to one client; then it is the client that must read.
 const IN_FLIGHT: usize = 64;
 
 /// Serves one history.
@@ -94,9 +94,8 @@ impl Observer for ObserverService {
         request: Request<GetFlowsRequest>,
     ) -> Result<Response<Self::GetFlowsStream>, Status> {
         let query = Query::new(request.into_inner())?;
-        let (to, from) = mpsc::channel(IN_FLIGHT);
-        stream::answer(&self.history, query, to, self.stopped.clone()).await;
-        Ok(Response::new(ReceiverStream::new(from)))
+        let responses = stream::answer(&self.history, query, self.stopped.clone()).await;
+        Ok(Response::new(ReceiverStream::new(responses)))
     }
 
     async fn server_status(

@@ -71,6 +71,7 @@ pub async fn agent(
         memory: args.capture.memory(),
         events_per_flow: args.capture.events_per_flow(),
         keep_frames: false,
+        stack_depth: args.capture.stack.0,
         own_node_only: true,
         // Kept apart in the history, for clients that ask for them.
         hide_benign: false,
@@ -112,6 +113,9 @@ pub async fn agent(
     }
     let live = source.tally()?;
     let Row { drops, shown, aggregated, lost, .. } = Balance::new(&live, &tally.flows).total();
+    if source.without_stack() > 0 {
+        tracing::info!(observations = source.without_stack(), "had no call stack");
+    }
     tracing::info!(drops, shown, aggregated, lost, elsewhere = live.elsewhere, "stopped");
     Ok(())
 }

@@ -30,6 +30,8 @@ pub(super) struct Capture<'a> {
     pub(super) events_per_flow: Option<NonZeroU32>,
     /// Keep the recorded bytes of packets.
     pub(super) keep_frames: bool,
+    /// Most frames of a call stack; 0: none is read.
+    pub(super) stack_depth: usize,
     /// Leave out what is known to be another node's.
     pub(super) own_node_only: bool,
     /// Let the kernel turn away reasons that are benign everywhere.
@@ -78,6 +80,7 @@ pub(super) async fn start(capture: Capture<'_>) -> anyhow::Result<Started> {
             events_per_flow: capture.events_per_flow,
             prefilter,
             hidden: if capture.hide_benign { explain::benign_codes(&kernel.reasons) } else { Vec::new() },
+            stack_depth: capture.stack_depth,
             bpf_log: bpf_log(),
         },
         names: names.clone(),

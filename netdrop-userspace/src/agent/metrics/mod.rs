@@ -23,7 +23,7 @@ use crate::ledger::Ledger;
 use crate::source::LiveTally;
 use hubble::Handler;
 use own::Drawn;
-use page::{Format, Number, Page, values};
+pub(crate) use page::{Format, Number, Page, level, values};
 
 pub use context::{Context, ContextError};
 pub use http::{Server, serve};
