@@ -276,7 +276,6 @@ fn of_two_agents_one_is_killed_and_one_stopped() {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "what did not run is said")]
 fn of_five_agents_one_is_killed_and_one_stopped() {
     const NEEDED: u64 = 3 << 20;
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
