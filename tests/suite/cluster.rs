@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+mod tunnel;
+
 const STATE: &str = "/run/netdrop-cluster";
 const PODS: &str = include_str!("cluster-pods.yaml");
 

@@ -1,6 +1,7 @@
 //! Certificates made for the test, and the relay's own server as the other side.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 
@@ -9,7 +10,7 @@ use crate::agent::tls::{TlsFiles, TlsFlags};
 use crate::cli::server_flags::Servers;
 use crate::connect::tls::ClientTlsConfig;
 use crate::relay::RelayConfig;
-use crate::relay::node::TestNode;
+use crate::relay::node::{LIMIT, TestNode};
 use crate::relay::tests::{Running, config};
 use crate::source::remote;
 
@@ -147,7 +148,15 @@ async fn the_stock_client_comes_in_with_a_certificate() {
     ] {
         args.extend([flag.to_owned(), file.display().to_string()]);
     }
-    let out = crate::relay::tests::run(hubble, args).await;
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    assert!(text.contains("node0   Connected"), "{text}{}", String::from_utf8_lossy(&out.stderr));
+    // The relay is there before it has its nodes.
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let out = crate::relay::tests::run(hubble.clone(), args.clone()).await;
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        if text.contains("node0   Connected") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{text}{}", String::from_utf8_lossy(&out.stderr));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

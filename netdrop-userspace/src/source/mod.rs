@@ -8,6 +8,7 @@ pub mod merged;
 mod netns;
 pub mod remote;
 pub mod several;
+mod stacks;
 mod tally;
 pub mod wire;
 

@@ -5,6 +5,7 @@
 
 pub mod pools;
 mod schema;
+mod wild;
 
 use anyhow::{Context as _, Result};
 use fastrand::Rng;
@@ -23,13 +24,15 @@ pub struct FlowGen {
     rng: Rng,
     /// Of 100 free texts, and of 1000 names, how many are hostile.
     hostile: u32,
+    /// Also what is legal and never seen: see [`FlowGen::wild`].
+    wild: bool,
 }
 
 impl FlowGen {
     /// A generator of this seed.
     pub fn new(seed: u64) -> Result<Self> {
         let schema = Schema::parse(FLOW).context("proto/flow/flow.proto")?;
-        Ok(Self { schema, rng: Rng::with_seed(seed), hostile: 30 })
+        Ok(Self { schema, rng: Rng::with_seed(seed), hostile: 30, wild: false })
     }
 
     /// The same, without texts that a terminal or a parser could stumble over.
@@ -63,6 +66,19 @@ impl FlowGen {
         }
         if self.chance(80) {
             out.insert("node_name".to_owned(), self.pick(pools::NODES).into());
+        }
+        if self.chance(80) {
+            out.insert("time".to_owned(), self.time());
+        }
+        Value::Object(out)
+    }
+
+    /// A response with this one message in this field, as `agent_event` and `AgentEvent`.
+    pub fn event(&mut self, field: &str, message: &str) -> Value {
+        let mut out = Map::new();
+        out.insert(field.to_owned(), self.message(message, 0));
+        if self.chance(80) {
+            out.insert("node_name".to_owned(), self.string("Flow", "node_name"));
         }
         if self.chance(80) {
             out.insert("time".to_owned(), self.time());
@@ -113,7 +129,8 @@ impl FlowGen {
             } else {
                 self.value(name, field, depth)
             };
-            out.insert(field.name.clone(), value);
+            let (name, value) = self.spelled(&field.name, value);
+            out.insert(name, value);
         }
         Value::Object(out)
     }
@@ -122,13 +139,15 @@ impl FlowGen {
         match field.kind.as_str() {
             "string" => self.string(message, &field.name),
             "bool" | "google.protobuf.BoolValue" => self.rng.bool().into(),
-            "uint32" => self.unsigned(message, &field.name, u64::from(u32::MAX)),
+            "uint32" | "google.protobuf.UInt32Value" => {
+                self.unsigned(message, &field.name, u64::from(u32::MAX))
+            }
             // 64 bits are a string in protobuf's JSON, but a number is read, too.
             "uint64" => {
                 let number = self.unsigned(message, &field.name, u64::MAX);
                 if self.chance(50) { number.to_string().into() } else { number }
             }
-            "int32" | "google.protobuf.Int32Value" => self.signed(&field.name),
+            "int32" | "int64" | "google.protobuf.Int32Value" => self.signed(&field.name),
             "google.protobuf.Timestamp" => self.time(),
             "google.protobuf.Any" => self.extension(),
             kind if self.schema.enums.contains_key(kind) => self.enumeration(kind),
@@ -159,14 +178,14 @@ impl FlowGen {
             _ => return self.text(),
         };
         if self.rng.u32(0..1000) < self.hostile {
-            return self.pick(pools::HOSTILE).into();
+            return self.hostile();
         }
         self.pick(pool).into()
     }
 
     fn text(&mut self) -> Value {
         if self.rng.u32(0..100) < self.hostile {
-            return self.pick(pools::HOSTILE).into();
+            return self.hostile();
         }
         self.pick(&["", "TCP Flags: SYN", "text", "a longer text, of several words", "x-9"]).into()
     }
@@ -220,6 +239,7 @@ impl FlowGen {
             0 => "0001-01-01".to_owned(),
             1 => "9999-12-31".to_owned(),
             2 => "1969-12-31".to_owned(),
+            3 if self.wild => return "1970-01-01T00:00:00Z".into(),
             _ => format!("2025-{:02}-{:02}", self.rng.u32(1..=12), self.rng.u32(1..=28)),
         };
         let (h, m, s) = (self.rng.u32(0..24), self.rng.u32(0..60), self.rng.u32(0..60));
@@ -228,6 +248,9 @@ impl FlowGen {
 
     /// The one type that every client can print.
     fn extension(&mut self) -> Value {
+        if self.wild && self.chance(50) {
+            return self.any(0);
+        }
         let text = self.text();
         json!({
             "@type": STRUCT_URL,
