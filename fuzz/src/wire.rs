@@ -49,7 +49,6 @@ fn check(mut response: GetFlowsResponse, filter: &Compiled) {
         let options = Options {
             print: PrintOptions { format, ..PrintOptions::default() },
             policy_names: true,
-            debug: true,
             terminal: true,
             ..Options::default()
         };

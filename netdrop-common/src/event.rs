@@ -46,6 +46,8 @@ pub mod flag {
     pub const LOCAL_ADDR: u32 = 1 << 15;
     /// `reason` is known (kernels before 5.17 have none).
     pub const REASON: u32 = 1 << 16;
+    /// The call stack is known: it follows the record, or lies in map `STACKS` if the record is that of a flow's entry.
+    pub const STACK: u32 = 1 << 17;
 }
 
 /// One dropped packet, as the `kfree_skb` hook writes it. The ring buffer also has short ones, of [`SHORT_LEN`] bytes.
@@ -59,7 +61,8 @@ pub struct DropRecord {
     pub version: u8,
     /// A constant of [`crate::hook`].
     pub hook: u8,
-    /// Length of this record in bytes: that of the struct, or [`SHORT_LEN`].
+    /// Length of this record in bytes: that of the struct, [`SHORT_LEN`], or as
+    /// [`crate::stack::StackedRecord`] has it.
     pub len: u16,
     /// Bits of [`flag`].
     pub flags: u32,

@@ -24,6 +24,7 @@ mod netns;
 mod prefilter;
 mod probes;
 mod read;
+mod stack;
 mod wakeup;
 mod write;
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _, Subcommand as _};
 use netdrop::app;
+use netdrop::cli::events::{EventKind, EventsConfig};
 use netdrop::cli::{args, config, explain, list, manual, observe, reasons, record, relay, status_local};
 
 fn command() -> Command {
@@ -73,8 +74,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    if matches.subcommand().is_some_and(|(_, m)| m.get_flag("debug")) {
-        app::log_more();
+    if leaf(&matches).get_flag("debug") {
+        app::log_more(args::config_file(leaf(&matches)).as_deref());
     }
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,14 +87,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// What was typed of the innermost command.
+fn leaf(matches: &ArgMatches) -> &ArgMatches {
+    matches.subcommand().map_or(matches, |(_, inner)| leaf(inner))
+}
+
 fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     match matches.subcommand() {
-        Some(("observe", m)) => {
-            app::run(app::observe(observe::ObserveConfig::from_matches(m)?, app::stop_signal()))
-        }
+        Some(("observe", m)) => observed(m),
         Some(("record", m)) => {
             let (observe, record) = record::from_matches(m)?;
-            app::run(app::record(observe, record, app::stop_signal()))
+            app::run(app::record(observe, record, app::end_signal()))
         }
         Some(("agent", m)) => {
             let loaded = app::load(m)?;
@@ -117,7 +121,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             let what = list::List::from_arg_matches(m)?;
             to_stdout(|out| app::run(app::list(&what, out)))
         }
-        Some(("watch", m)) => app::run(app::watch(list::Watch::from_arg_matches(m)?, app::stop_signal())),
+        Some(("watch", m)) => app::run(app::watch(list::Watch::from_arg_matches(m)?, app::end_of_output())),
         Some(("reasons", m)) => {
             to_stdout(|out| reasons::run(&reasons::ReasonsArgs::from_arg_matches(m)?, out))
         }
@@ -129,6 +133,14 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
         Some(("man", m)) => manual::man(command(), m).map(drop),
         _ => Ok(()),
     }
+}
+
+/// Flows, or one of the other kinds.
+fn observed(m: &ArgMatches) -> anyhow::Result<()> {
+    if let Some((kind, m)) = m.subcommand().and_then(|(name, m)| Some((EventKind::from_name(name)?, m))) {
+        return app::run(app::events(EventsConfig::from_matches(kind, m)?, app::end_of_output()));
+    }
+    app::run(app::observe(observe::ObserveConfig::from_matches(m)?, app::end_of_output()))
 }
 
 fn to_stdout(write: impl FnOnce(&mut Vec<u8>) -> anyhow::Result<()>) -> anyhow::Result<()> {

@@ -128,7 +128,12 @@ impl Observer {
 
     /// Interrupts it as Ctrl-C does, and reads what it still has to say.
     pub fn interrupt(self) -> Result<Ended> {
-        self.signal(libc::SIGINT)?;
+        self.end_by(libc::SIGINT)
+    }
+
+    /// The same by another signal.
+    pub fn end_by(self, signal: libc::c_int) -> Result<Ended> {
+        self.signal(signal)?;
         self.wait()
     }
 
@@ -149,6 +154,20 @@ impl Observer {
         let status = self.child.wait().context("can't wait for netdrop")?;
         Ok(Ended { status, rest, talk: std::mem::take(&mut self.talk) })
     }
+}
+
+/// Starts a program as a shell does that leaves a signal to it, or as `nohup` does, which has it ignored.
+pub fn hears(command: &mut Command, signal: libc::c_int, hears: bool) {
+    let action = if hears { libc::SIG_DFL } else { libc::SIG_IGN };
+    let set = move || {
+        // SAFETY: a system call that takes no code of ours.
+        match unsafe { libc::signal(signal, action) } {
+            libc::SIG_ERR => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    };
+    // SAFETY: a system call, which is allowed between fork and exec.
+    unsafe { command.pre_exec(set) };
 }
 
 /// Has a program killed when the thread that started it is gone: also a killed test or demo leaves nothing behind.

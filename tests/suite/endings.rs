@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
 
 use netdrop_tests::netns::Netns;
-use netdrop_tests::observer::{Ended, Observer};
+use netdrop_tests::observer::{Ended, Observer, hears};
 use netdrop_tests::{expect, kernel, traffic};
 
 use crate::flags::Tally;
@@ -20,26 +20,42 @@ fn send(netns: &Netns, count: u16) {
 
 /// Runs `observe` with these flags until it is done or has shown `lines` lines, then interrupts it.
 fn printed(flags: &[&str], lines: usize) -> Ended {
+    ended_by(libc::SIGINT, true, flags, lines)
+}
+
+/// The same by another signal; one that it does not hear is sent first, and makes no difference.
+fn ended_by(signal: libc::c_int, heard: bool, flags: &[&str], lines: usize) -> Ended {
     let netns = Netns::anonymous("printed").expect("a namespace");
     let own = format!("--netns={}", netns.inode());
-    let args = flags.iter().copied().chain([own.as_str()]);
-    let mut observer = Observer::start(&binary(), args).expect("netdrop captures");
+    let mut command = Command::new(binary());
+    command.arg("observe").args(flags).arg(own);
+    hears(&mut command, signal, heard);
+    let mut observer = Observer::run(&mut command).expect("netdrop captures");
+    if !heard {
+        observer.signal(signal).expect("a signal is sent");
+    }
+    let signal = if heard { signal } else { libc::SIGINT };
     send(&netns, COUNT);
     let deadline = expect::deadline(LIMIT);
     let first: Vec<String> =
         (0..lines).map(|_| observer.line(deadline).expect("a line").expect("it comes in time")).collect();
-    let mut ended = observer.interrupt().expect("netdrop ends when interrupted");
+    let mut ended = observer.end_by(signal).expect("netdrop ends when interrupted");
     ended.rest.splice(0..0, first);
     assert!(ended.status.success(), "netdrop ended with {}:\n{}", ended.status, ended.talk);
     ended
 }
 
+/// By Ctrl-C, by SIGTERM, when its terminal goes; but not where `nohup` started it.
 #[test]
 fn interrupt_ends_with_a_tally_and_zero() {
-    let ended = printed(&["-f", "-o", "compact"], COUNT.into());
-    assert_eq!(ended.rest.len(), usize::from(COUNT), "{:?}", ended.rest);
-    let tally = Tally::of(&ended.talk);
-    assert_eq!((tally.shown, tally.lost), (u64::from(COUNT), 0), "{}", ended.talk);
+    for (signal, heard) in
+        [(libc::SIGINT, true), (libc::SIGTERM, true), (libc::SIGHUP, true), (libc::SIGHUP, false)]
+    {
+        let ended = ended_by(signal, heard, &["-f", "-o", "compact"], COUNT.into());
+        assert_eq!(ended.rest.len(), usize::from(COUNT), "{signal}: {:?}", ended.rest);
+        let tally = Tally::of(&ended.talk);
+        assert_eq!((tally.shown, tally.lost), (u64::from(COUNT), 0), "{signal}: {}", ended.talk);
+    }
 }
 
 /// What comes after the end that was asked for was not hidden by a filter, and the sum says so.
@@ -97,7 +113,7 @@ fn table() {
     assert!(ended.rest[1..].iter().all(|line| line[at..].starts_with("DROPPED ")), "{:?}", ended.rest);
 }
 
-/// `netdrop observe | head -1`: no error, no panic.
+/// `netdrop observe | head -1` ends with the line, whether or not another one comes: no error, no panic.
 #[test]
 fn a_closed_pipe_ends_it_quietly() {
     let netns = Netns::anonymous("pipe").expect("a namespace");
@@ -116,10 +132,8 @@ fn a_closed_pipe_ends_it_quietly() {
     send(&netns, 1);
     stdout.read_line(&mut String::new()).expect("a line");
     drop(stdout);
-    // It notices when it writes the next time.
     let mut status = None;
     let ends = || {
-        send(&netns, 1);
         status = netdrop.try_wait()?;
         Ok(status.is_some())
     };

@@ -30,6 +30,8 @@ mod servers;
 mod serving;
 mod settings;
 mod sockets;
+mod stacks;
+mod stalled;
 mod status;
 mod storm;
 mod testbed;

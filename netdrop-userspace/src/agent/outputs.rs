@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::events::AgentEvents;
 use super::feed::{FeedReport, Feeds};
 use super::history::{History, HistoryStatus};
 use super::metrics::{self, About, HistoryLevel, Metrics};
@@ -25,6 +26,8 @@ pub struct Outputs {
     pub metrics: Metrics,
     /// Where to serve them; `None`: nowhere, and nothing is counted.
     pub address: Option<SocketAddr>,
+    /// What happened to the agent and around it.
+    pub events: Arc<AgentEvents>,
     /// For how much is known of names, and which pods are gone.
     pub names: Option<Names>,
 }
@@ -55,6 +58,7 @@ impl Outputs {
         let history = Arc::clone(history);
         let about = About {
             feeds: self.feeds.clone(),
+            events: Arc::clone(&self.events),
             names: self.names.clone(),
             history: Arc::new(move || level(&history)),
         };

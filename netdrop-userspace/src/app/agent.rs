@@ -12,7 +12,7 @@ use crate::agent::doors::{Doors, Listen};
 use crate::agent::feed::Feeds;
 use crate::agent::metrics::Metrics;
 use crate::agent::systemd::{Inherited, Notifier};
-use crate::agent::{self, AgentConfig, HistoryDisk, HistorySize, Limits, Outputs};
+use crate::agent::{self, AgentConfig, AgentEvents, HistoryDisk, HistorySize, Limits, Outputs};
 use crate::balance::{Balance, Row};
 use crate::config::{self, Loaded, Reloader};
 use crate::filter::{Compiled, Filters};
@@ -39,15 +39,18 @@ pub async fn agent(
     let doors = Doors::take(&listen, Inherited::from_env()?)?;
     let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() && args.kubeconfig.is_none();
     let node_name: Option<Arc<str>> = args.node_name.filter(|n| !n.is_empty()).map(Arc::from);
+    let events = Arc::new(AgentEvents::default());
     let capture = Capture {
         filters: &Filters::default(),
         names_file: args.names,
         kubeconfig: args.kubeconfig,
         in_cluster,
         node_name: node_name.clone(),
+        listener: events.listener(),
         memory: args.capture.memory(),
         events_per_flow: args.capture.events_per_flow(),
         keep_frames: false,
+        stack_depth: args.capture.stack.0,
         own_node_only: true,
         // Kept apart in the history, for clients that ask for them.
         hide_benign: false,
@@ -63,6 +66,7 @@ pub async fn agent(
         feeds: Feeds::start(loaded.feeds.clone())?,
         metrics: Metrics::new(&loaded.metrics, args.metrics.metrics_max_series)?,
         address: args.metrics.metrics_address,
+        events,
         names: Some(names),
     };
     let reloading = tokio::spawn(config::watch(Reloader::new(flags, loaded, outputs.clone(), set_level)));
@@ -94,6 +98,9 @@ pub async fn agent(
     }
     let live = source.tally()?;
     let Row { drops, shown, aggregated, lost, .. } = Balance::new(&live, &tally.flows).total();
+    if source.without_stack() > 0 {
+        tracing::info!(observations = source.without_stack(), "had no call stack");
+    }
     tracing::info!(drops, shown, aggregated, lost, elsewhere = live.elsewhere, "stopped");
     Ok(())
 }

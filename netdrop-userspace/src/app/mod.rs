@@ -1,6 +1,8 @@
 //! The commands: validated configs in, text and exit code out. Wires sources, filters and sinks together.
 
 mod agent;
+mod ending;
+mod events;
 mod list;
 mod live;
 mod observe;
@@ -11,15 +13,16 @@ mod status;
 
 use std::fmt;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::SetLevel;
 
 pub use agent::{agent, load};
+pub use ending::{end_of_output, end_signal, stop_signal};
+pub use events::events;
 pub use list::{list, watch};
 pub use observe::observe;
 pub use record::record;
@@ -35,50 +38,17 @@ pub fn run<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
     result
 }
 
-/// After a signal, a reader of the output that takes nothing is waited for so long.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Comes true at Ctrl-C or SIGTERM; both are caught from the first poll on. What is written last may find a reader that has stopped
-/// reading: a second signal ends the process at once, and so does time.
-#[expect(
-    clippy::disallowed_methods,
-    clippy::exit,
-    reason = "the thread that would end it by itself is the one that cannot go on"
-)]
-pub async fn stop_signal() {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    let (stop, stopped) = oneshot::channel();
-    // A task of its own: the one that waits here may be the one that is stuck.
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        // Nobody waits any more: the command has ended.
-        let _ = stop.send(());
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            () = tokio::time::sleep(PATIENCE) => {}
-        }
-        say(format_args!("netdrop: ended before all was written: the reader of the output takes no more"));
-        std::process::exit(1);
-    });
-    drop(stopped.await);
-}
-
 /// Diagnostics go to stderr; stdout is data. `RUST_LOG` chooses how much.
 pub fn log_to_stderr() {
     drop(log_at("info"));
 }
 
-/// The same, for `--debug`.
-pub fn log_more() {
+/// The same, for `--debug`; told is also which config file is read.
+pub fn log_more(config: Option<&Path>) {
     drop(log_at("netdrop=debug,info"));
+    if let Some(path) = config {
+        tracing::debug!(path = %path.display(), "flags that were not typed are read from the config file");
+    }
 }
 
 /// Diagnostics go to stderr, as much as `level` says, or `RUST_LOG`, which comes first. What is given changes it later.

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 
 use anyhow::{Context as _, bail};
@@ -15,7 +15,9 @@ use crate::agent::DEFAULT_SOCKET;
 use crate::balance::Balance;
 use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
 use crate::cli::server_flags::Servers;
+use crate::connect::{Address, Target};
 use crate::convert::{ask_for_benign, filter_to_wire, filters_to_extension, time_to_wire};
+use crate::enrich::change::Listener;
 use crate::enrich::{Names, NamesSource};
 use crate::explain;
 use crate::filter::Compiled;
@@ -39,14 +41,23 @@ pub async fn observe(config: ObserveConfig, stop: impl Future<Output = ()>) -> a
         bail!("-o pcapng needs the packets themselves, which only live capture has: --server none");
     }
     if let Some(file) = &config.shown.input_file {
-        return replay(&config, file, &mut wire_printer(&config)?, stop).await;
+        let mut printer = wire_printer(&config)?;
+        replay(&config, file, &mut printer, stop).await?;
+        say_without_stacks(&printer);
+        return Ok(());
     }
     match servers {
-        Some(servers) => remote(&config, &servers, &mut wire_printer(&config)?, stop).await,
+        Some(servers) => {
+            let mut printer = wire_printer(&config)?;
+            remote(&config, &servers, &mut printer, stop).await?;
+            say_without_stacks(&printer);
+            Ok(())
+        }
         None => match config.output.format {
             Format::Pcapng => packets(&config, stop).await,
             // Only the wire message's printers know these.
             _ if config.output.format == Format::Wide
+                || (config.capture.stack.0 > 0 && config.output.format != Format::Json)
                 || config.shown.legacy_json
                 || config.shown.own_mask =>
             {
@@ -78,11 +89,17 @@ pub(super) async fn observe_into<K: Sink + WireSink>(
 fn servers(config: &ObserveConfig) -> anyhow::Result<Option<Servers>> {
     let named = config.server.named();
     let here = match &named[..] {
+        _ if config.server.forward.port_forward => false,
         [none] if none == "none" => true,
-        [] => config.names.is_some() || config.kubeconfig.is_some() || !Path::new(DEFAULT_SOCKET).exists(),
+        [] => config.names.is_some() || names_from(config).is_some() || !Path::new(DEFAULT_SOCKET).exists(),
         _ => false,
     };
     if here { Ok(None) } else { config.server.servers().map(Some) }
+}
+
+/// The cluster that live capture has names from.
+fn names_from(config: &ObserveConfig) -> Option<PathBuf> {
+    config.server.forward.kubeconfig.clone().filter(|file| !file.as_os_str().is_empty())
 }
 
 async fn remote(
@@ -94,14 +111,18 @@ async fn remote(
     // What is wrong with Hubble's filters is the server's to say: it may know more than this build.
     let own = filters_to_extension(&config.filters).is_some();
     let filter = own.then(|| config.filters.compile()).transpose()?;
-    let mut source = Remote::open(servers, request(config)).await?;
-    let noun = if servers.targets.len() == 1 { "agent at" } else { "servers" };
+    let request = request(config);
+    tracing::debug!(%servers, ?request, "asking for flows");
+    let mut source = Remote::open(servers, request).await?;
+    let noun = match &servers.targets[..] {
+        [Target { address: Address::Tunnel(_), .. }] => "",
+        [_] => "the agent at ",
+        _ => "the servers ",
+    };
     if config.selection.follow {
-        say(format_args!("netdrop: following the {noun} {servers} (--server none captures here)"));
+        say(format_args!("netdrop: following {noun}{servers} (--server none captures here)"));
     } else {
-        say(format_args!(
-            "netdrop: history of the {noun} {servers}; -f goes on (--server none captures here)"
-        ));
+        say(format_args!("netdrop: history of {noun}{servers}; -f goes on (--server none captures here)"));
     }
     let ending = Ending { count: config.count, duration: config.duration };
     // The server has filtered, and may have left fields out; only what Hubble's filters can't say is left to do here.
@@ -182,14 +203,23 @@ fn printer(config: &ObserveConfig) -> anyhow::Result<Printer<std::fs::File, io::
     Ok(Printer::new(config.output.print_options(color), stdout()?, io::stderr()))
 }
 
+/// Who asked for call stacks and gets none is told where they would come from.
+fn say_without_stacks<W: io::Write, E: io::Write>(printer: &print::Printer<W, E>) {
+    if printer.lacks_stacks() {
+        say(format_args!(
+            "netdrop: no call stacks: they are read where drops are captured, by netdrop agent, observe or record with --stack"
+        ));
+    }
+}
+
 /// For what a server or a file holds.
 fn wire_printer(config: &ObserveConfig) -> anyhow::Result<print::Printer<std::fs::File, io::Stderr>> {
     let terminal = io::stdout().is_terminal();
     let options = print::Options {
         print: config.output.print_options(config.output.color.resolve(terminal)),
         policy_names: config.shown.policy_names,
+        stack: config.capture.stack.0 > 0,
         legacy_json: config.shown.legacy_json,
-        debug: false,
         silent: config.shown.silent,
         terminal,
     };
@@ -206,12 +236,14 @@ async fn live(
     let capture = Capture {
         filters: &config.filters,
         names_file: config.names.clone(),
-        kubeconfig: config.kubeconfig.clone(),
+        kubeconfig: names_from(config),
         in_cluster: false,
         node_name: config.node_name.clone(),
+        listener: Listener::default(),
         memory: config.capture.memory(),
         events_per_flow: config.capture.events_per_flow(),
         keep_frames: config.output.format == Format::Pcapng,
+        stack_depth: config.capture.stack.0,
         own_node_only: false,
         hide_benign,
     };
@@ -230,6 +262,12 @@ async fn live(
     let ending = Ending { count: config.count.or(config.selection.first), duration: config.duration };
     let run = observe::Run::new(&filter, sink, ending).hide_benign(hide_benign);
     let tally = run.until_end(&mut source, stop, silent).await?;
+    if source.without_stack() > 0 {
+        say(format_args!(
+            "netdrop: {} without a call stack: the kernel had none, or more flows were added up than --memory-budget has room for",
+            source.without_stack()
+        ));
+    }
     let balance = Balance::new(&source.tally().context("cannot read the counters")?, &tally.flows);
     if let Some(table) = balance.by_reason() {
         say(format_args!("{}", table.trim_end()));

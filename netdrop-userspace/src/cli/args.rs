@@ -3,12 +3,13 @@
 
 use std::error::Error as _;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::builder::ArgAction;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command};
 
-use super::settings::{Settings, WITHOUT};
+use super::settings::{self, Settings, WITHOUT};
 use crate::go;
 
 /// Why nothing is run.
@@ -59,6 +60,11 @@ pub fn parse(mut command: Command, words: impl IntoIterator<Item = OsString>) ->
     typed.flags.splice(0..0, defaults);
     typed.keep_the_last(leaf);
     command.try_get_matches_from_mut(typed.canonical(program)).map_err(|e| refused(&e))
+}
+
+/// The config file that values were looked for in.
+pub fn config_file(m: &ArgMatches) -> Option<PathBuf> {
+    settings::in_use(m.get_one::<String>("config").map(String::as_str))
 }
 
 impl Typed {

@@ -1,44 +1,46 @@
-//! Hubble's flags for a tunnel to its relay. netdrop opens none, and says which command does.
+//! Hubble's flags for a tunnel to its relay, through the API server of a cluster.
 
-use anyhow::{anyhow, bail};
-use clap::builder::ArgAction;
-use clap::{Arg, ArgMatches, Command};
+use std::path::PathBuf;
 
+use clap::Args;
+
+use crate::connect::tunnel::Tunnel;
 use crate::go;
 
-/// Adds the flags.
-pub(super) fn add(command: Command) -> Command {
-    let text = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name(value).help(help)
-    };
-    let switch = Arg::new("port-forward").long("port-forward").short('P').action(ArgAction::SetTrue);
-    command
-        .arg(switch.help("Say how to forward a port to the relay of a cluster"))
-        .arg(text("port-forward-port", "PORT", "With -P: the local port").default_value("4245"))
-        .arg(text("kube-context", "NAME", "With -P: context of the kubeconfig"))
-        .arg(text("kube-namespace", "NAME", "With -P: namespace of the relay").default_value("kube-system"))
+/// What was typed.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Tunnel into a cluster")]
+pub struct ForwardFlags {
+    /// Ask the relay of a cluster, through its API server, in place of --server
+    #[arg(short = 'P', long)]
+    pub port_forward: bool,
+    /// For Hubble's sake: the tunnel of -P begins in netdrop, and takes no port of this machine
+    #[arg(long, value_name = "PORT", default_value = "4245", value_parser = port)]
+    pub port_forward_port: u16,
+    /// Cluster of -P: a context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    pub kube_context: Option<String>,
+    /// Where -P looks for the service netdrop-relay, then hubble-relay [default: netdrop, then kube-system]
+    #[arg(long, value_name = "NAME")]
+    pub kube_namespace: Option<String>,
+    /// Cluster of -P [default: $KUBECONFIG, ~/.kube/config, or the cluster that netdrop runs in]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
 }
 
-/// Without `-P` the others make no difference, but must make sense.
-pub(super) fn check(m: &ArgMatches, asks_a_server: bool) -> anyhow::Result<()> {
-    let text = |name: &str| m.get_one::<String>(name).map_or("", String::as_str);
-    let port = go::parse_uint(text("port-forward-port"), 0, 16).map_err(|why| {
-        let port = go::quote(text("port-forward-port"));
-        anyhow!("invalid argument {port} for \"--port-forward-port\" flag: {why}")
-    })?;
-    if !asks_a_server || !m.get_flag("port-forward") {
-        return Ok(());
+fn port(text: &str) -> Result<u16, String> {
+    let port = go::parse_uint(text, 0, 16)?;
+    u16::try_from(port).map_err(|e| e.to_string())
+}
+
+impl ForwardFlags {
+    /// The tunnel that is asked for.
+    pub(super) fn tunnel(&self) -> Option<Tunnel> {
+        let some = |text: &Option<String>| text.clone().filter(|t| !t.is_empty());
+        self.port_forward.then(|| Tunnel {
+            kubeconfig: self.kubeconfig.clone().filter(|path| !path.as_os_str().is_empty()),
+            context: some(&self.kube_context),
+            namespace: some(&self.kube_namespace),
+        })
     }
-    if !text("input-file").is_empty() {
-        bail!("cannot use --input-file and --auto-port-forward together");
-    }
-    let context = match text("kube-context") {
-        "" => String::new(),
-        context => format!(" --context {context}"),
-    };
-    let namespace = text("kube-namespace");
-    Err(anyhow!(
-        "--port-forward opens no tunnel here: run `kubectl{context} --namespace {namespace} port-forward service/hubble-relay \
-         {port}:80`, and ask it with --server localhost:{port}"
-    ))
 }

@@ -7,10 +7,12 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::Args;
 
+use super::forward::ForwardFlags;
 use super::time;
 use crate::agent::DEFAULT_SOCKET;
 use crate::connect::tls::{ClientTls, ClientTlsConfig};
-use crate::connect::{BasicAuth, Dial, Pem, Target};
+use crate::connect::{Address, BasicAuth, Dial, Pem, Target};
+use crate::merge::{PeerAddress, Peers};
 
 /// What was typed.
 #[derive(Clone, Debug, Default, Args)]
@@ -49,6 +51,9 @@ pub struct ServerFlags {
     /// For calls with one answer, as of status and list
     #[arg(long, value_name = "TIME", default_value = "12s", value_parser = span)]
     pub request_timeout: Option<Duration>,
+    /// A tunnel in place of an address.
+    #[command(flatten)]
+    pub forward: ForwardFlags,
 }
 
 fn span(text: &str) -> Result<Duration, String> {
@@ -77,6 +82,17 @@ impl Servers {
     pub fn first(&self) -> anyhow::Result<&Target> {
         self.targets.first().ok_or_else(|| anyhow!("name a server with --server"))
     }
+
+    /// All of them, by their addresses.
+    pub fn peers(&self) -> anyhow::Result<Peers> {
+        let mut peers = Peers::new();
+        for target in &self.targets {
+            let address = target.to_string();
+            let peer = PeerAddress { address: address.clone(), server_name: None };
+            anyhow::ensure!(peers.insert(address.into(), peer).is_none(), "--server {target} is named twice");
+        }
+        Ok(peers)
+    }
 }
 
 impl std::fmt::Display for Servers {
@@ -100,7 +116,10 @@ impl ServerFlags {
         if named.is_empty() {
             named.push(format!("unix://{DEFAULT_SOCKET}"));
         }
-        let targets = named.iter().map(|s| Target::parse(s)).collect::<anyhow::Result<Vec<_>>>()?;
+        let targets = match self.forward.tunnel() {
+            Some(tunnel) => vec![Target { address: Address::Tunnel(tunnel.into()), tls: false }],
+            None => named.iter().map(|s| Target::parse(s)).collect::<anyhow::Result<Vec<_>>>()?,
+        };
         let identity = Pem::of(self.tls_client_cert_file.clone(), self.tls_client_key_file.clone())?;
         let user = BasicAuth::of(self.basic_auth_username.clone(), self.basic_auth_password.clone())?;
         let tls = self.tls || targets.iter().any(|t| t.tls);

@@ -49,6 +49,12 @@ pub(super) fn variable(flag: &str) -> Option<(String, String)> {
     })
 }
 
+/// The file that flags are read from, if it is there.
+pub(super) fn in_use(named: Option<&str>) -> Option<PathBuf> {
+    let named = named.map(str::to_owned).or_else(|| variable("config").map(|v| v.1));
+    named.filter(|p| !p.is_empty()).map(PathBuf::from).or_else(default_path).filter(|p| p.is_file())
+}
+
 impl Settings {
     /// Reads the file that was named, else the one in its usual place, which need not be there.
     pub(super) fn load(named: Option<&str>) -> Result<Self, String> {

@@ -6,6 +6,7 @@ use anyhow::{anyhow, bail};
 use clap::builder::ArgAction;
 use clap::{Arg, ArgMatches, Command};
 
+use super::capture::StackDepth;
 use crate::go;
 use crate::sink::Format;
 use crate::wire::mask::{DEFAULT, FieldMask};
@@ -27,7 +28,7 @@ pub struct ShownConfig {
     pub own_mask: bool,
 }
 
-/// Adds the flags.
+/// Adds the flags about what is printed.
 pub(super) fn add(command: Command) -> Command {
     let switch = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
@@ -35,12 +36,6 @@ pub(super) fn add(command: Command) -> Command {
     command
         // As with Hubble's client, the last of several counts.
         .args_override_self(true)
-        .arg(
-            Arg::new("input-file")
-                .long("input-file")
-                .value_name("FILE")
-                .help("Flows from a file of JSON lines, also .gz and .zst; - is standard input"),
-        )
         .arg(switch("print-policy-names", "Name the policies that allowed or denied"))
         .arg(switch("silent-errors", "Print nothing about nodes that are in trouble").short('s'))
         .arg(
@@ -63,6 +58,16 @@ pub(super) fn add(command: Command) -> Command {
         )
 }
 
+/// Adds the flag about where flows are read from.
+pub(super) fn add_source(command: Command) -> Command {
+    command.arg(
+        Arg::new("input-file")
+            .long("input-file")
+            .value_name("FILE")
+            .help("Flows from a file of JSON lines, also .gz and .zst; - is standard input"),
+    )
+}
+
 impl ShownConfig {
     /// `output`: the format as typed.
     pub(super) fn from_matches(m: &ArgMatches, format: Format, output: &str) -> anyhow::Result<Self> {
@@ -80,7 +85,8 @@ impl ShownConfig {
                 bail!("{output} output format is not compatible with custom field mask");
             }
             // What only netdrop shows is in none of Hubble's columns.
-            if defaults && format != Format::Wide {
+            let stacks = m.get_one::<StackDepth>("stack").is_some_and(|depth| depth.0 > 0);
+            if defaults && format != Format::Wide && !stacks {
                 mask = DEFAULT.map(str::to_owned).into();
             }
         }
@@ -99,7 +105,7 @@ impl ShownConfig {
 }
 
 /// `HUBBLE_COMPAT` may hold it among others.
-fn legacy_asked() -> bool {
+pub(super) fn legacy_asked() -> bool {
     std::env::var("HUBBLE_COMPAT")
         .is_ok_and(|v| v.split(',').any(|o| o.eq_ignore_ascii_case("legacy-json-output")))
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -10,6 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::tls::ClientTls;
+use super::tunnel::{Opened, Tunnel};
 
 /// What one stream may have under way. A stream that nobody reads must not hold up others of its connection, so the connection's
 /// own window is as large as can be.
@@ -64,6 +66,51 @@ pub(super) async fn tcp(
     endpoint.connect_with_connector(connector).await.map_err(|e| failed(&e))
 }
 
+/// Through a cluster's API server. With TLS, the certificate must be for the service's name, unless another was told.
+pub(super) async fn tunnel(
+    tunnel: &Arc<Tunnel>,
+    tls: Option<&ClientTls>,
+    timeout: Duration,
+) -> anyhow::Result<Channel> {
+    // What is wrong is told as it is; a later connection, after a loss, begins with the look for a pod again.
+    let Opened { stream, heard, name } = tunnel.open(timeout).await?;
+    let endpoint = endpoint("localhost")?;
+    let tls = tls.map(|tls| tls.connector(&name)).transpose()?;
+    let first = Arc::new(Mutex::new(Some(stream)));
+    let again = Arc::clone(tunnel);
+    let open = move || {
+        let (first, again) = (Arc::clone(&first), Arc::clone(&again));
+        async move {
+            let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match first {
+                Some(stream) => Ok(stream),
+                None => again.open(timeout).await.map(|o| o.stream).map_err(io::Error::other),
+            }
+        }
+    };
+    let channel = if let Some((connector, name)) = tls {
+        let connector = tower::service_fn(move |_: Uri| {
+            let (open, connector, name) = (open.clone(), connector.clone(), name.clone());
+            let shaken = async move { connector.connect(name, open().await?).await };
+            async move { within(timeout, shaken).await.map(TokioIo::new) }
+        });
+        endpoint.connect_with_connector(connector).await
+    } else {
+        let connector = tower::service_fn(move |_: Uri| {
+            let open = open.clone();
+            async move { open().await.map(TokioIo::new) }
+        });
+        endpoint.connect_with_connector(connector).await
+    };
+    let channel = channel.map_err(|e| anyhow!("cannot connect to {tunnel}: {}", root(&e)))?;
+    // A tunnel opens whether or not anybody listens at its end. A server of HTTP/2 speaks as soon as it is spoken to.
+    match tokio::time::timeout(timeout, heard).await {
+        Ok(Ok(Err(end))) => Err(end.into()),
+        Ok(_) => Ok(channel),
+        Err(_) => Err(anyhow!("{tunnel} did not answer within {} s", timeout.as_secs_f64())),
+    }
+}
+
 async fn socket(to: String) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(to).await?;
     stream.set_nodelay(true)?;
@@ -82,7 +129,7 @@ async fn within<T>(timeout: Duration, connect: impl Future<Output = io::Result<T
 }
 
 /// The last cause: what stands above it only says that something failed.
-fn root(error: &dyn std::error::Error) -> String {
+pub(super) fn root(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;

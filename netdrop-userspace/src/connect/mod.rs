@@ -4,7 +4,8 @@ mod dial;
 mod identity;
 pub mod tls;
 #[cfg(test)]
-mod tls_tests;
+pub(crate) mod tls_tests;
+pub mod tunnel;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use tonic::{Code, Request, Status};
 
 pub use identity::{BasicAuth, Pem};
 use tls::ClientTls;
+use tunnel::{Tunnel, TunnelEnd};
 
 /// An address with this before it is asked over TLS.
 const TLS_PREFIX: &str = "tls://";
@@ -40,6 +42,8 @@ pub enum Address {
     Unix(PathBuf),
     /// host:port.
     Tcp(String),
+    /// In a cluster, by way of its API server.
+    Tunnel(Arc<Tunnel>),
 }
 
 impl fmt::Display for Address {
@@ -47,6 +51,7 @@ impl fmt::Display for Address {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
             Self::Tcp(target) => f.write_str(target),
+            Self::Tunnel(tunnel) => tunnel.fmt(f),
         }
     }
 }
@@ -91,7 +96,7 @@ impl Target {
     /// The host of `host:port`, as a certificate has it.
     pub fn host(&self) -> &str {
         match &self.address {
-            Address::Unix(_) => "localhost",
+            Address::Unix(_) | Address::Tunnel(_) => "localhost",
             Address::Tcp(target) => target
                 .rsplit_once(':')
                 .map_or(target.as_str(), |(host, _)| host.trim_start_matches('[').trim_end_matches(']')),
@@ -155,11 +160,18 @@ impl Dial {
 
     /// Connects to a server whose certificate is for another name than its address has.
     pub async fn connect_as(&self, target: &Target, server_name: Option<&str>) -> anyhow::Result<Connection> {
+        tracing::debug!(%target, "connecting");
         match &target.address {
             Address::Unix(path) => {
                 check_socket(path)?;
                 let channel = dial::unix(path, self.timeout).await?;
                 Ok(InterceptedService::new(channel, Credentials::default()))
+            }
+            Address::Tunnel(tunnel) => {
+                let tls = self.tls.as_deref().filter(|_| self.tls_always);
+                let credentials = tls.map(|_| self.credentials.clone()).unwrap_or_default();
+                let channel = dial::tunnel(tunnel, tls, self.timeout).await?;
+                Ok(InterceptedService::new(channel, credentials))
             }
             Address::Tcp(to) => {
                 let tls = self.tls.as_deref().filter(|_| target.tls || self.tls_always);
@@ -204,10 +216,30 @@ fn check_socket(path: &Path) -> anyhow::Result<()> {
 
 /// A status as the stock client words it.
 pub fn words(status: &Status) -> anyhow::Error {
+    if let Some(end) = tunnel_end(status) {
+        return anyhow!("{end}");
+    }
     if status.code() == Code::Unknown {
+        // What the connection ended with is no word of the server's.
+        if let Some(why) = std::error::Error::source(status) {
+            return anyhow!("rpc error: code = Unavailable desc = {}: {}", status.message(), dial::root(why));
+        }
         return anyhow!("{}", status.message());
     }
     anyhow!("rpc error: code = {:?} desc = {}", status.code(), status.message())
+}
+
+/// What the far end of a tunnel said, where that is what a status comes from.
+fn tunnel_end(status: &Status) -> Option<&TunnelEnd> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(status);
+    while let Some(error) = cause {
+        let within = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(end) = within.and_then(|e| e.downcast_ref()) {
+            return Some(end);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// Whether a status tells of the connection, and not of what the server thinks.

@@ -197,6 +197,11 @@ impl<T> Course<T> {
         std::mem::take(&mut self.crowded_out)
     }
 
+    /// How many were told after a later one since this was last asked.
+    pub fn take_late(&mut self) -> u64 {
+        self.merger.take_late()
+    }
+
     /// Items of this server that wait for their turn.
     pub fn held(&self, peer: PeerId) -> usize {
         self.merger.held(peer)

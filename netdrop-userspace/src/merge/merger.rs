@@ -31,6 +31,9 @@ pub struct Merger<T> {
     /// Everything up to here has gone out, or goes at once.
     watermark: i64,
     next: u64,
+    /// The latest time that has gone out, and how many went out after a later one.
+    told: i64,
+    late: u64,
 }
 
 #[derive(Debug)]
@@ -91,6 +94,8 @@ impl<T> Merger<T> {
             arrivals: VecDeque::new(),
             watermark: i64::MIN,
             next: 0,
+            told: i64::MIN,
+            late: 0,
         }
     }
 
@@ -172,6 +177,8 @@ impl<T> Merger<T> {
                 self.lanes.remove(&held.peer);
             }
         }
+        self.late += u64::from(held.time < self.told);
+        self.told = self.told.max(held.time);
         out(held.peer, held.item);
     }
 
@@ -195,6 +202,11 @@ impl<T> Merger<T> {
     /// Items of one server that are held.
     pub fn held(&self, peer: PeerId) -> usize {
         self.lanes.get(&peer).map_or(0, |lane| lane.held)
+    }
+
+    /// How many went out after a later one since this was last asked.
+    pub fn take_late(&mut self) -> u64 {
+        std::mem::take(&mut self.late)
     }
 
     /// Items that are held.

@@ -1,6 +1,7 @@
 //! One call to all servers of a crew.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::mask::without_time;
 use super::merger::MergerLimits;
 use super::status::{News, lost};
 use super::stream::{Event, Place, SharedPlace, Stream, TAKE};
+use super::tally::{Call, Tally};
 use super::wire::{Wire, WireKind};
 use crate::flow::NodeState;
 
@@ -34,8 +36,12 @@ pub struct SessionConfig {
     pub hold: Duration,
     /// A server that is not followed is given up when it says nothing for so long.
     pub patience: Duration,
+    /// A server that is followed has told its past when it says nothing for so long.
+    pub quiet: Duration,
     /// Responses held of all servers.
     pub most: usize,
+    /// What goes through is counted here.
+    pub tally: Arc<Tally>,
 }
 
 impl SessionConfig {
@@ -43,13 +49,14 @@ impl SessionConfig {
     pub fn new(reporter: Arc<str>) -> Self {
         // With what comes on top (the network, a timer) a line is told within a second.
         let hold = Duration::from_millis(900);
-        Self { reporter, hold, patience: Duration::from_secs(5), most: 65_536 }
+        let (quiet, patience) = (Duration::from_millis(250), Duration::from_secs(5));
+        Self { reporter, hold, patience, quiet, most: 131_072, tally: Arc::default() }
     }
 
     fn limits(&self) -> CourseLimits {
         CourseLimits {
             merger: MergerLimits { hold: self.hold, slack: Duration::from_millis(50), most: self.most },
-            quiet: Duration::from_millis(250).min(self.hold / 3),
+            quiet: self.quiet.min(self.hold / 3),
             patience: self.patience,
             most_last: self.most * 4,
         }
@@ -108,6 +115,7 @@ impl Session {
         let asked = widened.unwrap_or(asked);
         let wall = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
         let (tell, events) = mpsc::channel(INBOX);
+        let _call = Call::begin(&config.tally);
         let session = Self {
             course: Course::new(Plan::of(&asked.request), config.limits(), Duration::ZERO, wall),
             news: News::new(Arc::clone(&config.reporter)),
@@ -191,6 +199,7 @@ impl Session {
     async fn send(&mut self, out: Vec<Wire>, to: &mpsc::Sender<Told>) -> bool {
         let before = Instant::now();
         let out = if self.strip_time { out.into_iter().map(without_time).collect() } else { out };
+        self.config.tally.tell(&out);
         let sent = to.send(Ok(out)).await.is_ok();
         self.blocked += before.elapsed();
         sent
@@ -199,6 +208,9 @@ impl Session {
     /// Moves out what is due.
     fn step(&mut self, now: Duration, out: &mut Vec<Wire>) -> Step {
         let step = self.course.step(now, |_, wire| out.push(wire));
+        let tally = &self.config.tally;
+        tally.late.fetch_add(self.course.take_late(), Relaxed);
+        tally.given_up.fetch_add(step.given_up.len() as u64, Relaxed);
         for peer in &step.given_up {
             if let Some(part) = self.parts.remove(peer) {
                 let message = "no answer in time: its flows are missing".to_owned();
@@ -206,6 +218,7 @@ impl Session {
             }
         }
         for (peer, count) in self.course.take_crowded_out() {
+            tally.lost_here.fetch_add(count, Relaxed);
             if let Some(part) = self.parts.get(&peer) {
                 out.push(lost(&part.peer.shown(), count));
             }

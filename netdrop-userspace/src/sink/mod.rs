@@ -80,6 +80,8 @@ pub struct PrintOptions {
     pub numeric: bool,
     /// Name the node that saw the flow.
     pub print_node_name: bool,
+    /// Tell what is no trouble about nodes, too.
+    pub debug: bool,
 }
 
 /// One of the printers: observations to `out`, the state of nodes to `err`.
@@ -118,6 +120,7 @@ impl<W: io::Write, E: io::Write> Sink for Printer<W, E> {
         if let Observation::Status(status) = observation {
             // Only trouble is news; the client keeps the rest for its debug log.
             if self.options.format != Format::Json
+                && !self.options.debug
                 && !matches!(status.state, NodeState::Unavailable | NodeState::Error)
             {
                 return Ok(());

@@ -181,6 +181,12 @@ fn comment(flow: &Flow) -> String {
     if flow.frame.as_ref().is_some_and(|f| f.without_mac) {
         text.push_str("; without a MAC header");
     }
+    if let Some(stack) = &flow.stack {
+        for (i, frame) in stack.frames.iter().enumerate() {
+            let _ = write!(text, "{}{frame}", if i == 0 { "; stack: " } else { " < " });
+        }
+        text.push_str(if stack.more { " < ..." } else { "" });
+    }
     text
 }
 

@@ -77,7 +77,7 @@ impl<K: WireSink> Sink for Converted<K> {
 fn as_io(e: PrintError) -> io::Error {
     match e {
         PrintError::Io(e) => e,
-        e @ PrintError::Json(..) => io::Error::other(e),
+        e @ (PrintError::Json(..) | PrintError::NotAnEvent(_)) => io::Error::other(e),
     }
 }
 

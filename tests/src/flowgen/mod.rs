@@ -73,6 +73,19 @@ impl FlowGen {
         Value::Object(out)
     }
 
+    /// A response with this one message in this field, as `agent_event` and `AgentEvent`.
+    pub fn event(&mut self, field: &str, message: &str) -> Value {
+        let mut out = Map::new();
+        out.insert(field.to_owned(), self.message(message, 0));
+        if self.chance(80) {
+            out.insert("node_name".to_owned(), self.string("Flow", "node_name"));
+        }
+        if self.chance(80) {
+            out.insert("time".to_owned(), self.time());
+        }
+        Value::Object(out)
+    }
+
     /// A flow alone.
     pub fn flow(&mut self) -> Value {
         self.message("Flow", 0)
@@ -126,13 +139,15 @@ impl FlowGen {
         match field.kind.as_str() {
             "string" => self.string(message, &field.name),
             "bool" | "google.protobuf.BoolValue" => self.rng.bool().into(),
-            "uint32" => self.unsigned(message, &field.name, u64::from(u32::MAX)),
+            "uint32" | "google.protobuf.UInt32Value" => {
+                self.unsigned(message, &field.name, u64::from(u32::MAX))
+            }
             // 64 bits are a string in protobuf's JSON, but a number is read, too.
             "uint64" => {
                 let number = self.unsigned(message, &field.name, u64::MAX);
                 if self.chance(50) { number.to_string().into() } else { number }
             }
-            "int32" | "google.protobuf.Int32Value" => self.signed(&field.name),
+            "int32" | "int64" | "google.protobuf.Int32Value" => self.signed(&field.name),
             "google.protobuf.Timestamp" => self.time(),
             "google.protobuf.Any" => self.extension(),
             kind if self.schema.enums.contains_key(kind) => self.enumeration(kind),

@@ -1,6 +1,6 @@
 //! What is legal and never seen: other spellings, other types in an Any, and lines that are no responses at all.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{FlowGen, pools};
 
@@ -46,15 +46,6 @@ impl FlowGen {
             all.push('\n');
         }
         all
-    }
-
-    /// An exporter's event that is no flow.
-    fn event(&mut self, key: &str, message: &str) -> Value {
-        let mut out = Map::new();
-        out.insert(key.to_owned(), self.message(message, 0));
-        out.insert("node_name".to_owned(), self.pick(pools::NODES).into());
-        out.insert("time".to_owned(), self.time());
-        Value::Object(out)
     }
 
     /// A field's name and value in one of their spellings.

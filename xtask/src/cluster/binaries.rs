@@ -30,11 +30,18 @@ pub fn build_hubble() -> anyhow::Result<()> {
     module("hubble", "github.com/cilium/cilium", "four minutes when cold", &["tool"])
 }
 
+/// Builds the judge of metrics.
+pub fn build_promlint() -> anyhow::Result<()> {
+    module("promlint", "require github.com/prometheus/client_golang", "a minute when cold", &["."])
+}
+
 fn module(name: &str, versioned: &str, time: &str, packages: &[&str]) -> anyhow::Result<()> {
     let source = root().join("xtask/cluster-tools").join(name);
     let text = fs::read_to_string(source.join("go.mod"))
         .with_context(|| format!("cannot read the go.mod of {name}"))?;
-    let digest = sha256(format!("{text}{packages:?}").as_bytes());
+    // Of a program of our own, too.
+    let own = fs::read_to_string(source.join("main.go")).unwrap_or_default();
+    let digest = sha256(format!("{text}{packages:?}{own}").as_bytes());
     let (folder, stamp) = (folder(), folder().join(format!(".built-{name}")));
     fs::create_dir_all(&folder)?;
     let version = text

@@ -98,7 +98,7 @@ fn kubelet(node: u8) -> String {
          authentication: {{anonymous: {{enabled: false}}, webhook: {{enabled: true}}, x509: {{clientCAFile: {STATE}/pki/ca.crt}}}}\n\
          authorization: {{mode: Webhook}}\ncgroupDriver: cgroupfs\ncgroupRoot: /{}\nfailCgroupV1: false\nfailSwapOn: false\n\
          containerRuntimeEndpoint: unix://{folder}/containerd.sock\nclusterDNS: [10.213.0.10]\nclusterDomain: cluster.local\n\
-         evictionHard: {{memory.available: 10Mi, nodefs.available: 1%, imagefs.available: 1%}}\n\
+         evictionHard: {{memory.available: 10Mi, nodefs.available: 1%, imagefs.available: 1%}}\nimageGCHighThresholdPercent: 100\n\
          podLogsDir: {folder}/pods\nresolvConf: {STATE}/resolv.conf\n",
         cgroup(node)
     )

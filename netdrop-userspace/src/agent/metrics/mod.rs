@@ -23,7 +23,7 @@ use crate::ledger::Ledger;
 use crate::source::LiveTally;
 use hubble::Handler;
 use own::Drawn;
-use page::{Format, Number, Page, values};
+pub(crate) use page::{Format, Number, Page, level, values};
 
 pub use context::{Context, ContextError};
 pub use http::{Server, serve};
@@ -31,6 +31,7 @@ pub use own::HistoryLevel;
 pub(crate) use spec::nearest;
 pub use spec::{Kind, MetricError, MetricSpec};
 
+use super::events::AgentEvents;
 use super::feed::Feeds;
 
 /// Series that one metric may have, by default.
@@ -158,6 +159,7 @@ impl Metrics {
         own::drops(&drawn, &mut page);
         own::history((about.history)(), &mut page);
         own::feeds(&about.feeds, &mut page);
+        own::events(&about.events.counts(), &mut page);
         if let Some(names) = &about.names {
             own::names(&names.status(), misses, &mut page);
         }
@@ -172,6 +174,8 @@ pub struct About {
     pub feeds: Feeds,
     /// Names; `None`: there are none.
     pub names: Option<Names>,
+    /// What happened to the agent.
+    pub events: Arc<AgentEvents>,
     /// The history.
     pub history: Arc<dyn Fn() -> HistoryLevel + Send + Sync>,
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use netdrop_common::counter::Counters;
 
 use super::page::{Number, Page, level, untyped, values};
+use crate::agent::events::EventCounts;
 use crate::agent::feed::{FeedReport, Feeds};
 use crate::balance::{Balance, Row};
 use crate::enrich::NamesStatus;
@@ -158,6 +159,17 @@ pub(super) fn names(names: &NamesStatus, misses: [u64; 2], page: &mut Page) {
         [("source", misses[0]), ("destination", misses[1])]
             .map(|(side, n)| (values([side]), Number::Count(n)))
             .into(),
+    );
+}
+
+/// What agent events have told.
+pub(super) fn events(counts: &EventCounts, page: &mut Page) {
+    let rows = counts.told.iter().map(|(kind, n)| (values([kind]), Number::Count(*n))).collect();
+    page.add("netdrop_agent_events", "Agent events, by type", &["type"], rows);
+    page.add_one(
+        "netdrop_agent_events_missed",
+        "Agent events that came faster than a client read them",
+        Number::Count(counts.missed),
     );
 }
 

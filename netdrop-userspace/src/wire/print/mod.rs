@@ -1,10 +1,14 @@
 //! Hubble's output formats for Hubble's messages, byte for byte as its client 1.19 prints them.
 
+mod agent;
 mod columns;
 mod compact;
+mod debug;
 mod dict;
 mod elastic;
+mod events;
 mod goish;
+mod stack;
 mod table;
 mod wide;
 
@@ -19,6 +23,8 @@ use crate::proto::relay::{NodeState, NodeStatusEvent};
 use crate::sink::{Format, PrintOptions};
 use columns::Text;
 
+pub use events::{Event, EventPrinter};
+
 /// What wire messages need beyond [`PrintOptions`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -26,10 +32,10 @@ pub struct Options {
     pub print: PrintOptions,
     /// Name the policies that allowed or denied.
     pub policy_names: bool,
+    /// Show call stacks.
+    pub stack: bool,
     /// Print the bare flow as JSON (`HUBBLE_COMPAT=legacy-json-output`).
     pub legacy_json: bool,
-    /// Print what is no trouble about nodes, too.
-    pub debug: bool,
     /// Print nothing about nodes.
     pub silent: bool,
     /// The output is a terminal: nothing that drives one passes, not even what Hubble's client lets through.
@@ -51,6 +57,9 @@ pub enum PrintError {
     /// The message has no JSON.
     #[error("json: error calling MarshalJSON for type *{0}: proto: {1}")]
     Json(&'static str, json::JsonError),
+    /// A server sent a message without what it is for.
+    #[error("not {0}")]
+    NotAnEvent(&'static str),
 }
 
 /// So many bytes of lines are written at once, if nobody flushes before.
@@ -65,13 +74,25 @@ pub struct Printer<W, E> {
     lines: String,
     table: Option<table::Table>,
     records: u64,
+    flows: u64,
+    /// Of these, those that had a call stack.
+    stacks: u64,
 }
 
 impl<W: io::Write, E: io::Write> Printer<W, E> {
     /// Prints to `out`, and nodes' troubles to `err`.
     pub fn new(options: Options, out: W, err: E) -> Self {
         let table = (options.print.format == Format::Table).then(|| table::Table::new(options));
-        Self { options, out, err, lines: String::with_capacity(FULL + 4096), table, records: 0 }
+        Self {
+            options,
+            out,
+            err,
+            lines: String::with_capacity(FULL + 4096),
+            table,
+            records: 0,
+            flows: 0,
+            stacks: 0,
+        }
     }
 
     /// Writes one.
@@ -80,8 +101,14 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
         if let ResponseTypes::NodeStatus(status) = types {
             return self.node_status(response, status);
         }
+        let stack = match types {
+            ResponseTypes::Flow(flow) if self.options.stack => stack::of(flow),
+            _ => None,
+        };
+        self.flows += u64::from(matches!(types, ResponseTypes::Flow(_)));
+        self.stacks += u64::from(stack.is_some());
         if let Some(table) = &mut self.table {
-            table.write(response, types);
+            table.write(response, types, stack.as_ref());
             return Ok(());
         }
         let start = self.lines.len();
@@ -96,6 +123,9 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
             Format::Dict => dict::write(response, types, self.options, self.records, &mut self.lines),
             Format::Wide => wide::write(response, types, self.options, &mut self.lines),
             _ => compact::write(response, types, self.options, &mut self.lines),
+        }
+        if let Some(stack) = stack {
+            self.stack(&stack);
         }
         self.records += 1;
         if self.lines.len() < FULL { Ok(()) } else { Ok(self.pass_on()?) }
@@ -113,6 +143,23 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
         Ok(())
     }
 
+    /// Behind a flow.
+    fn stack(&mut self, stack: &stack::Stack) {
+        let (begin, indent) = match self.options.print.format {
+            Format::Json => return,
+            Format::Dict => ("      STACK: ", "             "),
+            _ => ("    ", "    "),
+        };
+        self.lines.push_str(begin);
+        stack.lines(indent, &mut self.lines);
+        self.lines.push('\n');
+    }
+
+    /// Whether stacks were to be shown of flows that had none.
+    pub fn lacks_stacks(&self) -> bool {
+        self.options.stack && self.stacks == 0 && self.flows > 0
+    }
+
     fn node_status(
         &mut self,
         response: &GetFlowsResponse,
@@ -124,7 +171,7 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
             NodeState::NodeConnected => !status.message.is_empty(),
             _ => false,
         };
-        if self.options.silent || !(trouble || self.options.debug) {
+        if self.options.silent || !(trouble || self.options.print.debug) {
             return Ok(());
         }
         let mut line = String::new();

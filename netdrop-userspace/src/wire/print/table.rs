@@ -2,6 +2,7 @@
 
 use super::columns;
 use super::elastic::Elastic;
+use super::stack::Stack;
 use super::{Options, time};
 use crate::proto::observer::GetFlowsResponse;
 use crate::proto::observer::get_flows_response::ResponseTypes;
@@ -22,18 +23,25 @@ impl Table {
         Self { options, cells: Elastic::new(2, 3), line: String::new(), started: false }
     }
 
-    pub(super) fn write(&mut self, response: &GetFlowsResponse, types: &ResponseTypes) {
+    pub(super) fn write(
+        &mut self,
+        response: &GetFlowsResponse,
+        types: &ResponseTypes,
+        stack: Option<&Stack>,
+    ) {
         self.line.clear();
         if !self.started {
             self.started = true;
             let node = if self.options.print.print_node_name { "NODE\t" } else { "" };
-            self.line.extend(["TIMESTAMP\t", node, "SOURCE\tDESTINATION\tTYPE\tVERDICT\tSUMMARY\n"]);
+            let own = if self.options.stack { "\tSTACK" } else { "" };
+            let line = ["TIMESTAMP\t", node, "SOURCE\tDESTINATION\tTYPE\tVERDICT\tSUMMARY", own, "\n"];
+            self.line.extend(line);
         }
-        self.row(response, types);
+        self.row(response, types, stack);
         self.cells.write(&self.line);
     }
 
-    fn row(&mut self, response: &GetFlowsResponse, types: &ResponseTypes) {
+    fn row(&mut self, response: &GetFlowsResponse, types: &ResponseTypes, stack: Option<&Stack>) {
         let (options, out) = (self.options, &mut self.line);
         match types {
             ResponseTypes::Flow(flow) => {
@@ -65,6 +73,13 @@ impl Table {
                 columns::lost(lost, " - ", options, out);
             }
             ResponseTypes::NodeStatus(_) => return,
+        }
+        if options.stack {
+            out.push('\t');
+            match stack {
+                Some(stack) => stack.cell(out),
+                None => out.push('-'),
+            }
         }
         out.push('\n');
     }
