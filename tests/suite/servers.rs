@@ -75,8 +75,8 @@ pub struct Bed {
     pub agents: [String; 2],
     /// The relay's address.
     pub server: String,
-    /// The relay.
-    pub relay: Program,
+    /// The relay, until this is dropped.
+    _relay: Program,
     _programs: Vec<Program>,
     _folder: tempfile::TempDir,
 }
@@ -99,7 +99,7 @@ impl Bed {
         let peers = format!("node-a={},node-b={}", agents[0], agents[1]);
         let flags = ["--peers", &peers, "--listen-address", &server, "--health-listen-address", "none"];
         let relay = Program::start(["relay"].iter().chain(&flags));
-        let bed = Self { agents, server, relay, _programs: programs, _folder: folder };
+        let bed = Self { agents, server, _relay: relay, _programs: programs, _folder: folder };
         serves_both(&bed.server);
         bed
     }
