@@ -114,7 +114,8 @@ where
         loop {
             match stream.try_next().await {
                 Ok(Some(event)) => {
-                    if std::mem::take(&mut failing) {
+                    // That a list is about to be asked for is no answer yet.
+                    if !matches!(event, Event::Init) && std::mem::take(&mut failing) {
                         tracing::info!("the Kubernetes API answers again");
                     }
                     match event {
