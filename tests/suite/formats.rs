@@ -209,7 +209,8 @@ fn alike(file: impl Fn(FlowGen) -> String) {
         wrong.len(),
         wrong[..wrong.len().min(4)].join("\n\n")
     );
-    assert!(shown / lines.len().max(1) > 20_000, "the lines show too little: {shown} bytes in all");
+    let enough = runs < RUNS || shown / lines.len() > 20_000;
+    assert!(enough, "the lines show too little: {shown} bytes in all");
 }
 
 /// Lines that no exporter writes: what the stock client takes of them is taken, what it leaves out is left out.

@@ -75,8 +75,6 @@ pub struct Bed {
     pub agents: [String; 2],
     /// The relay's address.
     pub server: String,
-    /// The relay, until this is dropped.
-    _relay: Program,
     _programs: Vec<Program>,
     _folder: tempfile::TempDir,
 }
@@ -98,8 +96,8 @@ impl Bed {
         let server = free();
         let peers = format!("node-a={},node-b={}", agents[0], agents[1]);
         let flags = ["--peers", &peers, "--listen-address", &server, "--health-listen-address", "none"];
-        let relay = Program::start(["relay"].iter().chain(&flags));
-        let bed = Self { agents, server, _relay: relay, _programs: programs, _folder: folder };
+        programs.push(Program::start(["relay"].iter().chain(&flags)));
+        let bed = Self { agents, server, _programs: programs, _folder: folder };
         serves_both(&bed.server);
         bed
     }

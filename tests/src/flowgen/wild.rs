@@ -7,6 +7,9 @@ use super::{FlowGen, pools};
 /// A text as long as a name can be in a line that Hubble's client still reads.
 const LONG: usize = 3000;
 
+/// Lines that are no responses.
+const NO_FLOWS: &[&str] = &["", " ", "null", "[]", "{}", "nonsense", "{\"flow\":{}}}", "\t{}\t"];
+
 impl FlowGen {
     /// Everything that protobuf's JSON allows: both spellings of names, nulls, numbers in any form, any type in an Any, long texts.
     #[must_use]
@@ -35,11 +38,7 @@ impl FlowGen {
                     let cut = self.rng.usize(..line.len());
                     line.truncate(line.floor_char_boundary(cut));
                 }
-                1 => {
-                    line = self
-                        .pick(&["", " ", "null", "[]", "{}", "nonsense", "{\"flow\":{}}}", "\t{}\t"])
-                        .into();
-                }
+                1 => self.pick(NO_FLOWS).clone_into(&mut line),
                 2 => line.push('\r'),
                 _ => {}
             }
