@@ -108,13 +108,16 @@ fn different() -> Vec<FlowFilter> {
         .collect()
 }
 
-/// Filters of one each, of one for all of them, or of none.
-fn request(allow: Vec<FlowFilter>) -> GetFlowsRequest {
-    let filters = Filters { allow, deny: Vec::new() };
+/// What a client of one of these filters asks for; of none, everything.
+fn allow(allow: Vec<FlowFilter>) -> Filters {
+    Filters { allow, deny: Vec::new() }
+}
+
+fn request(filters: &Filters) -> GetFlowsRequest {
     GetFlowsRequest {
         follow: true,
         whitelist: filters.allow.iter().map(filter_to_wire).collect(),
-        extensions: filters_to_extension(&filters),
+        extensions: filters_to_extension(filters),
         ..GetFlowsRequest::default()
     }
 }
@@ -126,20 +129,19 @@ fn cpu() -> i64 {
 }
 
 /// CPU time, in us, of pushing all drops until all followers have got theirs, and how many that were.
-async fn run(drops: &[Arc<Observation>], requests: &[GetFlowsRequest]) -> (i64, u64) {
+async fn run(drops: &[Arc<Observation>], followers: &[Filters]) -> (i64, u64) {
     let history = Arc::new(History::new(HistorySize { drops: 64 << 20, flows: 1 << 20 }));
     let (stop, stopped) = watch::channel(false);
     let (got, mut tasks, mut expected) =
         (Arc::new(AtomicU64::new(0)), Vec::new(), vec![0; drops.len() / BATCH]);
-    for request in requests {
-        let filters = netdrop::convert::filters_from_extension(request.extensions.as_ref());
-        let filters = filters.transpose().expect("filters").unwrap_or_default().compile().expect("filters");
+    for filters in followers {
+        let query = Query::new(request(filters)).expect("a request that makes sense");
+        let filters = filters.compile().expect("filters");
         for (batch, drops) in expected.iter_mut().zip(drops.chunks(BATCH)) {
             *batch +=
                 drops.iter().filter(|o| matches!(&***o, Observation::Flow(f) if filters.matches(f))).count()
                     as u64;
         }
-        let query = Query::new(request.clone()).expect("a request that makes sense");
         let (mut responses, got) = (answer(&history, query, stopped.clone()).await, Arc::clone(&got));
         tasks.push(tokio::spawn(async move {
             while let Some(response) = responses.recv().await {
@@ -182,8 +184,8 @@ pub fn report() -> io::Result<()> {
         "\nfollowers: CPU of this process, from capture's hands to a response for each follower; {DROPS} drops"
     )?;
     writeln!(out, "{:<44} {:>8} {:>10} {:>14} {:>8}", "", "CPU, ms", "responses", "us for a drop", "x one")?;
-    let mut measure = |name: &str, requests: &[GetFlowsRequest], [none, one]: [i64; 2]| {
-        let mut runs: Vec<_> = (0..RUNS).map(|_| runtime.block_on(run(&drops, requests))).collect();
+    let mut measure = |name: &str, followers: &[Filters], [none, one]: [i64; 2]| {
+        let mut runs: Vec<_> = (0..RUNS).map(|_| runtime.block_on(run(&drops, followers))).collect();
         runs.sort_unstable();
         let (us, responses) = runs[RUNS / 2];
         let x_one = if one > none { format!("{:.2}", ratio(us - none, one - none)) } else { String::new() };
@@ -192,12 +194,12 @@ pub fn report() -> io::Result<()> {
         Ok::<_, io::Error>(us)
     };
     let none = measure("nobody follows: the history alone", &[], [0; 2])?;
-    let each: Vec<_> = different().into_iter().map(|filter| request(vec![filter])).collect();
-    let one = measure("1 without a filter", &[request(Vec::new())], [none, 0])?;
-    let all = measure("1 with all the hundred filters", &[request(different())], [none, one])?;
+    let each: Vec<_> = different().into_iter().map(|filter| allow(vec![filter])).collect();
+    let one = measure("1 without a filter", &[allow(Vec::new())], [none, 0])?;
+    let all = measure("1 with all the hundred filters", &[allow(different())], [none, one])?;
     measure("100 with a filter each, all different", &each, [none, one])?;
     measure("the same; x the one that gets the same", &each, [none, all])?;
-    measure("100 without a filter", &vec![request(Vec::new()); 100], [none, one])?;
+    measure("100 without a filter", &vec![allow(Vec::new()); 100], [none, one])?;
     Ok(())
 }
 

@@ -34,7 +34,7 @@ pub fn second(node: u32) -> Vec<Wire> {
 
 fn limits() -> CourseLimits {
     let hold = Duration::from_millis(900);
-    let merger = MergerLimits { hold, slack: Duration::from_millis(50), most: 131_072 };
+    let merger = MergerLimits { hold, slack: Duration::from_millis(50), most: 131_072, full: 16_256 };
     CourseLimits {
         merger,
         quiet: Duration::from_millis(250),

@@ -16,6 +16,7 @@
 )]
 
 mod capture;
+mod ends;
 mod flowkey;
 mod flows;
 mod globals;

@@ -35,3 +35,4 @@ mod stalled;
 mod status;
 mod storm;
 mod testbed;
+mod unwritten;

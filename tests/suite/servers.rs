@@ -30,9 +30,20 @@ impl Program {
     /// Starts any program.
     pub fn run<S: AsRef<OsStr>>(program: &Path, args: impl IntoIterator<Item = S>) -> Self {
         let mut command = Command::new(program);
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        die_with_parent(&mut command);
+        command.args(args).stdout(Stdio::null()).stderr(Stdio::null());
+        Self::spawn(&mut command)
+    }
+
+    /// Starts a command whose output goes where it says.
+    pub fn spawn(command: &mut Command) -> Self {
+        die_with_parent(command.stdin(Stdio::null()));
         Self(command.spawn().expect("the program starts"))
+    }
+
+    /// Sends it this signal.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args(["-s", signal, &self.0.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success(), "SIG{signal}");
     }
 
     /// How long it takes to end when it is asked to.
@@ -64,8 +75,6 @@ pub struct Bed {
     pub agents: [String; 2],
     /// The relay's address.
     pub server: String,
-    /// The relay.
-    pub relay: Program,
     _programs: Vec<Program>,
     _folder: tempfile::TempDir,
 }
@@ -87,8 +96,8 @@ impl Bed {
         let server = free();
         let peers = format!("node-a={},node-b={}", agents[0], agents[1]);
         let flags = ["--peers", &peers, "--listen-address", &server, "--health-listen-address", "none"];
-        let relay = Program::start(["relay"].iter().chain(&flags));
-        let bed = Self { agents, server, relay, _programs: programs, _folder: folder };
+        programs.push(Program::start(["relay"].iter().chain(&flags)));
+        let bed = Self { agents, server, _programs: programs, _folder: folder };
         serves_both(&bed.server);
         bed
     }
@@ -130,6 +139,7 @@ fn serves_both(server: &str) {
 }
 
 /// Asks until the answer is yes; a minute is a lot for any of it.
+#[track_caller]
 pub fn until(what: &str, fits: impl Fn() -> bool) {
     let end = expect::deadline(LIMIT * 4);
     while !fits() {

@@ -38,7 +38,7 @@ use crate::flow::Observation;
 use crate::ledger::{Fate, Ledger};
 use crate::relay::{PeerService, peers};
 use crate::source::Source;
-use doors::Doors;
+use doors::{Door, Doors};
 use feed::FeedReport;
 use namespaces::Namespaces;
 use service::ObserverService;
@@ -104,7 +104,9 @@ pub async fn run<S: Source>(
     };
     let (stopping, stopped) = watch::channel(false);
     let (balance, balances) = watch::channel(Balance::default());
-    let metrics = outputs.serve(&history, &stopped).await?;
+    let Doors { all: doors, file, metrics: port } = config.doors;
+    let tls = doors.iter().find_map(|door| door.tls.clone());
+    let metrics = outputs.serve(port, tls, &history, &stopped)?;
     let namespaces = Arc::new(Namespaces::new(Instant::now()));
     let observer = ObserverService::new(
         Arc::clone(&history),
@@ -115,8 +117,8 @@ pub async fn run<S: Source>(
     );
     let peers = PeerService::new(config.peers.peers.clone(), stopped.clone());
     let (routes, health) = server::services(observer, peers).await?;
-    config.doors.announce();
-    let Doors { all: doors, file } = config.doors;
+    doors.iter().for_each(Door::announce);
+    let telling = tokio::spawn(outputs.clone().tell_events(config.node_name.clone()));
     let server = server::serve(doors, &routes, health, config.limits, stopped);
     outputs.events.started(Timestamp::now());
     config.systemd.ready();
@@ -132,6 +134,7 @@ pub async fn run<S: Source>(
     };
     let result = keeper.pump(source, &balance, stop).await;
     config.systemd.stopping();
+    telling.abort();
     stopping.send_replace(true);
     let served = server.await.context("the server task failed");
     if let Some(metrics) = metrics {

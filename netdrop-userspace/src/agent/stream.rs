@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -15,6 +15,8 @@ use crate::flow::{LostEvents, LostSource, Observation};
 
 /// Observations that are read at once. All that a client which stands still costs is so many responses, and those under way.
 const ROOM: usize = 64;
+/// Readers at once, over all clients: so that many who have fallen behind don't take the machine from those who keep up.
+static READING: Semaphore = Semaphore::const_new(2);
 /// A client is told no more often of what it missed.
 const LOST_INTERVAL: Duration = Duration::from_secs(1);
 /// Within the second that a clean stop may take.
@@ -114,8 +116,8 @@ impl Stream {
                 }
             };
             self.read(reader.until(from)).await?;
-            let position = self.live(&mut feed).await?;
-            reader = self.history.reader(position, None);
+            let (position, after) = self.live(&mut feed).await?;
+            reader = self.history.reader_after(position, after);
         }
     }
 
@@ -140,16 +142,16 @@ impl Stream {
         }
     }
 
-    /// Sends what comes. Where to read on, once the client has fallen behind or the agent stops.
-    async fn live(&mut self, feed: &mut Feed) -> Result<Position, Ended> {
+    /// Sends what comes. Where to read on, and when that was, once the client has fallen behind or the agent stops.
+    async fn live(&mut self, feed: &mut Feed) -> Result<(Position, Option<Timestamp>), Ended> {
         let (mut stopping, mut left) = (false, None);
         loop {
             tokio::select! {
                 fed = feed.next() => match fed {
                     Some(Fed::Items(items)) => self.send_all(&items).await?,
                     Some(Fed::Missed(missed)) => self.gaps.add(Some(missed)),
-                    Some(Fed::Behind(position)) => return Ok(position),
-                    None => return left.ok_or(Ended::Done),
+                    Some(Fed::Behind { position, after }) => return Ok((position, after)),
+                    None => return left.map(|position| (position, None)).ok_or(Ended::Done),
                 },
                 // What is queued still comes.
                 () = stop_of(&mut self.stopped), if !stopping => (stopping, left) = (true, feed.leave()),
@@ -251,6 +253,8 @@ impl Gaps {
 
 /// Reads on, on a thread that may wait for the disk.
 async fn step(mut reader: Reader, selection: &Arc<Selection>) -> (Chunk, Reader) {
+    // In the order they came, a few blocks each. It is never closed.
+    let _turn = READING.acquire().await;
     let selection = Arc::clone(selection);
     aside(move || {
         let chunk = reader.step(&selection, ROOM);

@@ -19,6 +19,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
+pub(crate) use dial::root;
 pub use identity::{BasicAuth, Pem};
 use tls::ClientTls;
 use tunnel::{Tunnel, TunnelEnd};

@@ -4,7 +4,9 @@
 
 use std::fmt;
 
-use netdrop_common::event::{ABI_VERSION, DropRecord, HEAD_MAX, HEAD_SHORT, SHORT_LEN, flag};
+use netdrop_common::event::{
+    ABI_VERSION, DropRecord, Ends, HEAD_MAX, HEAD_SHORT, SHORT_LEN, UNWRITTEN_HEAD, flag,
+};
 use netdrop_common::hook;
 use netdrop_common::stack::{Frames, StackedRecord};
 use thiserror::Error;
@@ -141,6 +143,22 @@ impl DropEvent {
     pub fn head(&self) -> &[u8] {
         &self.0.head[..usize::from(self.0.head_len).min(HEAD_MAX)]
     }
+    /// What its socket knows of a packet that has no IP header yet.
+    pub fn ends(&self) -> Option<Ends> {
+        let bytes = self.when(flag::UNWRITTEN, &self.0.head[UNWRITTEN_HEAD..])?;
+        let (source, rest) = bytes.split_first_chunk()?;
+        let (destination, rest) = rest.split_first_chunk()?;
+        let [a, b, c, d, family, protocol, ..] = *rest else { return None };
+        Some(Ends {
+            source: *source,
+            destination: *destination,
+            source_port: [a, b],
+            destination_port: [c, d],
+            family,
+            protocol,
+            _pad: [0; 2],
+        })
+    }
     /// Call stack, innermost first, where it was asked for.
     pub fn stack(&self) -> Option<&[u64]> {
         self.1.as_deref()
@@ -159,6 +177,12 @@ fn check(record: &DropRecord, most: Option<usize>) -> Result<(), DecodeError> {
     if record.hook != hook::KFREE_SKB {
         return Err(DecodeError::Hook(record.hook));
     }
+    // Only a whole record has room for what the socket knows.
+    let most = match most {
+        Some(HEAD_MAX) if record.flags & flag::UNWRITTEN != 0 => Some(UNWRITTEN_HEAD),
+        Some(_) if record.flags & flag::UNWRITTEN != 0 => None,
+        most => most,
+    };
     if most.is_none_or(|most| usize::from(record.head_len) > most) {
         return Err(DecodeError::Length);
     }

@@ -125,6 +125,11 @@ pub async fn start(config: KubeConfig, names: &Names) -> anyhow::Result<KubeHand
     Ok(KubeHandle { _tasks: tasks, events: Some(receiver) })
 }
 
+/// Whether what is said of the API server makes sense; it is not asked.
+pub async fn check(config: &KubeConfig) -> anyhow::Result<()> {
+    read_config(config).await.map(drop)
+}
+
 async fn read_config(config: &KubeConfig) -> anyhow::Result<Config> {
     match &config.kubeconfig {
         Some(path) => {

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use crate::kernel::site_from_text;
 
-use super::{DropReason, DropSite, Flow, Fragment, Netns, Process, Stack, TallyKind, arp_text, inner_text};
+use super::{
+    DropReason, DropSite, Flow, Fragment, Netns, ParseProblem, Process, Stack, TallyKind, arp_text,
+    inner_text,
+};
 
 /// A value of the Struct.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,8 +126,12 @@ fn place(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value<'_>)) {
     if let Some(process) = &flow.process {
         visit("tid", Value::Number(process.tid));
     }
-    if let Some(ip) = flow.packet.ip {
+    let unwritten = flow.packet.problem == Some(ParseProblem::Unwritten);
+    if let Some(ip) = flow.packet.ip.filter(|_| !unwritten) {
         visit("ttl", Value::Number(u32::from(ip.ttl)));
+    }
+    if unwritten {
+        visit("unwritten", Value::Bool(true));
     }
     if let Some(vlan) = flow.packet.vlan {
         visit("vlan", Value::Number(u32::from(vlan.id)));
@@ -150,6 +157,7 @@ pub fn apply_extension(flow: &mut Flow, key: &str, value: &Value<'_>) {
         Value::Bool(yes) => match key {
             "process_owner" => process(flow).owner = *yes,
             "benign" => flow.benign = *yes,
+            "unwritten" => flow.packet.problem = yes.then_some(ParseProblem::Unwritten),
             "stack_more" => stack(flow).more = *yes,
             _ => {}
         },
@@ -250,6 +258,7 @@ mod tests {
         flow.mark = Some(7);
         flow.length = Some(60);
         flow.incoming_ifindex = Some(3);
+        flow.packet.problem = Some(ParseProblem::Unwritten);
         let frames = ["nf_hook_slow+0x9a [nf]", "ip_output+0x5", "0xffffffff81000000"];
         let frames = frames.map(|f| site_from_text(0, f)).to_vec();
         flow.stack = Some(Arc::new(Stack { frames, more: true }));

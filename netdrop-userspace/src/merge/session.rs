@@ -53,14 +53,22 @@ impl SessionConfig {
         Self { reporter, hold, patience, quiet, most: 131_072, tally: Arc::default() }
     }
 
-    fn limits(&self) -> CourseLimits {
+    fn limits(&self, room: usize) -> CourseLimits {
+        let (slack, full) = (Duration::from_millis(50), room.saturating_sub(TAKE));
         CourseLimits {
-            merger: MergerLimits { hold: self.hold, slack: Duration::from_millis(50), most: self.most },
+            merger: MergerLimits { hold: self.hold, slack, most: self.most, full },
             quiet: self.quiet.min(self.hold / 3),
             patience: self.patience,
             most_last: self.most * 4,
         }
     }
+}
+
+/// Responses of one server that may be under way. A history is merged by waiting for the slowest, so all must fit together; what is
+/// followed is not waited for, so it needs room for what comes meanwhile.
+fn room(follow: bool, most: usize, servers: usize) -> usize {
+    let one = (most / 8).max(2 * TAKE);
+    if follow { one } else { (most / servers.max(1)).clamp(2 * TAKE, one) }
 }
 
 /// Responses in order, as many as there are at once.
@@ -78,8 +86,8 @@ pub struct Session {
     /// Of peers by name, so that one that comes back goes on.
     places: HashMap<Arc<str>, SharedPlace>,
     next: PeerId,
-    /// How many were asked first.
-    servers: usize,
+    /// Of each server, see [`room`].
+    room: usize,
     tell: mpsc::Sender<(PeerId, Event)>,
     events: mpsc::Receiver<(PeerId, Event)>,
     started: Instant,
@@ -115,9 +123,10 @@ impl Session {
         let asked = widened.unwrap_or(asked);
         let wall = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
         let (tell, events) = mpsc::channel(INBOX);
+        let room = room(asked.request.follow, config.most, roster.borrow().peers.len());
         let _call = Call::begin(&config.tally);
         let session = Self {
-            course: Course::new(Plan::of(&asked.request), config.limits(), Duration::ZERO, wall),
+            course: Course::new(Plan::of(&asked.request), config.limits(room), Duration::ZERO, wall),
             news: News::new(Arc::clone(&config.reporter)),
             config,
             asked,
@@ -125,7 +134,7 @@ impl Session {
             parts: HashMap::new(),
             places: HashMap::new(),
             next: 0,
-            servers: 0,
+            room,
             tell,
             events,
             started: Instant::now(),
@@ -150,7 +159,6 @@ impl Session {
     async fn go_on(mut self, mut roster: watch::Receiver<Roster>, to: &mpsc::Sender<Told>) {
         let began = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
         let first = roster.borrow_and_update().clone();
-        self.servers = first.peers.len();
         for peer in first.peers.values() {
             self.ask(peer, Place::new(self.asked.clone()));
         }
@@ -267,7 +275,7 @@ impl Session {
         }
         let id = self.next;
         self.next += 1;
-        let room = Arc::new(Semaphore::new(self.room()));
+        let room = Arc::new(Semaphore::new(self.room));
         let place = self.places.entry(Arc::clone(&peer.name)).or_insert_with(|| Arc::new(Mutex::new(place)));
         let stream = Stream {
             id,
@@ -285,13 +293,6 @@ impl Session {
         if reachable {
             self.course.join(now, id);
         }
-    }
-
-    /// Responses of one server that may be under way. A history is merged by waiting for the slowest, so all must fit together; what is
-    /// followed is not waited for, so it needs room for what comes meanwhile.
-    fn room(&self) -> usize {
-        let most = (self.config.most / 8).max(2 * TAKE);
-        if self.follow() { most } else { (self.config.most / self.servers.max(1)).clamp(2 * TAKE, most) }
     }
 
     fn hear(&mut self, id: PeerId, event: Event) {

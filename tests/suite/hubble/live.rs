@@ -303,7 +303,7 @@ fn until_interrupted(
         }
         match lines.next(deadline).expect("a line") {
             expect::Line::Text(line) => shown.push(line),
-            end => panic!("{client:?} {line:?}: {end:?} after {shown:?}"),
+            end => panic!("{} {line:?}: {end:?} after {shown:?}", client.display()),
         }
     }
     let pid = child.id().to_string();

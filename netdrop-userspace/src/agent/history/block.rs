@@ -64,6 +64,13 @@ pub(super) struct Cursor {
     before: Stamp,
 }
 
+impl Cursor {
+    /// When the record before it was, if there is one.
+    pub(super) fn passed(&self) -> Option<i128> {
+        (self.index > 0).then_some(self.before.time)
+    }
+}
+
 impl Block {
     pub(super) fn memory(&self) -> usize {
         let words = self.summary.addresses.words().len() + self.summary.ports.words().len();

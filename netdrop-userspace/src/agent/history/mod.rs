@@ -243,6 +243,11 @@ impl History {
         Reader::new(self, from, end)
     }
 
+    /// A reader of all from a place on, of which it is known that it is not from before a time.
+    pub(super) fn reader_after(self: &Arc<Self>, from: Position, after: Option<Timestamp>) -> Reader {
+        Reader::new_after(self, from, after)
+    }
+
     /// Ends a ring's open block before it is full.
     fn seal(&self, ring: usize) {
         let mut inner = self.lock();
@@ -264,8 +269,8 @@ impl History {
         self.lock().rings[ring].find(ordinal)
     }
 
-    fn missed(&self, ring: usize, from: u64, to: u64) -> Missed {
-        self.lock().rings[ring].missed(from, to)
+    fn missed(&self, ring: usize, from: u64, to: u64, after: Option<i128>) -> Missed {
+        self.lock().rings[ring].missed(from, to, after)
     }
 
     /// All blocks, the oldest first, and where they end.

@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::block::{Block, Cursor};
-use super::codec::Dictionary;
+use super::codec::{Dictionary, Stamp};
 use super::ring::{Found, Missed};
 use super::select::{Reading, Selection};
 use super::{History, RINGS};
@@ -22,7 +24,19 @@ struct Place {
     ordinal: u64,
     /// Where that is in its block, if it was read before: first ordinal of the block, and the place in it.
     resume: Option<(u64, Cursor)>,
+    /// What is there is not from before this time.
+    after: Option<i128>,
 }
+
+impl Place {
+    /// One that was not read yet.
+    fn at(ordinal: u64, after: Option<i128>) -> Self {
+        Self { ordinal, resume: None, after }
+    }
+}
+
+/// Blocks that one step may look into: so that one reader who finds nothing in much holds up no other for long.
+const MOST_BLOCKS: usize = 32;
 
 /// One reader.
 #[derive(Debug)]
@@ -50,7 +64,7 @@ struct Loaded {
     reading: Reading,
     cursor: Cursor,
     /// Place and number of the next record that may be wanted; the cursor is behind it.
-    next: Option<(Cursor, u64)>,
+    next: Option<(Cursor, Stamp)>,
 }
 
 impl Loaded {
@@ -64,15 +78,18 @@ impl Loaded {
             }
             let Some(record) = self.block.next(&mut self.cursor) else { return };
             if selection.may_want(&record, &self.block, &mut self.reading) {
-                self.next = Some((at, record.stamp.seq));
+                self.next = Some((at, record.stamp));
                 return;
             }
         }
     }
 
     fn ordinal(&self) -> u64 {
-        let at = self.next.map_or(self.cursor, |(at, _)| at);
-        self.block.meta.first_ordinal + u64::from(at.index)
+        self.block.meta.first_ordinal + u64::from(self.place().index)
+    }
+
+    fn place(&self) -> Cursor {
+        self.next.map_or(self.cursor, |(at, _)| at)
     }
 
     /// The record that was found.
@@ -86,8 +103,14 @@ impl Loaded {
 
 impl Reader {
     pub(super) fn new(history: &Arc<History>, from: Position, end: Option<Position>) -> Self {
-        let place = |ordinal| Place { ordinal, resume: None };
+        let place = |ordinal| Place::at(ordinal, None);
         Self { history: Arc::clone(history), places: from.0.map(place), end }
+    }
+
+    /// One of which it is known when the first that it may read was.
+    pub(super) fn new_after(history: &Arc<History>, from: Position, after: Option<Timestamp>) -> Self {
+        let place = |ordinal| Place::at(ordinal, after.map(Timestamp::as_nanosecond));
+        Self { history: Arc::clone(history), places: from.0.map(place), end: None }
     }
 
     /// Ends it at a place.
@@ -110,15 +133,19 @@ impl Reader {
         let newest = self.history.position();
         let end = self.end.map_or(newest, |end| Position(std::array::from_fn(|r| end.0[r].min(newest.0[r]))));
         let mut loaded: [Option<Loaded>; RINGS] = [const { None }; RINGS];
+        let mut blocks = MOST_BLOCKS;
         while chunk.items.len() < room {
             for (ring, loaded) in loaded.iter_mut().enumerate() {
                 if !selection.wants_ring(ring) {
                     self.places[ring].ordinal = end.0[ring].max(self.places[ring].ordinal);
                     continue;
                 }
-                self.load(ring, loaded, selection, end.0[ring], &mut chunk);
+                self.load(ring, loaded, selection, end.0[ring], &mut chunk, &mut blocks);
             }
-            let next = |l: &Option<Loaded>| l.as_ref().and_then(|l| l.next).map(|(_, seq)| seq);
+            if blocks == 0 {
+                break;
+            }
+            let next = |l: &Option<Loaded>| l.as_ref().and_then(|l| l.next).map(|(_, stamp)| stamp.seq);
             let first = (0..RINGS).filter_map(|r| Some((next(&loaded[r])?, r))).min();
             let Some((ring, one)) = first.and_then(|(_, ring)| Some((ring, loaded[ring].as_mut()?))) else {
                 chunk.at_end = true;
@@ -130,11 +157,16 @@ impl Reader {
             }
             one.next = None;
         }
-        for (place, loaded) in self.places.iter_mut().zip(&loaded) {
+        for ((place, loaded), end) in self.places.iter_mut().zip(&mut loaded).zip(end.0) {
             if let Some(loaded) = loaded {
-                place.ordinal = loaded.ordinal();
-                let at = loaded.next.map_or(loaded.cursor, |(at, _)| at);
-                place.resume = Some((loaded.block.meta.first_ordinal, at));
+                // When what comes next was, for one who never gets it.
+                if loaded.next.is_none() {
+                    loaded.advance(selection, end);
+                }
+                let at = loaded.place();
+                let after = loaded.next.map(|(_, stamp)| stamp.time).or(at.passed()).or(place.after);
+                let resume = Some((loaded.block.meta.first_ordinal, at));
+                *place = Place { ordinal: loaded.ordinal(), resume, after };
             }
         }
         chunk
@@ -148,6 +180,7 @@ impl Reader {
         selection: &Selection,
         end: u64,
         chunk: &mut Chunk,
+        blocks: &mut usize,
     ) {
         loop {
             if let Some(one) = loaded {
@@ -164,13 +197,14 @@ impl Reader {
                 if unread > 0 {
                     chunk.miss(ring, Missed { count: unread, ..Missed::default() });
                 }
-                self.places[ring] =
-                    Place { ordinal: block_end, resume: Some((one.block.meta.first_ordinal, one.cursor)) };
+                let (resume, after) = ((one.block.meta.first_ordinal, one.cursor), one.cursor.passed());
+                self.places[ring] = Place { ordinal: block_end, resume: Some(resume), after };
                 *loaded = None;
             }
-            if self.places[ring].ordinal >= end {
+            if self.places[ring].ordinal >= end || *blocks == 0 {
                 return;
             }
+            *blocks -= 1;
             *loaded = self.open(ring, selection, end, chunk);
         }
     }
@@ -185,25 +219,29 @@ impl Reader {
                 return None;
             }
             Found::Gone(to) => {
-                chunk.miss(ring, self.history.missed(ring, place.ordinal, to.min(end)));
-                *place = Place { ordinal: to.min(end), resume: None };
+                let missed = self.history.missed(ring, place.ordinal, to.min(end), place.after);
+                *place = Place::at(to.min(end), missed.last.map(Timestamp::as_nanosecond));
+                chunk.miss(ring, missed);
                 return None;
             }
             Found::Slot(slot) => slot,
         };
         let block_end = slot.meta.end_ordinal().min(end);
+        let passed = Place::at(block_end, Some(slot.meta.latest));
         if selection.passes_over(&slot.meta) {
-            *place = Place { ordinal: block_end, resume: None };
+            *place = passed;
             return None;
         }
         let Some(block) = slot.block() else {
-            chunk.miss(ring, Missed { count: block_end - place.ordinal, ..Missed::default() });
-            *place = Place { ordinal: block_end, resume: None };
+            let time = |ns| Timestamp::from_nanosecond(ns).ok();
+            let (first, last) = (time(slot.meta.earliest), time(slot.meta.latest));
+            chunk.miss(ring, Missed { count: block_end - place.ordinal, first, last });
+            *place = passed;
             return None;
         };
         let verdicts = selection.verdicts(&block);
         if !verdicts.any() && block.meta.others == 0 {
-            *place = Place { ordinal: block_end, resume: None };
+            *place = passed;
             return None;
         }
         let resume = place.resume.filter(|(first, _)| *first == block.meta.first_ordinal);

@@ -239,13 +239,17 @@ impl Ring {
         all
     }
 
-    /// How many are missing between two ordinals, and when they were.
-    pub(super) fn missed(&self, from: u64, to: u64) -> Missed {
+    /// How many are missing between two ordinals, and when they were. `after`: what the first is not before, where that is known;
+    /// whoever was overrun by far asks for more than is remembered.
+    pub(super) fn missed(&self, from: u64, to: u64, after: Option<i128>) -> Missed {
         let gone = || self.gone.iter().filter(|g| g.end_ordinal > from && g.end_ordinal <= to);
         let time = |ns: Option<i128>| ns.and_then(|ns| Timestamp::from_nanosecond(ns).ok());
+        let first = gone().map(|g| g.earliest).min();
+        let remembered =
+            self.gone.front().is_some_and(|g| g.end_ordinal <= from) || self.gone.len() < REMEMBERED;
         Missed {
             count: to - from,
-            first: time(gone().map(|g| g.earliest).min()),
+            first: time(if remembered { first.max(after) } else { after.or(first) }),
             last: time(gone().map(|g| g.latest).max()),
         }
     }

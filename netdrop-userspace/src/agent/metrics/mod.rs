@@ -33,6 +33,7 @@ pub use spec::{Kind, MetricError, MetricSpec};
 
 use super::events::AgentEvents;
 use super::feed::Feeds;
+use super::tls::Tls;
 
 /// Series that one metric may have, by default.
 pub const DEFAULT_MOST: usize = 10_000;
@@ -159,6 +160,9 @@ impl Metrics {
         own::drops(&drawn, &mut page);
         own::history((about.history)(), &mut page);
         own::feeds(&about.feeds, &mut page);
+        if let Some(tls) = &about.tls {
+            own::certificates(tls.expires(), &mut page);
+        }
         own::events(&about.events.counts(), &mut page);
         if let Some(names) = &about.names {
             own::names(&names.status(), misses, &mut page);
@@ -174,6 +178,8 @@ pub struct About {
     pub feeds: Feeds,
     /// Names; `None`: there are none.
     pub names: Option<Names>,
+    /// Certificates; `None`: there are none.
+    pub tls: Option<Tls>,
     /// What happened to the agent.
     pub events: Arc<AgentEvents>,
     /// The history.
@@ -226,6 +232,8 @@ fn is_unknown(end: &Endpoint) -> bool {
     end.info.is_none() && end.identity == crate::flow::Identity::UNKNOWN
 }
 
+#[cfg(test)]
+mod load_tests;
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

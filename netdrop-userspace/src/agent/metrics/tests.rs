@@ -20,7 +20,7 @@ fn page(metrics: &Metrics) -> String {
 fn about(names: Option<Names>) -> About {
     let events = Arc::new(AgentEvents::default());
     events.started(Timestamp::UNIX_EPOCH);
-    About { feeds: Feeds::default(), names, events, history: Arc::new(HistoryLevel::default) }
+    About { feeds: Feeds::default(), names, tls: None, events, history: Arc::new(HistoryLevel::default) }
 }
 
 #[test]
@@ -99,8 +99,8 @@ async fn the_port_tells_metrics_and_health() {
     let metrics = Metrics::new(&MetricSpec::parse_list("drop").unwrap(), 10).unwrap();
     let about = about(None);
     let (stop, stopped) = watch::channel(false);
-    let port = "127.0.0.1:0".parse().unwrap();
-    let server = serve(port, metrics.clone(), about, stopped).await.unwrap();
+    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = serve(port, metrics.clone(), about, stopped).unwrap();
     let address = server.address;
     let ask = |path: &'static str, accept: &'static str| {
         tokio::task::spawn_blocking(move || get(address, path, accept))

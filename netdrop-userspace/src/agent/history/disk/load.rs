@@ -117,14 +117,15 @@ fn is_ours(file: &File, path: &Path) -> anyhow::Result<bool> {
 fn blocks(segment: &Arc<Segment>) -> anyhow::Result<(Vec<Slot>, u64)> {
     let file = &segment.file;
     let end = file.metadata()?.len();
-    let (mut slots, mut offset) = (Vec::new(), HEADER);
+    let (mut slots, mut offset, mut last) = (Vec::new(), HEADER, HEADER);
     while let Some((meta, next)) = walk(file, offset, end)? {
-        // Where the machine went down, the last frame may have its length and not all of its bytes.
-        if next == end && read_frame(file, offset).is_err() {
-            break;
-        }
         slots.push(Slot::on_disk(meta, Location { segment: Arc::clone(segment), offset }));
+        last = offset;
         offset = next;
+    }
+    // Where the machine went down, the last frame may have its length and not all of its bytes, and zeroes may come after it.
+    if slots.pop_if(|_| read_frame(file, last).is_err()).is_some() {
+        offset = last;
     }
     cut(segment, offset, end)?;
     Ok((slots, offset))

@@ -47,7 +47,11 @@ pub(in super::super::super) enum Fed {
     /// What the thread itself did not get.
     Missed(Missed),
     /// The last: the follower was too slow, and goes on from here by itself.
-    Behind(Position),
+    Behind {
+        position: Position,
+        /// What is there is not from before this time.
+        after: Option<Timestamp>,
+    },
 }
 
 /// A queue that is bounded: who does not empty it is taken off.

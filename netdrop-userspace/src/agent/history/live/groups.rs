@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use jiff::Timestamp;
 use tokio::sync::mpsc::{Sender, channel};
 
 use super::super::super::encoded::Encoded;
@@ -154,7 +155,7 @@ impl Groups {
         self.keep(|member| {
             let later = member.from.seq > next.seq;
             if later {
-                member.take_off(member.from.position);
+                member.take_off(member.from.position, None);
             }
             !later
         });
@@ -176,7 +177,7 @@ impl Groups {
     /// Deals out what was pushed.
     pub(super) fn deal(&mut self, items: &[Arc<Observation>]) {
         self.sort(items.iter().map(|item| &**item));
-        self.send(|_| None);
+        self.send(items.first().map(|item| time_of(item)), |_| None);
         for item in items {
             self.next.seq += 1;
             self.next.position.0[ring_of(item)] += 1;
@@ -186,7 +187,9 @@ impl Groups {
     /// Deals out what was read in the rings, which ended at a position. The number of what comes next is known once all is read.
     pub(super) fn deal_chunk(&mut self, chunk: &Chunk, position: Position) {
         self.sort(chunk.items.iter());
-        self.send(|wanted| chunk.missed_by(&wanted.selection));
+        let first = chunk.missed().and_then(|missed| missed.first);
+        let first = first.or_else(|| chunk.items.first().map(time_of));
+        self.send(first, |wanted| chunk.missed_by(&wanted.selection));
         self.next.position = position;
     }
 
@@ -214,8 +217,8 @@ impl Groups {
         }
     }
 
-    /// Hands out what is sorted, after what was missed.
-    fn send(&mut self, missed: impl Fn(&Wanted) -> Option<Missed>) {
+    /// Hands out what is sorted, after what was missed. `first`: when the first of it was.
+    fn send(&mut self, first: Option<Timestamp>, missed: impl Fn(&Wanted) -> Option<Missed>) {
         let (next, room) = (self.next, (QUEUES / self.members.max(1)).clamp(SHARE[0], SHARE[1]));
         let mut gone = false;
         for group in &mut self.list {
@@ -225,7 +228,8 @@ impl Groups {
             }
             let items: Arc<[Item]> = group.out.drain(..).collect();
             group.members.retain(|member| {
-                let fed = member.feed(next, room, missed, (!items.is_empty()).then_some((&items, more)));
+                let fed =
+                    member.feed((next, first), room, missed, (!items.is_empty()).then_some((&items, more)));
                 gone |= !fed;
                 fed
             });
@@ -242,8 +246,8 @@ impl Member {
         if self.from.seq > next.seq { self.from.position } else { next.position }
     }
 
-    fn take_off(&self, position: Position) {
-        self.put(Fed::Behind(position));
+    fn take_off(&self, position: Position, after: Option<Timestamp>) {
+        self.put(Fed::Behind { position, after });
     }
 
     fn put(&self, fed: Fed) {
@@ -254,7 +258,7 @@ impl Member {
     /// Whether it stays.
     fn feed(
         &self,
-        next: Place,
+        (next, first): (Place, Option<Timestamp>),
         room: usize,
         missed: Option<Missed>,
         items: Option<(&Arc<[Item]>, usize)>,
@@ -266,7 +270,7 @@ impl Member {
         let queued = self.queued.load(Ordering::Relaxed);
         // What is larger than a queue goes into an empty one.
         if self.to.capacity() < FREE || (queued > 0 && queued + more > room) {
-            self.take_off(next.position);
+            self.take_off(next.position, first);
             return false;
         }
         if let Some(missed) = missed {

@@ -35,7 +35,7 @@ async fn dealt(feed: &mut Feed, last: i64) -> (Vec<i64>, Missed, Option<Position
                 got.extend(items.iter().map(|item| item.time.as_second()));
             }
             Some(Fed::Missed(more)) => missed = missed.and(more),
-            Some(Fed::Behind(position)) => return (got, missed, Some(position)),
+            Some(Fed::Behind { position, .. }) => return (got, missed, Some(position)),
             None => panic!("nobody left"),
         }
     }

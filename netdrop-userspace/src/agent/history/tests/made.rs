@@ -147,7 +147,8 @@ fn problem() -> impl Strategy<Value = ParseProblem> {
         Just(ParseProblem::NoBytes),
         Just(ParseProblem::Truncated),
         Just(ParseProblem::Malformed),
-        Just(ParseProblem::TooDeep)
+        Just(ParseProblem::TooDeep),
+        Just(ParseProblem::Unwritten)
     ]
 }
 

@@ -1,4 +1,5 @@
 mod disk;
+mod edges;
 mod index;
 mod live;
 mod made;

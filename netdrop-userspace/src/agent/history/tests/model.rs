@@ -16,11 +16,11 @@ use crate::proto::observer::GetFlowsRequest;
 
 /// All that was pushed, with which of it is a ring's how-manieth.
 #[derive(Default)]
-struct Model(Vec<Arc<Observation>>);
+pub(super) struct Model(pub(super) Vec<Arc<Observation>>);
 
 impl Model {
     /// What the history still has: of each ring the newest so many.
-    fn kept(&self, h: &History) -> Vec<Arc<Observation>> {
+    pub(super) fn kept(&self, h: &History) -> Vec<Arc<Observation>> {
         let status = h.status();
         let mut left = [status.drops.len, status.flows.len, status.benign.len];
         let mut kept: Vec<_> = self
@@ -41,17 +41,17 @@ impl Model {
 }
 
 #[derive(Clone, Debug)]
-struct Ask {
-    number: u64,
-    first: bool,
-    since: Option<i64>,
-    until: Option<i64>,
-    filter: Option<FlowFilter>,
-    room: usize,
+pub(super) struct Ask {
+    pub(super) number: u64,
+    pub(super) first: bool,
+    pub(super) since: Option<i64>,
+    pub(super) until: Option<i64>,
+    pub(super) filter: Option<FlowFilter>,
+    pub(super) room: usize,
 }
 
 impl Ask {
-    fn request(&self) -> GetFlowsRequest {
+    pub(super) fn request(&self) -> GetFlowsRequest {
         let time = |second: Option<i64>| second.map(|seconds| WireTime { seconds, nanos: 0 });
         GetFlowsRequest {
             number: self.number,
@@ -64,7 +64,7 @@ impl Ask {
         }
     }
 
-    fn compiled(&self) -> crate::filter::Compiled {
+    pub(super) fn compiled(&self) -> crate::filter::Compiled {
         self.filters().compile().unwrap()
     }
 
@@ -73,7 +73,7 @@ impl Ask {
     }
 
     /// What Hubble's server sends: straight from the words of its rules.
-    fn expected(&self, kept: &[Arc<Observation>]) -> Vec<Observation> {
+    pub(super) fn expected(&self, kept: &[Arc<Observation>]) -> Vec<Observation> {
         let filter = self.compiled();
         let fits = |o: &Observation| matches!(o, Observation::Flow(f) if filter.matches(f));
         let mut start = 0;
@@ -109,7 +109,7 @@ impl Ask {
     }
 
     /// What the history gives.
-    fn got(&self, h: &Arc<History>) -> (Vec<Observation>, Missed) {
+    pub(super) fn got(&self, h: &Arc<History>) -> (Vec<Observation>, Missed) {
         let query = Query::new(self.request()).unwrap();
         let (from, end) = query.range(h);
         let (mut items, missed) = read(&mut h.reader(from, end), &query.selection, self.room);
@@ -162,7 +162,7 @@ fn ask() -> impl Strategy<Value = Ask> {
 }
 
 /// Seconds apart from 1970 on, most with names; some are losses or no drops.
-fn observation(second: i64, kind: u8) -> Arc<Observation> {
+pub(super) fn observation(second: i64, kind: u8) -> Arc<Observation> {
     let mut flow = made::full(second);
     flow.time = Timestamp::from_second(second).unwrap();
     (flow.tally.first, flow.tally.last) = (flow.time, flow.time);
