@@ -1,6 +1,9 @@
 //! What Go's standard library says and reads, where Hubble's client passes that on: numbers, booleans, quoted texts.
 
+use std::sync::LazyLock;
 use std::time::Duration;
+
+use regex::Regex;
 
 /// A text as Go's `%q` writes it.
 pub fn quote(text: &str) -> String {
@@ -33,11 +36,10 @@ pub fn escaped(kind: char, digits: usize, c: char) -> String {
     format!("\\{kind}{:0digits$x}", u32::from(c))
 }
 
-/// Roughly Go's `IsPrint`: no control, no separator but the space.
+/// Go's `IsPrint`: letters, marks, numbers, punctuation, symbols.
 fn is_print(c: char) -> bool {
-    !c.is_control()
-        && !c.is_whitespace()
-        && !matches!(u32::from(c), 0xad | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff | 0xfff0..=0xfffb | 0xfffe..=0xffff | 0xe000..=0xf8ff | 0xe0000..)
+    static PRINT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[\p{L}\p{M}\p{N}\p{P}\p{S}]").ok());
+    PRINT.as_ref().is_some_and(|print| print.is_match(c.encode_utf8(&mut [0; 4])))
 }
 
 /// An unsigned number of so many bits; base 0: as its prefix says (`0x`, `0o`, `0b`, `0`), with underscores between digits.

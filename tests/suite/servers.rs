@@ -95,7 +95,17 @@ impl Bed {
         });
         let server = free();
         let peers = format!("node-a={},node-b={}", agents[0], agents[1]);
-        let flags = ["--peers", &peers, "--listen-address", &server, "--health-listen-address", "none"];
+        // What it tells is in order though one of them is slow, as this machine may be.
+        let flags = [
+            "--peers",
+            &peers,
+            "--listen-address",
+            &server,
+            "--health-listen-address",
+            "none",
+            "--sort-buffer-drain-timeout",
+            "4s",
+        ];
         programs.push(Program::start(["relay"].iter().chain(&flags)));
         let bed = Self { agents, server, _programs: programs, _folder: folder };
         serves_both(&bed.server);
