@@ -112,11 +112,11 @@ pub async fn agent(
         );
     }
     let live = source.tally()?;
-    let Row { drops, shown, aggregated, lost, .. } = Balance::new(&live, &tally.flows).total();
+    let Row { drops, shown, aggregated, hidden, lost, .. } = Balance::new(&live, &tally.flows).total();
     if source.without_stack() > 0 {
         tracing::info!(observations = source.without_stack(), "had no call stack");
     }
-    tracing::info!(drops, shown, aggregated, lost, elsewhere = live.elsewhere, "stopped");
+    tracing::info!(drops, shown, aggregated, hidden, lost, elsewhere = live.elsewhere, "stopped");
     Ok(())
 }
 

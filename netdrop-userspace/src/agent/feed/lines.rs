@@ -13,14 +13,14 @@ use crate::sink::write_json;
 
 /// Appends a line. A mask is for flows; loss and states of nodes are short.
 pub(super) fn push(observation: &Observation, mask: Option<&Mask>, out: &mut String) {
-    match (mask, observation) {
-        (Some(mask), Observation::Flow(_)) => {
-            if let Some(mut flow) = wire_flow(observation) {
+    match wire_flow(observation) {
+        Some(mut flow) => {
+            if let Some(mask) = mask {
                 mask.apply(&mut flow);
-                push_wire(flow, out);
             }
+            push_wire(flow, out);
         }
-        _ => write_json(observation, out),
+        None => write_json(observation, out),
     }
 }
 

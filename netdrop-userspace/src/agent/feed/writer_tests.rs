@@ -164,12 +164,14 @@ fn a_filter_hides_flows_but_no_rest() {
 }
 
 #[test]
-fn lines_are_those_of_the_json_format_or_masked() {
+fn lines_are_those_of_the_server_or_masked() {
     let (mut whole, disk, _) = writer(&spec());
     whole.write(&[one(1)]);
-    let mut printed = String::new();
-    crate::sink::write_json(&one(1), &mut printed);
-    assert_eq!(disk.lines(), [serde_json::from_str::<Value>(&printed).unwrap()]);
+    // As a client gets it from the server, with all that tells who says so.
+    let mut served = String::new();
+    crate::wire::json::write(&crate::convert::to_wire(&one(1)), &mut served).unwrap();
+    assert_eq!(disk.lines(), [serde_json::from_str::<Value>(&served).unwrap()]);
+    assert_eq!(disk.lines()[0]["flow"]["emitter"]["name"], "netdrop");
 
     let field_mask = paths(&["time", "verdict", "extensions.kernel_reason"]);
     let (mut masked, disk, _) = writer(&FeedSpec { field_mask, ..spec() });
