@@ -78,7 +78,8 @@ fn command(name: &'static str, about: &'static str) -> Command {
             None => arg,
         });
     }
-    ServerFlags::augment_args(command).about(about).long_about(None)
+    let server = "Agent to ask: unix:///PATH, HOST:PORT or tls://HOST:PORT [default: the local one]";
+    ServerFlags::augment_args(command).mut_arg("server", |a| a.help(server)).about(about).long_about(None)
 }
 
 impl EventsConfig {
