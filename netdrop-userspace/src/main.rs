@@ -164,7 +164,10 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             to_stdout(|out| explain::run(&explain::ExplainArgs::from_arg_matches(m)?, out))
         }
         Some(("config", m)) => to_stdout(|out| config::run(&command(), m, out)),
-        Some(("version", _)) => to_stdout(|out| Ok(out.extend(version().bytes()))),
+        Some(("version", _)) => to_stdout(|out| {
+            out.extend(version().bytes());
+            Ok(())
+        }),
         Some(("completion", m)) => to_stdout(|out| completion::write(command(), m, out)),
         Some(("man", m)) => manual::man(command(), m).map(drop),
         _ => Ok(()),

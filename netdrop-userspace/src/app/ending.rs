@@ -60,7 +60,7 @@ async fn reader_gone(output: OwnedFd) {
     };
     let watching = std::thread::Builder::new().name("reader".to_owned()).spawn(watch).is_ok();
     if !watching || told.await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -59,7 +59,9 @@ pub fn parse(mut command: Command, words: impl IntoIterator<Item = OsString>) ->
     let defaults = settings.flags(leaf, &typed.named).map_err(Refused::Wrong)?;
     typed.flags.splice(0..0, defaults);
     typed.keep_the_last(leaf);
-    command.try_get_matches_from_mut(typed.canonical(program)).map_err(|e| refused(&e))
+    let path = ["netdrop"].into_iter().chain(typed.commands.iter().map(String::as_str));
+    let path = path.collect::<Vec<_>>().join(" ");
+    command.try_get_matches_from_mut(typed.canonical(program)).map_err(|e| refused(&e, &path))
 }
 
 /// The config file that values were looked for in.
@@ -235,8 +237,8 @@ fn unknown(at: &Command, name: &str) -> String {
     format!("unknown flag: --{name}{near}")
 }
 
-/// clap's complaint in one line.
-fn refused(e: &clap::Error) -> Refused {
+/// clap's complaint about a command in one line.
+fn refused(e: &clap::Error, path: &str) -> Refused {
     let text = e.render().to_string();
     // Who names no command is shown which there are.
     if !e.use_stderr() || e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
@@ -255,7 +257,7 @@ fn refused(e: &clap::Error) -> Refused {
                 _ => None,
             };
             let near = near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
-            format!("unknown command {} for \"netdrop\"{near}", go::quote(&word))
+            format!("unknown command {} for {}{near}", go::quote(&word), go::quote(path))
         }
         (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(arg), _)
             if arg.starts_with('-') && e.source().is_some() =>

@@ -67,15 +67,15 @@ fn hint(command: &str, arg: Arg) -> Arg {
 }
 
 fn values(command: &str, flag: &str) -> Vec<&'static str> {
-    let named = |names: &'static Names| names.numbers().filter_map(|number| names.name(number)).collect();
+    let names = |of: &'static Names| of.numbers().filter(|n| *n != 0).filter_map(|n| of.name(n)).collect();
     match (command, flag) {
         ("observe", "output") => vec!["compact", "dict", "table", "json", "wide", "pcapng"],
         ("agent-events" | "debug-events" | "status", "output") => vec!["compact", "dict", "table", "json"],
         ("nodes" | "namespaces", "output") => vec!["table", "wide", "json"],
         (_, "time-format") => TIME_FORMATS.iter().map(|f| f.0).collect(),
         (_, "color") => vec!["auto", "always", "never"],
-        (_, "verdict") => named(&FLOW_VERDICT),
-        (_, "drop-reason-desc") => named(&FLOW_DROP_REASON),
+        (_, "verdict") => names(&FLOW_VERDICT),
+        (_, "drop-reason-desc") => names(&FLOW_DROP_REASON),
         ("explain", "name") | (_, "reason") => explain::names().collect(),
         (_, "type") => vec!["drop", "trace", "policy-verdict", "capture", "l7", "trace-sock"],
         (_, "protocol") => {

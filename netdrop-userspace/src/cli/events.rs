@@ -85,6 +85,8 @@ fn command(name: &'static str, about: &'static str) -> Command {
 impl EventsConfig {
     /// Checks all that was typed.
     pub fn from_matches(kind: EventKind, m: &ArgMatches) -> anyhow::Result<Self> {
+        let server = ServerFlags::from_arg_matches(m)?;
+        server.check()?;
         let own = |format| matches!(format, Format::Wide | Format::Pcapng);
         let format = output::format(m, FORMATS, |format| !own(format))?;
         let selection = selection(m)?;
@@ -92,7 +94,6 @@ impl EventsConfig {
             bail!("table output format is not compatible with follow mode");
         }
         let typed = m.get_one::<String>("output").map_or("", String::as_str);
-        let server = ServerFlags::from_arg_matches(m)?;
         if server.named() == ["none"] && !server.forward.port_forward {
             bail!(
                 "--server none captures here, which makes flows and no events: leave it out to ask the local agent"

@@ -139,6 +139,8 @@ impl ObserveConfig {
     /// Checks all that was typed.
     pub fn from_matches(m: &ArgMatches) -> anyhow::Result<Self> {
         let mut filters = filters(m)?;
+        let server = ServerFlags::from_arg_matches(m)?;
+        server.check()?;
         let output = output_of_flows(m)?;
         let typed = m.get_one::<String>("output").map_or("", String::as_str);
         let selection = selection(m)?;
@@ -149,7 +151,7 @@ impl ObserveConfig {
             selection,
             shown: shown::ShownConfig::from_matches(m, output.format, typed)?,
             output,
-            server: ServerFlags::from_arg_matches(m)?,
+            server,
             count: count(m, "count")?,
             duration: span(m)?,
             names: m.get_one::<String>("names").map(PathBuf::from),

@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    fn service(spec: Value) -> Service {
+    fn service(spec: &Value) -> Service {
         serde_json::from_value(json!({"metadata": {"name": "r", "namespace": "n"}, "spec": spec})).unwrap()
     }
 
@@ -109,7 +109,7 @@ mod tests {
         .unwrap()
     }
 
-    fn chosen(spec: Value, pods: Vec<Pod>) -> Result<(String, u16), String> {
+    fn chosen(spec: &Value, pods: Vec<Pod>) -> Result<(String, u16), String> {
         choose(&service(spec), pods).map(|p| (p.pod, p.port)).map_err(|e| e.to_string())
     }
 
@@ -121,10 +121,10 @@ mod tests {
             (json!([{"port": 80, "targetPort": 4246}]), 4246),
             (json!([{"port": 80}]), 80),
         ] {
-            assert_eq!(chosen(json!({"ports": ports}), pods()).unwrap(), ("old".to_owned(), expected));
+            assert_eq!(chosen(&json!({"ports": ports}), pods()).unwrap(), ("old".to_owned(), expected));
         }
         let headless = json!({"clusterIP": "None", "ports": [{"port": 4244, "targetPort": 1}]});
-        assert_eq!(chosen(headless, pods()).unwrap().1, 4244);
+        assert_eq!(chosen(&headless, pods()).unwrap().1, 4244);
     }
 
     #[test]
@@ -147,10 +147,10 @@ mod tests {
                 "70000, of the service n/r, is no port",
             ),
         ] {
-            assert_eq!(chosen(spec, pods).unwrap_err(), format!("--port-forward: {said}"));
+            assert_eq!(chosen(&spec, pods).unwrap_err(), format!("--port-forward: {said}"));
         }
-        let e = selector(&service(json!({}))).unwrap_err().to_string();
+        let e = selector(&service(&json!({}))).unwrap_err().to_string();
         assert!(e.contains("n/r has no pods of its own"), "{e}");
-        assert_eq!(selector(&service(json!({"selector": {"a": "b", "c": "d"}}))).unwrap(), "a=b,c=d");
+        assert_eq!(selector(&service(&json!({"selector": {"a": "b", "c": "d"}}))).unwrap(), "a=b,c=d");
     }
 }
