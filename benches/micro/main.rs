@@ -4,9 +4,11 @@
 
 #![expect(clippy::expect_used, reason = "a benchmark says what it expects, as a test does")]
 
+mod followers;
 mod history;
 mod merge;
 mod packets;
+mod relay;
 mod wire;
 
 use std::hint::black_box;
@@ -32,6 +34,7 @@ const BATCH: usize = 512;
 
 fn main() {
     divan::main();
+    followers::report().expect("a terminal or a file");
 }
 
 /// From the bytes of the ring buffer to a checked record: a short one and one with all header bytes there is room for.

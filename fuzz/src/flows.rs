@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use netdrop::convert;
 use netdrop::decode::{self, DropEvent, FlowCount};
 use netdrop::flow::{
-    Flow, Interface, L4, Netns, Observation, Packet, Process, Tally, TallyKind, Verdict, event_type, nearest,
+    Flow, Interface, L4, Netns, Observation, Packet, Process, Stack, Tally, TallyKind, Verdict, event_type,
+    nearest,
 };
 use netdrop::kernel::{Reasons, site_from_text};
 use netdrop::sink::{Format, PrintOptions, Printer, Sink as _};
@@ -89,6 +90,10 @@ fn flow(event: &DropEvent, packet: Packet) -> Flow {
     flow.drop_reason_desc = flow.reason.as_ref().map_or(0, |r| nearest(&r.name));
     flow.event_type = event_type(flow.drop_reason_desc);
     flow.site = Some(site_from_text(event.location(), &name(&record.dev_name)));
+    flow.stack = event.stack().map(|frames| {
+        let frames = frames.iter().map(|address| site_from_text(*address, "")).collect();
+        Stack { frames, more: event.has(flag::OWNER) }.into()
+    });
     flow.packet = packet;
     flow.length = Some(record.skb_len);
     flow.mark = (record.mark != 0).then_some(record.mark);

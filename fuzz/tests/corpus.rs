@@ -8,17 +8,20 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use netdrop::proto::flow::Flow;
+use netdrop::wire::json::{self, Unknown};
 use netdrop_common::event::{HEAD_SHORT, SHORT_LEN};
 use netdrop_fuzz::{TARGETS, packet};
 use netdrop_tests::flowgen::FlowGen;
 use netdrop_tests::traffic::hostile::{self, Ends, Hostile};
+use prost::Message as _;
 
 /// Most bytes that one input may have in use at once, beyond [`FACTOR`] times its own size. Most of it are the printers' buffers.
 const FLOOR: usize = 1 << 20;
 /// A type of 12 bytes costs an index entry and some names.
 const FACTOR: usize = 64;
 /// Far above what any of them takes, far below a hang; the build is not optimised and the machine may be busy.
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// Counts what the running thread has in use.
 struct Counting;
@@ -109,8 +112,42 @@ const LINES: &[(&str, &str)] = &[
     ("numbers", r#"{"flow":{"drop_reason":"1e2","cgroup_id":7,"event_type":{"type":1.0,"sub_type":-0}}}"#),
     ("times", r#"{"flow":{"time":"9999-12-31T23:59:59.999999999Z"},"time":"0001-01-01T00:00:00+00:00"}"#),
     ("of-a-newer-hubble", r#"{"new":null,"flow":{"verdict":"NEWER","l4":{"QUIC":{}}}}"#),
+    (
+        "wrappers",
+        r#"{"flow":{"extensions":{"@type":"a/google.protobuf.ListValue","value":[1e-7,-0,"x",{"@type":[]},null]}}}"#,
+    ),
+    ("float", r#"{"flow":{"extensions":{"@type":"a/google.protobuf.FloatValue","value":"-Infinity"}}}"#),
+    ("double", r#"{"flow":{"extensions":{"@type":"a/google.protobuf.DoubleValue","value":-0}}}"#),
+    ("bytes", r#"{"flow":{"extensions":{"@type":"a/google.protobuf.BytesValue","value":"-_AQ"}}}"#),
+    ("paths", r#"{"flow":{"extensions":{"@type":"a/google.protobuf.FieldMask","value":"aB.c,dE"}}}"#),
+    ("duration", r#"{"flow":{"extensions":{"@type":"a/google.protobuf.Duration","value":"-1.000000001s"}}}"#),
     ("two-lines", "{\"flow\":{}}\n{\"lost_events\":{\"cpu\":-1}}"),
 ];
+
+/// Expressions that go deep into a flow.
+const EXPRESSIONS: &[&str] = &[
+    "_flow.source.labels.exists(l, l.contains('app')) || _flow.node_labels.all(l, l.size() > 2)",
+    "_flow.l7.http.headers.map(h, h.key + '=' + h.value).filter(t, t.matches('^[a-z-]+=.*$')).size() > 0",
+    "_flow.extensions.nested.list.size() == 4 && _flow.extensions.kernel_reason.startsWith('T')",
+    "_flow.time - timestamp('2025-01-01T00:00:00Z') > duration('1h') ? _flow.IP.source != '' : has(_flow.l4.TCP)",
+    "_flow.egress_allowed_by.exists_one(p, p.revision > 3u && p.labels.exists(l, l in _flow.source.labels))",
+    "int(_flow.source.identity) * 2 - 1 in [1, 3, 5] || string(_flow.event_type.sub_type) == '133'",
+];
+
+/// Filters that look at much of a flow.
+const FILTERS: &[&str] = &[
+    r#"{"source_pod":["default/","/db"],"destination_ip":["10.0.0.0/8","fd00::/16"],"verdict":["DROPPED"]}"#,
+    r#"{"source_label":["k8s:app in (checkout),!none"],"tcp_flags":[{"SYN":true}],"http_path":["^/page"]}"#,
+    r#"{"protocol":["tcp","icmp","dns"],"event_type":[{"type":1},{"type":4,"match_sub_type":true}],"reply":[false]}"#,
+    r#"{"source_fqdn":["*.example.com"],"node_name":["*/worker-*"],"source_workload":[{"kind":"Deployment"}]}"#,
+];
+
+/// A text, a zero byte, and a flow.
+fn on_a_flow(text: &str, number: usize) -> Vec<u8> {
+    let flow = FlowGen::new(number as u64 + 1).unwrap().flow().to_string();
+    let flow: Flow = json::read(&flow, Unknown::Refuse).unwrap();
+    [text.as_bytes(), b"\0", &flow.encode_to_vec()].concat()
+}
 
 fn ends() -> Ends {
     Ends {
@@ -147,7 +184,7 @@ fn bytes_of(record: &netdrop_common::event::DropRecord) -> &[u8] {
     unsafe { std::slice::from_raw_parts(at, size_of_val(record)) }
 }
 
-/// What belongs into `corpus/packet` and `corpus/ring`; `NETDROP_BLESS=1` writes what is missing. Finds of the fuzzer lie beside it.
+/// What belongs into the corpora; `NETDROP_BLESS=1` writes what is missing. Finds of the fuzzer lie beside it.
 #[test]
 fn the_corpus_holds_every_hostile_packet() {
     let mut expected = Vec::new();
@@ -173,6 +210,17 @@ fn the_corpus_holds_every_hostile_packet() {
     expected.push(("ring", "short".to_owned(), bytes_of(&record)[..100].to_vec()));
     for (number, line) in FlowGen::new(1).unwrap().lines(16).lines().enumerate() {
         expected.push(("wire", format!("generated-{number:02}"), line.as_bytes().to_vec()));
+    }
+    let wild = |lines: u64| FlowGen::new(lines).unwrap().wild();
+    for number in 2..10 {
+        // Files of a few lines.
+        expected.push(("wire", format!("file-{number}"), wild(number).file(3, |_| {}).into_bytes()));
+    }
+    for (number, text) in EXPRESSIONS.iter().enumerate() {
+        expected.push(("expression", format!("on-a-flow-{number}"), on_a_flow(text, number)));
+    }
+    for (number, text) in FILTERS.iter().enumerate() {
+        expected.push(("filter", format!("on-a-flow-{number}"), on_a_flow(text, number)));
     }
     for (name, line) in LINES {
         expected.push(("wire", (*name).to_owned(), line.as_bytes().to_vec()));

@@ -46,7 +46,36 @@ pub mod flag {
     pub const LOCAL_ADDR: u32 = 1 << 15;
     /// `reason` is known (kernels before 5.17 have none).
     pub const REASON: u32 = 1 << 16;
+    /// The call stack is known: it follows the record, or lies in map `STACKS` if the record is that of a flow's entry.
+    pub const STACK: u32 = 1 << 17;
+    /// No IP header was written yet; the last bytes of `head` are [`super::Ends`], and `head_len` is at most
+    /// [`super::UNWRITTEN_HEAD`].
+    pub const UNWRITTEN: u32 = 1 << 18;
 }
+
+/// Where a packet without an IP header is to go, as its socket knows. Network order.
+#[repr(C)]
+#[expect(clippy::pub_underscore_fields, reason = "padding is part of the ABI and both sides write it")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// Own address; IPv4 in the first four bytes.
+    pub source: [u8; 16],
+    /// The other's.
+    pub destination: [u8; 16],
+    /// Own port.
+    pub source_port: [u8; 2],
+    /// The other's.
+    pub destination_port: [u8; 2],
+    /// 4 or 6.
+    pub family: u8,
+    /// IP protocol.
+    pub protocol: u8,
+    /// Zero.
+    pub _pad: [u8; 2],
+}
+
+/// Packet bytes of a record that has [`Ends`] behind them.
+pub const UNWRITTEN_HEAD: usize = HEAD_MAX - size_of::<Ends>();
 
 /// One dropped packet, as the `kfree_skb` hook writes it. The ring buffer also has short ones, of [`SHORT_LEN`] bytes.
 ///
@@ -59,7 +88,8 @@ pub struct DropRecord {
     pub version: u8,
     /// A constant of [`crate::hook`].
     pub hook: u8,
-    /// Length of this record in bytes: that of the struct, or [`SHORT_LEN`].
+    /// Length of this record in bytes: that of the struct, [`SHORT_LEN`], or as
+    /// [`crate::stack::StackedRecord`] has it.
     pub len: u16,
     /// Bits of [`flag`].
     pub flags: u32,
@@ -121,4 +151,6 @@ const _: () = {
     assert!(core::mem::offset_of!(DropRecord, mac) + MAC_MAX == 136);
     assert!(align_of::<DropRecord>() == 8);
     assert!(SHORT_LEN == 200);
+    assert!(size_of::<Ends>() == 40);
+    assert!((core::mem::offset_of!(DropRecord, head) + UNWRITTEN_HEAD).is_multiple_of(8));
 };

@@ -19,5 +19,7 @@ pub const FLOW_INTERVAL_NS: &str = "FLOW_INTERVAL_NS";
 /// The reasons of the core below 256 that are turned away as benign: a bit each, 32 in a word, the lowest first.
 pub const BENIGN: [&str; 8] =
     ["BENIGN_0", "BENIGN_1", "BENIGN_2", "BENIGN_3", "BENIGN_4", "BENIGN_5", "BENIGN_6", "BENIGN_7"];
+/// Bytes of call stack that are read, where one is; at most those of [`crate::stack::Frames`].
+pub const STACK_BYTES: &str = "STACK_BYTES";
 /// Bytes waiting in the ring buffer above which drops are aggregated.
 pub const PRESSURE: &str = "PRESSURE";

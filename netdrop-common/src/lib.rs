@@ -10,4 +10,5 @@ pub mod filter;
 pub mod flow;
 pub mod hook;
 pub mod knobs;
+pub mod stack;
 pub mod symbol;

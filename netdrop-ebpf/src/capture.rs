@@ -7,17 +7,18 @@
 #![expect(clippy::wildcard_imports, reason = "the globals are a table, of which this file reads most rows")]
 
 use aya_ebpf::helpers::generated;
-use netdrop_common::event::{ABI_VERSION, DropRecord, HEAD_MAX, HEAD_SHORT, MAC_MAX, flag};
+use netdrop_common::event::{ABI_VERSION, DropRecord, HEAD_MAX, HEAD_SHORT, MAC_MAX, UNWRITTEN_HEAD, flag};
 use netdrop_common::hook;
 
+use crate::ends;
 use crate::globals::*;
 use crate::netns;
 use crate::read::{self, Ptr, present};
 use crate::write;
 
 /// Address families of packet sockets and IP (include/linux/socket.h; part of the system call interface).
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
+pub const AF_INET: u16 = 2;
+pub const AF_INET6: u16 = 10;
 const AF_PACKET: u16 = 17;
 /// `PF_KTHREAD` (include/linux/sched.h, unchanged since 2.6.27; a macro, so BTF does not have it).
 const PF_KTHREAD: u32 = 0x0020_0000;
@@ -42,6 +43,8 @@ pub struct Facts {
     pub network: u16,
     /// Offset of the end of its linear bytes.
     pub tail: u32,
+    /// Whether there may be no IP header yet, see [`ends::unwritten`].
+    pub unwritten: bool,
 }
 
 /// Whether this is a network packet, and not one of AF_UNIX, netlink or vsock: it has a protocol, a device or a socket of the
@@ -79,7 +82,7 @@ pub unsafe fn facts(skb: Ptr) -> Facts {
         let maybe_dev: Ptr = read::typed(skb, SKB_DEV.load());
         let net = netns::of_device(maybe_dev);
         let sk: Ptr = read::typed(skb, SKB_SK.load());
-        Facts {
+        let mut facts = Facts {
             skb,
             dev: net.map(|_| maybe_dev),
             sk,
@@ -88,7 +91,10 @@ pub unsafe fn facts(skb: Ptr) -> Facts {
             head: read::typed(skb, SKB_HEAD.load()),
             network: read::typed(skb, SKB_NETWORK_HEADER.load()),
             tail: read::typed(skb, SKB_TAIL.load()),
-        }
+            unwritten: false,
+        };
+        facts.unwritten = ends::unwritten(&facts);
+        facts
     }
 }
 
@@ -106,10 +112,12 @@ pub struct Event {
     pub now: u64,
 }
 
-/// Whether a short record holds all linear bytes from the network header on.
+/// Whether a short record holds all linear bytes from the network header on, and these are one.
 #[inline(always)]
 pub fn is_short(facts: &Facts) -> bool {
-    facts.network != 0 && facts.tail.wrapping_sub(u32::from(facts.network)) <= HEAD_SHORT as u32
+    facts.network != 0
+        && !facts.unwritten
+        && facts.tail.wrapping_sub(u32::from(facts.network)) <= HEAD_SHORT as u32
 }
 
 /// Writes the record with room for `HEAD` packet bytes; whether a read failed.
@@ -155,7 +163,12 @@ pub unsafe fn fill<const HEAD: usize>(record: *mut DropRecord, event: &Event) ->
         flags |= socket(r, facts);
         flags |= task(r, event.ctx, !facts.sk.is_null());
         flags |= gso(r, facts);
-        flags |= bytes::<HEAD>(r, facts);
+        // A short record is of a packet that has its header.
+        let unwritten = HEAD == HEAD_MAX && ends::fill(&mut r.head, facts);
+        if unwritten {
+            flags |= flag::UNWRITTEN;
+        }
+        flags |= bytes(r, facts, if unwritten { UNWRITTEN_HEAD as u32 } else { HEAD as u32 });
         r.flags = flags;
         flags & flag::READ_FAULT != 0
     }
@@ -276,9 +289,9 @@ unsafe fn gso(r: &mut DropRecord, facts: &Facts) -> u32 {
     flag::GSO
 }
 
-/// Copies the headers: in the common case the MAC header and what follows, in one read.
+/// Copies the headers, as far as there is room: in the common case the MAC header and what follows, in one read.
 #[inline(always)]
-unsafe fn bytes<const HEAD: usize>(r: &mut DropRecord, facts: &Facts) -> u32 {
+unsafe fn bytes(r: &mut DropRecord, facts: &Facts, room: u32) -> u32 {
     // SAFETY: `r` is room for a record; typed pointers.
     unsafe {
         let mac: u16 = read::typed(facts.skb, SKB_MAC_HEADER.load());
@@ -296,8 +309,8 @@ unsafe fn bytes<const HEAD: usize>(r: &mut DropRecord, facts: &Facts) -> u32 {
         // A tail before the start wraps around: no bytes.
         let len = if linear > 0xffff {
             0
-        } else if linear > HEAD as u32 {
-            HEAD as u32
+        } else if linear > room {
+            room
         } else {
             linear
         };

@@ -46,7 +46,7 @@ impl Start {
 /// The pointers in `facts` are typed.
 #[inline(always)]
 pub unsafe fn fill(key: &mut FlowKey, facts: &Facts, reason: u32, location: u64) -> bool {
-    if facts.network == 0 || facts.tail <= u32::from(facts.network) {
+    if facts.network == 0 || facts.unwritten || facts.tail <= u32::from(facts.network) {
         return false;
     }
     let linear = facts.tail - u32::from(facts.network);

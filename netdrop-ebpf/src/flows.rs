@@ -84,9 +84,16 @@ fn hash(key: &FlowKey) -> u64 {
     h
 }
 
-/// Adds to the entry of a flow; whether there was one, or room for one. `first` writes the record of a new one.
+/// Adds to the entry of a flow; whether there was one, or room for one. `first` writes the record of a new one, which is not
+/// needed after all if `undo` is called.
 #[inline(always)]
-pub fn add(key: &FlowKey, bytes: u64, now: u64, first: impl FnOnce(&mut FlowEntry)) -> bool {
+pub fn add(
+    key: &FlowKey,
+    bytes: u64,
+    now: u64,
+    first: impl FnOnce(&mut FlowEntry),
+    undo: impl FnOnce(&FlowEntry),
+) -> bool {
     let Some(active) = ACTIVE_FLOWS.get(0) else {
         return false;
     };
@@ -111,6 +118,7 @@ pub fn add(key: &FlowKey, bytes: u64, now: u64, first: impl FnOnce(&mut FlowEntr
     if inserted.is_ok() {
         return true;
     }
+    undo(scratch);
     // Another CPU was quicker, or the map is full.
     match active.get_ptr_mut(key) {
         Some(entry) => {

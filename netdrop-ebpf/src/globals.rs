@@ -32,6 +32,7 @@ knobs! {
     FILTER_STAGES = 0,
     FLOW_INTERVAL_NS = 0,
     PRESSURE = 4_194_304,
+    STACK_BYTES = 0,
     BENIGN_0 = 0,
     BENIGN_1 = 0,
     BENIGN_2 = 0,

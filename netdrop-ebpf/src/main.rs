@@ -16,6 +16,7 @@
 )]
 
 mod capture;
+mod ends;
 mod flowkey;
 mod flows;
 mod globals;
@@ -24,6 +25,7 @@ mod netns;
 mod prefilter;
 mod probes;
 mod read;
+mod stack;
 mod wakeup;
 mod write;
 

@@ -6,6 +6,7 @@ use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf};
 use netdrop_common::counter::{Counters, SLOTS};
 use netdrop_common::filter::{MAX_ENTRIES, PrefixKey};
 use netdrop_common::flow::{BUCKETS, Bucket, CpuState, FlowEntry, FlowKey, REST_MAX, RestEntry, RestKey};
+use netdrop_common::stack::{Frames, StackKey};
 use netdrop_common::symbol::TEXT_MAX;
 
 /// Records on their way to user space; the loader sets the size.
@@ -50,6 +51,14 @@ pub static FLOW_SCRATCH: PerCpuArray<FlowEntry> = PerCpuArray::with_max_entries(
 /// Drops of flows that found no room.
 #[map]
 pub static RESTS: HashMap<RestKey, RestEntry> = HashMap::with_max_entries(REST_MAX, 0);
+
+/// Call stacks of the first packets of flows' entries; the loader sets the size.
+#[map]
+pub static STACKS: HashMap<StackKey, Frames> = HashMap::with_max_entries(1, 0);
+
+/// Where such a stack is written before it goes to the map.
+#[map]
+pub static STACK_SCRATCH: PerCpuArray<Frames> = PerCpuArray::with_max_entries(1, 0);
 
 /// What the symbol resolver wrote.
 #[map]

@@ -94,7 +94,7 @@ unsafe fn interface(facts: &Facts) -> bool {
 
 #[inline(always)]
 fn packet(facts: &Facts) -> bool {
-    if facts.network == 0 {
+    if facts.network == 0 || facts.unwritten {
         return true;
     }
     let header = facts.head + u64::from(facts.network);

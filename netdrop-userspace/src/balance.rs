@@ -33,6 +33,8 @@ pub struct Balance {
     total: Row,
     elsewhere: u64,
     benign: u64,
+    /// Of the lost those that nobody saw.
+    unseen: u64,
     rows: Vec<(Arc<str>, Row)>,
 }
 
@@ -55,16 +57,16 @@ impl Balance {
             .filter(|(_, row)| row.drops > 0)
             .collect();
         rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.drops));
-        let unknown = live.totals.missed;
+        let unseen = live.totals.missed;
         let mut total = Row::new(&live.totals.sum(), &flows.total(), live.undecodable);
-        total.drops += unknown;
-        total.lost += unknown;
-        Self { total, elsewhere: live.elsewhere, benign: live.benign() + flows.total().benign, rows }
+        total.drops += unseen;
+        total.lost += unseen;
+        Self { total, elsewhere: live.elsewhere, benign: live.benign() + flows.total().benign, unseen, rows }
     }
 
     /// Of rows that are known.
     pub fn of_rows(total: Row, rows: Vec<(Arc<str>, Row)>) -> Self {
-        Self { total, elsewhere: 0, benign: 0, rows }
+        Self { total, elsewhere: 0, benign: 0, unseen: 0, rows }
     }
 
     /// Over all reasons.
@@ -131,6 +133,14 @@ impl fmt::Display for Balance {
             write!(f, " ({} benign)", self.benign)?;
         }
         write!(f, ", {lost} lost")?;
+        if self.unseen > 0 {
+            // The kernel does not run the program inside itself: an interrupt's drops are counted, whatever they were.
+            write!(
+                f,
+                " ({} of whatever reason and namespace: netdrop's program was busy on their CPU)",
+                self.unseen
+            )?;
+        }
         if self.elsewhere > 0 {
             write!(f, ", {} of other nodes", self.elsewhere)?;
         }
@@ -197,7 +207,8 @@ mod tests {
         );
         assert_eq!(
             balance.to_string(),
-            "1018 drops: 100 shown, 890 aggregated, 13 hidden by the filter (3 benign), 15 lost"
+            "1018 drops: 100 shown, 890 aggregated, 13 hidden by the filter (3 benign), 15 lost \
+             (5 of whatever reason and namespace: netdrop's program was busy on their CPU)"
         );
         assert!(balance.by_reason().unwrap().contains(" 100         890       0    10   NETFILTER_DROP"));
     }

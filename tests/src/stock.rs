@@ -20,15 +20,27 @@ pub struct Printed {
 
 /// The stock client: `NETDROP_HUBBLE`, or where `cargo xtask test` builds it. `None`: it is not there, and one line has said so;
 /// an error where `NETDROP_REQUIRE_HUBBLE` asks for it.
-#[expect(clippy::print_stderr, reason = "what did not run is said")]
 pub fn client(what: &str) -> Result<Option<PathBuf>> {
+    found(what, "client", env::var_os("NETDROP_HUBBLE").map_or_else(|| built("hubble"), PathBuf::from))
+}
+
+/// Hubble's own relay: beside its client.
+pub fn relay(what: &str) -> Result<Option<PathBuf>> {
+    let client = env::var_os("NETDROP_HUBBLE").map_or_else(|| built("hubble"), PathBuf::from);
+    found(what, "relay", client.with_file_name("hubble-relay"))
+}
+
+fn built(program: &str) -> PathBuf {
     let home = || env::var_os("HOME").map_or_else(PathBuf::new, PathBuf::from).join(".cache/netdrop/cluster");
-    let built = || env::var_os("NETDROP_CLUSTER_BIN").map_or_else(home, PathBuf::from).join("hubble");
-    let path = env::var_os("NETDROP_HUBBLE").map_or_else(built, PathBuf::from);
+    env::var_os("NETDROP_CLUSTER_BIN").map_or_else(home, PathBuf::from).join(program)
+}
+
+#[expect(clippy::print_stderr, reason = "what did not run is said")]
+fn found(what: &str, kind: &str, path: PathBuf) -> Result<Option<PathBuf>> {
     if path.is_file() {
         return Ok(Some(path));
     }
-    let missing = format!("{what}: there is no stock client of Hubble at {}", path.display());
+    let missing = format!("{what}: there is no stock {kind} of Hubble at {}", path.display());
     if env::var_os("NETDROP_REQUIRE_HUBBLE").is_some() {
         bail!("{missing}");
     }
@@ -56,6 +68,7 @@ pub fn for_stock(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.remove("chunk_type");
+            fields.remove("chunkType");
             fields.values_mut().for_each(for_stock);
         }
         Value::Array(list) => list.iter_mut().for_each(for_stock),

@@ -1,5 +1,6 @@
 //! Tests that disturb all others: they run when those are through.
 
+mod cpus;
 mod feeds;
 mod kills;
 

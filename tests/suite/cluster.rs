@@ -2,6 +2,8 @@
 //!
 //! `cargo xtask test` starts the cluster and loads the image; without it these tests fail and say so.
 
+mod relay;
+
 use std::env;
 use std::fs;
 use std::path::PathBuf;
@@ -166,6 +168,7 @@ fn a_dead_packet_becomes_a_line_with_both_pods_names() {
     the_stock_client_reads(&socket("n1"));
     assert!(kubectl("-n netdrop get daemonset netdrop -o jsonpath={.status.numberReady}") == "2");
 
+    relay::finds_agents_by_the_api(&same);
     without_the_api_server(&same);
     the_end(&others);
 }

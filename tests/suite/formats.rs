@@ -1,5 +1,5 @@
 //! What `observe --input-file` prints, byte for byte beside the stock client: a thousand generated flows, two hundred generated lines
-//! of flags. `NETDROP_SEED` plays a failure again, or tries other flows.
+//! of flags. `NETDROP_SEED` plays a failure again, or tries other flows; `NETDROP_RUNS` tries more lines, or fewer.
 
 use std::path::Path;
 
@@ -10,19 +10,17 @@ use netdrop_tests::stock::{self, Printed};
 use crate::harness::binary;
 
 const FLOWS: usize = 1000;
-const RUNS: usize = 200;
+const RUNS: u64 = 200;
 const SEED: u64 = 1;
 
-fn seed() -> u64 {
-    let given = std::env::var("NETDROP_SEED").ok();
-    given.map_or(SEED, |s| s.parse().expect("NETDROP_SEED is a number"))
+fn given(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |n| n.parse().unwrap_or_else(|_| panic!("{name} is no number")))
 }
 
 /// Flows that both clients know all of.
-fn flows(seed: u64, count: usize) -> String {
-    let mut generator = FlowGen::new(seed).expect("a generator");
+fn flows(generator: &mut FlowGen) -> String {
     let mut text = String::new();
-    for _ in 0..count {
+    for _ in 0..FLOWS {
         let mut response = generator.response();
         stock::for_stock(&mut response);
         text.push_str(&response.to_string());
@@ -145,14 +143,15 @@ fn filter(rng: &mut Rng, line: &mut Line) {
     }
 }
 
-fn judge(stock: &Path, file: &Path, line: &Line) -> Result<(), String> {
+/// How many bytes both printed, or in what they differ.
+fn judge(stock: &Path, file: &Path, line: &Line) -> Result<usize, String> {
     let mut args = line.args.clone();
     args.extend(["--input-file".to_owned(), file.display().to_string()]);
     let expected = stock::run(stock, &args, &line.env).expect("the stock client runs");
     let found = stock::run(&binary(), &args, &line.env).expect("netdrop runs");
     let same = |a: &Printed, b: &Printed| a.code == b.code && a.stdout == b.stdout;
     if same(&expected, &found) {
-        return Ok(());
+        return Ok(found.stdout.len());
     }
     let said =
         |p: &Printed| String::from_utf8_lossy(&p.stderr).lines().take(3).collect::<Vec<_>>().join(" | ");
@@ -170,22 +169,48 @@ fn judge(stock: &Path, file: &Path, line: &Line) -> Result<(), String> {
 
 #[test]
 fn files_look_as_the_stock_client_shows_them() {
+    alike(|mut generator| flows(&mut generator));
+}
+
+/// With everything that protobuf's JSON allows.
+#[test]
+fn odd_flows_look_as_the_stock_client_shows_them() {
+    alike(|generator| flows(&mut generator.wild()));
+}
+
+/// With events that are no flows, fields that nobody knows, and lines that nobody can read.
+#[test]
+fn files_of_others_look_as_the_stock_client_shows_them() {
+    alike(|generator| generator.wild().file(FLOWS, stock::for_stock));
+}
+
+/// A file, shown by both clients with many flags.
+fn alike(file: impl Fn(FlowGen) -> String) {
     let Some(stock) = stock::client("formats beside the stock client").expect("the stock client") else {
         return;
     };
-    let seed = seed();
+    let (seed, runs) = (given("NETDROP_SEED", SEED), given("NETDROP_RUNS", RUNS));
     let folder = tempfile::tempdir().expect("a folder");
+    let flows = file(FlowGen::new(seed).expect("a generator"));
     let file = folder.path().join("flows.json");
-    std::fs::write(&file, flows(seed, FLOWS)).expect("a file");
+    std::fs::write(&file, flows).expect("a file");
     let mut rng = Rng::with_seed(seed);
-    let lines: Vec<Line> = (0..RUNS).map(|_| line(&mut rng)).collect();
-    let wrong: Vec<String> = lines.iter().filter_map(|l| judge(&stock, &file, l).err()).collect();
+    let lines: Vec<Line> = (0..runs).map(|_| line(&mut rng)).collect();
+    let (mut wrong, mut shown) = (Vec::new(), 0);
+    for line in &lines {
+        match judge(&stock, &file, line) {
+            Ok(bytes) => shown += bytes,
+            Err(why) => wrong.push(why),
+        }
+    }
     assert!(
         wrong.is_empty(),
-        "{} of {RUNS} differ (NETDROP_SEED={seed}); the first:\n{}",
+        "{} of {runs} differ (NETDROP_SEED={seed}); the first:\n{}",
         wrong.len(),
         wrong[..wrong.len().min(4)].join("\n\n")
     );
+    let enough = runs < RUNS || shown / lines.len() > 20_000;
+    assert!(enough, "the lines show too little: {shown} bytes in all");
 }
 
 /// Lines that no exporter writes: what the stock client takes of them is taken, what it leaves out is left out.
@@ -275,4 +300,44 @@ const ODD: &[&str] = &[
     "{\"node_status\":{\"state_change\":\"NODE_ERROR\",\"message\":\"m\"}}",
     "{\"flow\":{\"IP\":{\"source\":\"a\",\"destination\":\"b:c\"},\"l4\":{\"SCTP\":{\"source_port\":1,\"destination_port\":2}},\"source\":{\"namespace\":\"/x/../y\",\"pod_name\":\"./p//q/..\"}}}",
     "{\"flow\":{\"IP\":{},\"source\":{\"identity\":9},\"destination\":{\"identity\":11}}}",
+    "{\"flow\":{\"drop_reason\":\"1 \"}}",
+    "{\"flow\":{\"drop_reason\":\"1,\"}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.DoubleValue\",\"value\":-0}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.DoubleValue\",\"value\":\"-0\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.DoubleValue\",\"value\":1e400}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.DoubleValue\",\"value\":\"1 \"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.FloatValue\",\"value\":0.1}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.FloatValue\",\"value\":16777217}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.FloatValue\",\"value\":\"-Infinity\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.FloatValue\",\"value\":1e39}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.FloatValue\",\"value\":-0.0}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.FloatValue\",\"value\":1e-7}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.BytesValue\",\"value\":\"AQID\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.BytesValue\",\"value\":\"AQ\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.BytesValue\",\"value\":\"AR==\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.BytesValue\",\"value\":\"A\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.BytesValue\",\"value\":\"AQ=I\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.BytesValue\",\"value\":\"-_+/\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.BytesValue\",\"value\":\"-_\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.BytesValue\",\"value\":\"AQ\\n\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.BytesValue\",\"value\":1}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.FieldMask\",\"value\":\"a,,b\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.FieldMask\",\"value\":\" a , b \"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.FieldMask\",\"value\":\" aB \"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.FieldMask\",\"value\":\"\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.FieldMask\",\"value\":\"1a\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.FieldMask\",\"value\":\"a_b\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.Duration\",\"value\":\"1.s\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.Duration\",\"value\":\".5s\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.Duration\",\"value\":\"s\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.Duration\",\"value\":\"315576000001s\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.Duration\",\"value\":\"-0s\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.Int64Value\",\"value\":\"1e2\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.Value\",\"value\":null}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.Value\",\"value\":\"NaN\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.BoolValue\",\"value\":\"true\"}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/google.protobuf.StringValue\",\"value\":null}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/observer.ServerStatusResponse\",\"flows_rate\":1.5,\"num_connected_nodes\":0}}}",
+    "{\"flow\":{\"extensions\":{\"@type\":\"x/observer.GetFlowsRequest\",\"field_mask\":\"aB\",\"since\":\"2025-01-02T03:04:05Z\",\"whitelist\":[{\"tcp_flags\":[{\"SYN\":true}]}]}}}",
+    "\u{feff}{\"flow\":{}}",
 ];

@@ -77,14 +77,15 @@ impl Target {
         }
     }
 
-    /// Longest input: a record and some more, the largest packet, a part of a kernel's types, some lines, many filters,
-    /// the longest expression.
+    /// Longest input: a record and some more, the largest packet, a part of a kernel's types, some lines, many filters, and of
+    /// expressions what is parsed fast enough to try many.
     const fn max_len(self) -> u32 {
         match self {
             Self::Ring => 400,
             Self::Packet => 2048,
             Self::Btf => 16_384,
-            Self::Wire | Self::Request | Self::Filter | Self::Expression => 4096,
+            Self::Wire | Self::Request | Self::Filter => 4096,
+            Self::Expression => 1024,
         }
     }
 }
@@ -165,6 +166,7 @@ fn run(target: Target, seconds: u32) -> anyhow::Result<Vec<PathBuf>> {
     let status = fuzzer(target)
         .args([format!("-max_total_time={seconds}"), format!("-max_len={}", target.max_len())])
         .arg(format!("-artifact_prefix={}/", found.display()))
+        .args(words(target))
         .arg("-print_final_stats=1")
         .args([place.join("corpus"), root().join("fuzz/corpus").join(name)])
         .stdout(output.try_clone()?)
@@ -185,6 +187,12 @@ fn run(target: Target, seconds: u32) -> anyhow::Result<Vec<PathBuf>> {
         bail!("the fuzzer of {name} failed ({status}) without a find; it wrote {}", log.display());
     }
     Ok(new)
+}
+
+/// The words of a language that no fuzzer finds letter by letter.
+fn words(target: Target) -> Option<String> {
+    let file = root().join("fuzz/dict").join(target.name()).with_extension("dict");
+    file.is_file().then(|| format!("-dict={}", file.display()))
 }
 
 fn again(target: Target, input: &Path) -> anyhow::Result<()> {

@@ -1,5 +1,7 @@
 //! `cargo xtask test`: everything, from unit tests to a real cluster.
 
+use std::process::Command;
+
 use clap::Args;
 
 use crate::shell::{cargo, run, say};
@@ -28,14 +30,23 @@ pub fn test(args: &TestArgs) -> anyhow::Result<()> {
     let go = tools::go_version().is_some_and(|v| v >= GO);
     if go {
         cluster::build_hubble()?;
+        cluster::build_promlint()?;
     }
+    let judged = |command: &mut Command| {
+        command.env("NETDROP_PROMLINT", cluster::promlint());
+        if args.require_cluster {
+            command.env("NETDROP_REQUIRE_PROMLINT", "1");
+        }
+    };
     let filter: Vec<&str> = args.filter.as_deref().into_iter().collect();
     say("...", "building netdrop");
     run(&mut cargo(&["build", "--quiet", "--package", "netdrop-userspace"]))?;
     say("...", "unit tests");
     let units = ["netdrop-common", "netdrop-userspace", "netdrop-bench", "netdrop-fuzz", "xtask"];
     let units = units.iter().flat_map(|package| ["--package", package]);
-    run(cargo(&["test", "--quiet"]).args(units).arg("--").args(&filter))?;
+    let mut unit_tests = cargo(&["test", "--quiet"]);
+    judged(&mut unit_tests);
+    run(unit_tests.args(units).arg("--").args(&filter))?;
     say("...", "real drops, in namespaces");
     let drops = ["test", "--quiet", "--package", "netdrop-tests", "--"];
     let mut tests = cargo(&drops);
@@ -47,7 +58,9 @@ pub fn test(args: &TestArgs) -> anyhow::Result<()> {
     run(&mut tests)?;
     if filter.is_empty() || filter.iter().any(|f| f.contains("alone::")) {
         say("...", "real drops that disturb all others");
-        run(cargo(&drops).args(["--test-threads=1", "alone::"]))?;
+        let mut alone = cargo(&drops);
+        judged(&mut alone);
+        run(alone.args(["--test-threads=1", "alone::"]))?;
     }
     if args.no_cluster {
         return Ok(());

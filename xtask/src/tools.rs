@@ -16,7 +16,7 @@ const NETWORK: &[&str] = &["iproute2", "nftables", "iptables", "conntrack", "pro
 /// Packages that the tests compare with.
 const TESTS: &[&str] = &["bpftool", "linux-perf"];
 /// Packages that files are judged by; too large for a guest.
-const FILES: &[&str] = &["tshark"];
+const FILES: &[&str] = &["tshark", "gzip", "zstd"];
 /// Packages that the fuzzing engine builds with.
 const FUZZ: &[&str] = &["g++"];
 /// Packages for the static image.

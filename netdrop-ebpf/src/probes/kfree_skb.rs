@@ -11,19 +11,31 @@ use aya_ebpf::programs::BtfTracePointContext;
 use aya_log_ebpf::debug;
 use netdrop_common::counter::{self, Counters};
 use netdrop_common::event::{DropRecord, HEAD_MAX, HEAD_SHORT, SHORT_LEN};
-use netdrop_common::flow::{CpuState, FlowKey};
+use netdrop_common::flow::{CpuState, FlowEntry, FlowKey};
+use netdrop_common::stack::StackedRecord;
 
 use crate::capture::{self, Event};
 use crate::globals::{HAVE_REASON, SKB_LEN};
 use crate::maps::{COUNTERS, CPU_STATE, RECORDS};
 use crate::read::{self, Ptr};
-use crate::{flowkey, flows, prefilter, wakeup, write};
+use crate::{flowkey, flows, prefilter, stack, wakeup, write};
 
 /// kernel-proto: btf_trace_kfree_skb(skb: sk_buff, location, reason: skb_drop_reason, rx_sk: sock)
 ///
 /// `reason` since 5.17, `rx_sk` since 6.11 (include/trace/events/skb.h).
 #[btf_tracepoint(function = "kfree_skb")]
 pub fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
+    run::<false>(&ctx)
+}
+
+/// The same with call stacks. One of the two is loaded, so that stacks cost nothing where nobody asked for them.
+#[btf_tracepoint(function = "kfree_skb")]
+pub fn kfree_skb_stack(ctx: BtfTracePointContext) -> i32 {
+    run::<true>(&ctx)
+}
+
+#[inline(always)]
+fn run<const STACK: bool>(ctx: &BtfTracePointContext) -> i32 {
     let skb: Ptr = ctx.arg(0);
     let reason = (HAVE_REASON.load() == 1).then(|| ctx.arg::<u32>(2));
     let (Some(count), Some(state)) =
@@ -55,14 +67,14 @@ pub fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: a helper without preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
     let event = Event { facts, reason, location: ctx.arg(1), ctx: ctx.as_ptr() as u64, now };
-    hand_on(&event, count, state);
-    debug!(&ctx, "drop at {:x}", event.location);
+    hand_on::<STACK>(&event, count, state);
+    debug!(ctx, "drop at {:x}", event.location);
     0
 }
 
 /// A record; else the flow's entry; else the rest of its reason; else only the count.
 #[inline(always)]
-fn hand_on(event: &Event, count: &mut Counters, state: &mut CpuState) {
+fn hand_on<const STACK: bool>(event: &Event, count: &mut Counters, state: &mut CpuState) {
     wakeup::look(state);
     let pressed = state.pressed != 0;
     let mut key = MaybeUninit::uninit();
@@ -74,18 +86,26 @@ fn hand_on(event: &Event, count: &mut Counters, state: &mut CpuState) {
         known = unsafe { flowkey::fill(key, &event.facts, event.reason.unwrap_or(0), event.location) };
         own_record = if known { flows::take_token(key, event.now, pressed) } else { !pressed };
     }
-    if own_record && record(event, count, state) {
+    if own_record && record::<STACK>(event, count, state) {
         count.recorded += 1;
         return;
     }
     // SAFETY: what is known was filled.
-    aggregate(event, known.then(|| unsafe { key.assume_init_ref() }), count);
+    aggregate::<STACK>(event, known.then(|| unsafe { key.assume_init_ref() }), count);
 }
 
 /// A record with as many packet bytes as it needs: what is not written is not read either.
 #[inline(always)]
-fn record(event: &Event, count: &mut Counters, state: &mut CpuState) -> bool {
-    if capture::is_short(&event.facts) {
+fn record<const STACK: bool>(event: &Event, count: &mut Counters, state: &mut CpuState) -> bool {
+    if STACK {
+        let Some(mut entry) = RECORDS.reserve::<StackedRecord>(0) else {
+            return false;
+        };
+        // SAFETY: `entry` is room for a record and a stack; the pointers in `facts` are typed.
+        let fault = unsafe { stack::fill(entry.as_mut_ptr(), event) };
+        count.read_fault += u64::from(fault);
+        entry.submit(wakeup::flags(event.now, state));
+    } else if capture::is_short(&event.facts) {
         let Some(mut entry) = RECORDS.reserve::<[u64; SHORT_LEN / 8]>(0) else {
             return false;
         };
@@ -106,15 +126,24 @@ fn record(event: &Event, count: &mut Counters, state: &mut CpuState) -> bool {
 }
 
 #[inline(always)]
-fn aggregate(event: &Event, key: Option<&FlowKey>, count: &mut Counters) {
+fn aggregate<const STACK: bool>(event: &Event, key: Option<&FlowKey>, count: &mut Counters) {
     // SAFETY: typed pointer.
     let bytes = u64::from(unsafe { read::typed::<u32>(event.facts.skb, SKB_LEN.load()) });
     if let Some(key) = key {
         let mut fault = false;
-        let added = flows::add(key, bytes, event.now, |entry| {
+        let first = |entry: &mut FlowEntry| {
             // SAFETY: `entry` has room for a record; the pointers in `facts` are typed.
             fault = unsafe { capture::fill::<HEAD_MAX>(&raw mut entry.record, event) };
-        });
+            if STACK {
+                stack::lay_beside(&mut entry.record, event);
+            }
+        };
+        let undo = |entry: &FlowEntry| {
+            if STACK {
+                stack::take_back(&entry.record);
+            }
+        };
+        let added = flows::add(key, bytes, event.now, first, undo);
         count.read_fault += u64::from(fault);
         if added {
             count.aggregated += 1;

@@ -35,6 +35,8 @@ pub struct Listen {
     pub client_ca: Vec<PathBuf>,
     /// TCP without TLS.
     pub disable_tls: bool,
+    /// TCP port for metrics and health, without TLS.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Names of the agent's flags.
@@ -47,6 +49,8 @@ pub struct Doors {
     pub(super) all: Vec<Door>,
     /// Keep it as long as the doors are open.
     pub(super) file: Option<SocketFile>,
+    /// The port of metrics.
+    pub(super) metrics: Option<TcpListener>,
 }
 
 /// One of them.
@@ -90,7 +94,9 @@ impl Doors {
                 doors.all.push(Door { name: "systemd".into(), tls: None, socket: Socket::Unix(socket) });
             }
         }
-        let own = listen.address.map(listen_tcp);
+        let metrics = listen.metrics.map(|address| listen_tcp("--metrics-address", address));
+        doors.metrics = problems.check(metrics.transpose()).flatten();
+        let own = listen.address.map(|address| listen_tcp("--listen-address", address));
         let all = own
             .into_iter()
             .chain(inherited.tcp.into_iter().map(|s| TcpListener::from_std(s).context(UNUSABLE)));
@@ -103,6 +109,11 @@ impl Doors {
         problems.none().map(|()| doors)
     }
 
+    /// Whether metrics are served.
+    pub fn has_metrics(&self) -> bool {
+        self.metrics.is_some()
+    }
+
     /// The TCP ports that were taken.
     pub fn ports(&self) -> Vec<SocketAddr> {
         let port = |door: &Door| match &door.socket {
@@ -111,15 +122,11 @@ impl Doors {
         };
         self.all.iter().filter_map(port).collect()
     }
-
-    /// Says what is served to whom.
-    pub(super) fn announce(&self) {
-        self.all.iter().for_each(Door::announce);
-    }
 }
 
 impl Door {
-    fn announce(&self) {
+    /// Says what is served to whom.
+    pub(super) fn announce(&self) {
         let at = &self.name;
         match (&self.socket, &self.tls) {
             (Socket::Unix(_), _) => tracing::info!(%at, "serving this machine"),
@@ -184,7 +191,7 @@ fn tls(listen: &Listen, remote: bool) -> Result<Option<Tls>, Problems> {
     problems.none().map(|()| tls)
 }
 
-fn listen_tcp(address: SocketAddr) -> anyhow::Result<TcpListener> {
+fn listen_tcp(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     let bind = |address: SocketAddr| -> io::Result<TcpListener> {
         let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
         // A port of a connection that is still dying is free.
@@ -199,7 +206,7 @@ fn listen_tcp(address: SocketAddr) -> anyhow::Result<TcpListener> {
         }
         other => other,
     };
-    result.with_context(|| format!("--listen-address {address} can't be used; choose another"))
+    result.with_context(|| format!("{flag} {address} can't be used; choose another"))
 }
 
 fn lacks_family(e: &io::Error) -> bool {

@@ -8,6 +8,7 @@ use prost::encoding::{DecodeContext, WireType, skip_field};
 use super::mask::Mask;
 use crate::convert::to_wire;
 use crate::flow::Observation;
+use crate::proto::observer::GetFlowsResponse;
 
 /// A `GetFlowsResponse` that is encoded already. The server's side of GetFlows is generated for it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +18,14 @@ impl Encoded {
     /// What a client gets of an observation.
     pub(super) fn new(observation: &Observation, mask: &Mask) -> Self {
         Self(mask.apply(to_wire(observation)).encode_to_vec().into())
+    }
+
+    /// What clients with this mask get of a response.
+    pub(super) fn of(response: &GetFlowsResponse, mask: &Mask) -> Self {
+        if mask.is_empty() {
+            return Self(response.encode_to_vec().into());
+        }
+        Self(mask.apply(response.clone()).encode_to_vec().into())
     }
 
     /// Bytes of the message.

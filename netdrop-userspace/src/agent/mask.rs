@@ -8,23 +8,41 @@ use crate::wire::mask::FieldMask;
 
 /// A checked `field_mask` of a request; it may ask for everything.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Mask(FieldMask);
+pub(super) struct Mask {
+    fields: FieldMask,
+    /// As they were asked for, in order: two masks with the same are one.
+    paths: Vec<String>,
+}
+
+impl PartialEq for Mask {
+    fn eq(&self, other: &Self) -> bool {
+        self.paths == other.paths
+    }
+}
 
 impl Mask {
     /// Refuses paths that no flow has.
     pub(super) fn new(asked: Option<&prost_types::FieldMask>) -> Result<Self, Status> {
         let paths = asked.map_or(&[][..], |mask| &mask.paths);
-        FieldMask::parse(paths)
-            .map(Self)
-            .map_err(|e| Status::invalid_argument(format!("invalid fieldmask: {e}")))
+        let fields = FieldMask::parse(paths)
+            .map_err(|e| Status::invalid_argument(format!("invalid fieldmask: {e}")))?;
+        let mut paths = paths.to_vec();
+        paths.sort_unstable();
+        paths.dedup();
+        Ok(Self { fields, paths })
+    }
+
+    /// Whether it asks for everything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
     }
 
     /// Clears what was not asked for. Time and node of the response are the flow's, so they go with it; other events are whole.
     pub(super) fn apply(&self, mut response: GetFlowsResponse) -> GetFlowsResponse {
-        if !self.0.is_empty()
+        if !self.is_empty()
             && let Some(ResponseTypes::Flow(flow)) = &mut response.response_types
         {
-            self.0.apply(flow);
+            self.fields.apply(flow);
             response.time = flow.time;
             response.node_name.clone_from(&flow.node_name);
         }

@@ -21,6 +21,7 @@ mod socket;
 mod stream;
 pub mod systemd;
 pub mod tls;
+mod validity;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -37,14 +38,14 @@ use crate::flow::Observation;
 use crate::ledger::{Fate, Ledger};
 use crate::relay::{PeerService, peers};
 use crate::source::Source;
-use doors::Doors;
-use events::AgentEvents;
+use doors::{Door, Doors};
 use feed::FeedReport;
 use namespaces::Namespaces;
 use service::ObserverService;
 use systemd::Notifier;
 
 pub use encoded::Encoded;
+pub use events::AgentEvents;
 pub use history::{
     Chunk, Counts, DiskStatus, History, HistoryDisk, HistorySize, HistoryStatus, Missed, Position, Reader,
     Selection,
@@ -55,6 +56,7 @@ pub use outputs::Outputs;
 pub use query::Query;
 pub use request::examine;
 pub use socket::DEFAULT_SOCKET;
+pub use stream::answer;
 
 /// How often the sums are drawn for status and metrics.
 const BALANCE_TICK: Duration = Duration::from_secs(1);
@@ -102,22 +104,23 @@ pub async fn run<S: Source>(
     };
     let (stopping, stopped) = watch::channel(false);
     let (balance, balances) = watch::channel(Balance::default());
-    let metrics = outputs.serve(&history, &stopped).await?;
+    let Doors { all: doors, file, metrics: port } = config.doors;
+    let tls = doors.iter().find_map(|door| door.tls.clone());
+    let metrics = outputs.serve(port, tls, &history, &stopped)?;
     let namespaces = Arc::new(Namespaces::new(Instant::now()));
-    let events = Arc::new(AgentEvents::new(config.node_name.clone()));
     let observer = ObserverService::new(
         Arc::clone(&history),
         Arc::clone(&namespaces),
-        Arc::clone(&events),
+        (Arc::clone(&outputs.events), config.node_name.clone()),
         balances,
         stopped.clone(),
     );
     let peers = PeerService::new(config.peers.peers.clone(), stopped.clone());
     let (routes, health) = server::services(observer, peers).await?;
-    config.doors.announce();
-    let Doors { all: doors, file } = config.doors;
+    doors.iter().for_each(Door::announce);
+    let telling = tokio::spawn(outputs.clone().tell_events(config.node_name.clone()));
     let server = server::serve(doors, &routes, health, config.limits, stopped);
-    events.started(Timestamp::now());
+    outputs.events.started(Timestamp::now());
     config.systemd.ready();
     let mut tally = AgentTally::default();
     let mut keeper = Keeper {
@@ -131,6 +134,7 @@ pub async fn run<S: Source>(
     };
     let result = keeper.pump(source, &balance, stop).await;
     config.systemd.stopping();
+    telling.abort();
     stopping.send_replace(true);
     let served = server.await.context("the server task failed");
     if let Some(metrics) = metrics {
@@ -246,6 +250,8 @@ impl Keeper<'_> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_follow;
 #[cfg(test)]
 mod tests_limits;
 #[cfg(test)]

@@ -1,20 +1,25 @@
 //! What an agent does with observations beside keeping them: log feeds and metrics.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::feed::{FeedReport, Feeds};
+use super::events::{AgentEvents, lost};
+use super::feed::{Event, FeedReport, Feeds};
 use super::history::{History, HistoryStatus};
 use super::metrics::{self, About, HistoryLevel, Metrics};
+use super::tls::Tls;
 use crate::balance::Balance;
 use crate::enrich::Names;
 use crate::flow::Observation;
 use crate::ledger::Ledger;
 use crate::source::LiveTally;
+
+/// Events that are handed to feeds before the next look.
+const EVENTS: usize = 64;
 
 /// The outputs of an agent; by default there are none. Clones share them.
 #[derive(Clone, Default)]
@@ -23,8 +28,10 @@ pub struct Outputs {
     pub feeds: Feeds,
     /// Counters.
     pub metrics: Metrics,
-    /// Where to serve them; `None`: nowhere, and nothing is counted.
-    pub address: Option<SocketAddr>,
+    /// They are served somewhere; else nothing is counted.
+    pub counts: bool,
+    /// What happened to the agent and around it.
+    pub events: Arc<AgentEvents>,
     /// For how much is known of names, and which pods are gone.
     pub names: Option<Names>,
 }
@@ -32,7 +39,7 @@ pub struct Outputs {
 impl Outputs {
     /// Takes a batch; waits for nobody.
     pub(super) fn push(&self, batch: &Arc<[Arc<Observation>]>) {
-        if self.address.is_some() {
+        if self.counts {
             self.metrics.observe(batch);
         }
         self.feeds.push(batch);
@@ -40,27 +47,48 @@ impl Outputs {
 
     /// Capture lives, and has counted this.
     pub(super) fn draw(&self, sums: Option<(&LiveTally, &Balance, &Ledger)>) {
-        if self.address.is_some() {
+        if self.counts {
             self.metrics.draw(sums);
         }
     }
 
-    /// Opens the port, where one is asked for.
-    pub(super) async fn serve(
+    /// Serves the port, where one was taken.
+    pub(super) fn serve(
         &self,
+        port: Option<TcpListener>,
+        tls: Option<Tls>,
         history: &Arc<History>,
         stopped: &watch::Receiver<bool>,
     ) -> anyhow::Result<Option<metrics::Server>> {
-        let Some(address) = self.address else { return Ok(None) };
+        let Some(port) = port else { return Ok(None) };
         let history = Arc::clone(history);
         let about = About {
             feeds: self.feeds.clone(),
+            tls,
+            events: Arc::clone(&self.events),
             names: self.names.clone(),
             history: Arc::new(move || level(&history)),
         };
-        let server = metrics::serve(address, self.metrics.clone(), about, stopped.clone()).await?;
+        let server = metrics::serve(port, self.metrics.clone(), about, stopped.clone())?;
         tracing::info!(address = %server.address, "serving /metrics, /healthz and /readyz");
         Ok(Some(server))
+    }
+
+    /// Hands the agent's events to the feeds, for ever.
+    pub(super) async fn tell_events(self, node: Option<Arc<str>>) {
+        let node = node.unwrap_or_else(|| "".into());
+        let mut news = self.events.news();
+        let mut next = 0;
+        // Ends with the events.
+        while news.wait_for(|newest| *newest > next).await.is_ok() {
+            let chunk = self.events.chunk(next, EVENTS);
+            next = chunk.next;
+            let missed = (chunk.lost > 0).then(|| (Timestamp::now(), Arc::new(lost(chunk.lost))));
+            let told = chunk.items.into_iter().map(|item| (item.time, item.event));
+            for (time, event) in missed.into_iter().chain(told) {
+                self.feeds.tell(&Event { node: Arc::clone(&node), time, event });
+            }
+        }
     }
 
     /// Ends the feeds.

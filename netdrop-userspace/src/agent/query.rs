@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tonic::Status;
 
-use super::history::{History, Position, Selection};
+use super::history::{History, Position, Selection, Wanted};
 use super::mask::Mask;
 use super::request::affordable;
 use crate::convert::{asks_for_benign, filter_from_wire, filters_from_extension, time_from_wire};
@@ -21,11 +21,12 @@ use crate::proto::observer::GetFlowsRequest;
 #[derive(Clone, Debug)]
 pub struct Query {
     pub(super) selection: Arc<Selection>,
+    filters: Arc<Filters>,
     pub(super) mask: Mask,
     number: u64,
     first: bool,
     pub(super) follow: bool,
-    since: Option<Timestamp>,
+    pub(super) since: Option<Timestamp>,
     /// Of a follower; else it is part of the selection.
     pub(super) until: Option<Timestamp>,
 }
@@ -59,7 +60,8 @@ impl Query {
         let selection = Selection::new(&filters).map_err(|e| invalid(e.to_string()))?;
         // What a follower is sent ends with the first flow that is later; a loss may be told late.
         let selection = Arc::new(selection.between(since, until.filter(|_| !follow)).with_benign(benign));
-        Ok(Self { selection, mask, number, first, follow, since, until: until.filter(|_| follow) })
+        let filters = Arc::new(filters);
+        Ok(Self { selection, filters, mask, number, first, follow, since, until: until.filter(|_| follow) })
     }
 
     /// Where it begins and, unless it follows, ends. May read from disk.
@@ -73,6 +75,12 @@ impl Query {
             (None, false, number) => history.last(number, &(*self.selection).clone().between(None, None)),
         };
         (from, (!self.follow).then_some(end))
+    }
+
+    /// What one that follows asks for.
+    pub(super) fn wanted(&self) -> Wanted {
+        let (filters, selection) = (Arc::clone(&self.filters), Arc::clone(&self.selection));
+        Wanted { filters, selection, mask: self.mask.clone() }
     }
 
     /// Most flows that are sent; following, or having rewound by their number, there is no limit.

@@ -24,7 +24,7 @@ use crate::proto::observer::{
 };
 use crate::proto::served::observer_server::Observer;
 
-/// Responses under way to one client; then it is the client that must read, and the history that runs on.
+/// Events under way to one client; then it is the client that must read.
 const IN_FLIGHT: usize = 64;
 
 /// Serves one history.
@@ -32,6 +32,7 @@ pub(super) struct ObserverService {
     history: Arc<History>,
     namespaces: Arc<Namespaces>,
     events: Arc<AgentEvents>,
+    node: Option<Arc<str>>,
     balance: watch::Receiver<Balance>,
     stopped: watch::Receiver<bool>,
 }
@@ -40,11 +41,11 @@ impl ObserverService {
     pub(super) fn new(
         history: Arc<History>,
         namespaces: Arc<Namespaces>,
-        events: Arc<AgentEvents>,
+        (events, node): (Arc<AgentEvents>, Option<Arc<str>>),
         balance: watch::Receiver<Balance>,
         stopped: watch::Receiver<bool>,
     ) -> Self {
-        Self { history, namespaces, events, balance, stopped }
+        Self { history, namespaces, events, node, balance, stopped }
     }
 
     /// The sums by reason; the first, without a name, over all.
@@ -93,9 +94,8 @@ impl Observer for ObserverService {
         request: Request<GetFlowsRequest>,
     ) -> Result<Response<Self::GetFlowsStream>, Status> {
         let query = Query::new(request.into_inner())?;
-        let (to, from) = mpsc::channel(IN_FLIGHT);
-        stream::answer(&self.history, query, to, self.stopped.clone()).await;
-        Ok(Response::new(ReceiverStream::new(from)))
+        let responses = stream::answer(&self.history, query, self.stopped.clone()).await;
+        Ok(Response::new(ReceiverStream::new(responses)))
     }
 
     async fn server_status(
@@ -137,7 +137,8 @@ impl Observer for ObserverService {
     ) -> Result<Response<Self::GetAgentEventsStream>, Status> {
         let window = Window::new(request.get_ref())?;
         let (to, from) = mpsc::channel(IN_FLIGHT);
-        tokio::spawn(events::stream(Arc::clone(&self.events), window, to, self.stopped.clone()));
+        let (events, node) = (Arc::clone(&self.events), self.node.clone());
+        tokio::spawn(events::stream(events, node, window, to, self.stopped.clone()));
         Ok(Response::new(ReceiverStream::new(from)))
     }
 

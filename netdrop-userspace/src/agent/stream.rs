@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::encoded::Encoded;
-use super::history::{Chunk, History, Missed, Reader, Selection};
+use super::history::{Chunk, Fed, Feed, History, Item, Missed, Position, Reader, Selection, time_of};
 use super::query::Query;
 use crate::flow::{LostEvents, LostSource, Observation};
 
@@ -20,8 +20,11 @@ const LOST_INTERVAL: Duration = Duration::from_secs(1);
 /// Within the second that a clean stop may take.
 const FAREWELL: Duration = Duration::from_millis(500);
 
+/// Responses under way to one client; then it is the client that must read, and what comes that waits.
+const IN_FLIGHT: usize = 64;
+
 /// Where responses go.
-pub(super) type Sender = mpsc::Sender<Result<Encoded, Status>>;
+type Sender = mpsc::Sender<Result<Encoded, Status>>;
 
 /// Why a stream goes no further.
 enum Ended {
@@ -32,19 +35,29 @@ enum Ended {
 }
 
 /// Begins to answer a query. What comes after this has returned is seen by one that follows.
-pub(super) async fn answer(history: &Arc<History>, query: Query, to: Sender, stopped: watch::Receiver<bool>) {
-    // Before the place is looked up, so that nothing comes in between unseen.
-    let news = history.news();
+pub async fn answer(
+    history: &Arc<History>,
+    query: Query,
+    stopped: watch::Receiver<bool>,
+) -> mpsc::Receiver<Result<Encoded, Status>> {
+    let (to, responses) = mpsc::channel(IN_FLIGHT);
     let reader = reader(&query, history).await;
-    let mut stream =
-        Stream { left: query.limit(), query, gaps: Gaps::default(), to, stopped: stopped.clone() };
+    let mut stream = Stream {
+        history: Arc::clone(history),
+        left: query.limit(),
+        query,
+        gaps: Gaps::default(),
+        to,
+        stopped: stopped.clone(),
+    };
     tokio::spawn(async move {
         // Either end is one; there is nobody to tell.
         tokio::select! {
-            _ = stream.run(reader, news) => {}
+            _ = stream.run(reader) => {}
             () = left_behind(stopped) => {}
         }
     });
+    responses
 }
 
 /// A client that does not take what was under way at the stop is left behind.
@@ -68,6 +81,7 @@ async fn reader(query: &Query, history: &Arc<History>) -> Reader {
 }
 
 struct Stream {
+    history: Arc<History>,
     query: Query,
     left: Option<u64>,
     gaps: Gaps,
@@ -76,59 +90,97 @@ struct Stream {
 }
 
 impl Stream {
-    async fn run(&mut self, mut reader: Reader, mut news: watch::Receiver<()>) -> Ended {
+    async fn run(&mut self, reader: Reader) -> Ended {
+        match self.all(reader).await {
+            Ok(ended) | Err(ended) => ended,
+        }
+    }
+
+    /// A follower reads by itself until it is at the end. From there on it is dealt out what comes, for as long as it keeps up.
+    async fn all(&mut self, mut reader: Reader) -> Result<Ended, Ended> {
+        loop {
+            // Once it is said, nothing comes any more.
+            let stopped = *self.stopped.borrow();
+            reader = self.read(reader).await?;
+            if !self.query.follow || stopped {
+                return Ok(self.finish().await);
+            }
+            let (mut feed, from) = match self.history.follow(self.query.wanted()) {
+                Ok(feed) => feed,
+                Err(e) => {
+                    let why = format!("the agent cannot start a thread that serves followers: {e}");
+                    let _ = self.to.send(Err(Status::resource_exhausted(why))).await;
+                    return Ok(Ended::Done);
+                }
+            };
+            self.read(reader.until(from)).await?;
+            let position = self.live(&mut feed).await?;
+            reader = self.history.reader(position, None);
+        }
+    }
+
+    /// Sends all up to the reader's end, or to what is the newest.
+    async fn read(&mut self, mut reader: Reader) -> Result<Reader, Ended> {
         loop {
             let (chunk, back) = step(reader, &self.query.selection).await;
             reader = back;
-            let at_end = chunk.at_end;
-            self.gaps.add(chunk.missed);
-            if let Err(ended) = self.send_all(chunk.items).await {
-                return ended;
+            self.gaps.add(chunk.missed());
+            self.tell_gaps().await?;
+            for observation in chunk.items {
+                let (time, is_flow) = (time_of(&observation), matches!(observation, Observation::Flow(_)));
+                let response = Encoded::new(&observation, &self.query.mask);
+                self.send_one(time, is_flow, response).await?;
             }
-            if !at_end {
-                continue;
+            if self.left == Some(0) {
+                return Err(self.finish().await);
             }
-            let stopped = *self.stopped.borrow();
-            if !self.query.follow || (stopped && !news.has_changed().unwrap_or(false)) {
-                return self.finish().await;
-            }
-            if let Err(ended) = self.wait(&mut news).await {
-                return ended;
+            if chunk.at_end {
+                return Ok(reader);
             }
         }
     }
 
-    /// Waits for more, and meanwhile tells what was missed, once that is due.
-    async fn wait(&mut self, news: &mut watch::Receiver<()>) -> Result<(), Ended> {
+    /// Sends what comes. Where to read on, once the client has fallen behind or the agent stops.
+    async fn live(&mut self, feed: &mut Feed) -> Result<Position, Ended> {
+        let (mut stopping, mut left) = (false, None);
         loop {
             tokio::select! {
-                more = news.changed() => return more.map_err(|_| Ended::Done),
-                () = stop_of(&mut self.stopped), if !*self.stopped.borrow() => return Ok(()),
+                fed = feed.next() => match fed {
+                    Some(Fed::Items(items)) => self.send_all(&items).await?,
+                    Some(Fed::Missed(missed)) => self.gaps.add(Some(missed)),
+                    Some(Fed::Behind(position)) => return Ok(position),
+                    None => return left.ok_or(Ended::Done),
+                },
+                // What is queued still comes.
+                () = stop_of(&mut self.stopped), if !stopping => (stopping, left) = (true, feed.leave()),
                 () = self.to.closed() => return Err(Ended::ClientGone),
                 () = self.gaps.until_due() => self.tell_gaps().await?,
             }
         }
     }
 
-    async fn send_all(&mut self, items: Vec<Observation>) -> Result<(), Ended> {
+    async fn send_all(&mut self, items: &[Item]) -> Result<(), Ended> {
         self.tell_gaps().await?;
-        for observation in items {
-            if let Observation::Flow(flow) = &observation {
-                if self.query.until.is_some_and(|until| flow.time > until) {
-                    return Err(Ended::Done);
-                }
-                match &mut self.left {
-                    Some(0) => return Err(self.finish().await),
-                    Some(left) => *left -= 1,
-                    None => {}
-                }
+        for Item { time, is_flow, response } in items {
+            if self.query.since.is_none_or(|since| *time >= since) {
+                self.send_one(*time, *is_flow, response.clone()).await?;
             }
-            self.send(Encoded::new(&observation, &self.query.mask)).await?;
-        }
-        if self.left == Some(0) {
-            return Err(self.finish().await);
         }
         Ok(())
+    }
+
+    async fn send_one(&mut self, time: Timestamp, is_flow: bool, response: Encoded) -> Result<(), Ended> {
+        if is_flow {
+            if self.query.until.is_some_and(|until| time > until) {
+                return Err(Ended::Done);
+            }
+            match &mut self.left {
+                Some(0) => return Err(self.finish().await),
+                Some(left) => *left -= 1,
+                None => {}
+            }
+        }
+        self.send(response).await
     }
 
     async fn tell_gaps(&mut self) -> Result<(), Ended> {

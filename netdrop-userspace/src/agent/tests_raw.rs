@@ -24,12 +24,17 @@ pub(super) const SOON: Duration = Duration::from_secs(10);
 
 /// Connects as any library does.
 pub(super) async fn channel(agent: &Agent) -> Channel {
+    connect(agent, Endpoint::from_static("http://localhost")).await
+}
+
+/// The same, as an endpoint is set up.
+pub(super) async fn connect(agent: &Agent, endpoint: Endpoint) -> Channel {
     let socket = agent.socket.clone();
     let connect = tower::service_fn(move |_: Uri| {
         let socket = socket.clone();
         async move { UnixStream::connect(socket).await.map(TokioIo::new) }
     });
-    Endpoint::from_static("http://localhost").connect_with_connector(connect).await.unwrap()
+    endpoint.connect_with_connector(connect).await.unwrap()
 }
 
 /// A client that sends what it likes: one message may be many, or none, or never end.

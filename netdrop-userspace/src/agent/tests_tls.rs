@@ -11,6 +11,7 @@ use rcgen::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
@@ -26,6 +27,8 @@ use super::*;
 use crate::proto::observer::observer_client::ObserverClient;
 use crate::proto::observer::{GetFlowsRequest, ServerStatusRequest};
 
+/// Whoever has no answer by then has none.
+const PATIENCE: Duration = Duration::from_mins(1);
 const SERVER: &str = "node-1.default.hubble-grpc.cilium.io";
 
 /// A CA, and its certificate in PEM.
@@ -52,8 +55,13 @@ impl Authority {
     }
 
     fn issue(&self, name: &str, last_year: i32) -> Identity {
+        self.issue_from(name, 2001, last_year)
+    }
+
+    fn issue_from(&self, name: &str, first_year: i32, last_year: i32) -> Identity {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(last_year, 1, 1));
+        (params.not_before, params.not_after) =
+            (date_time_ymd(first_year, 1, 1), date_time_ymd(last_year, 1, 1));
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().unwrap();
@@ -138,8 +146,11 @@ async fn channel(port: SocketAddr, connector: TlsConnector) -> anyhow::Result<Ch
 
 /// Asks the harmless thing. An error is one of the transport: none of the server's words.
 async fn status(port: SocketAddr, connector: TlsConnector) -> anyhow::Result<u64> {
-    let mut client = ObserverClient::new(channel(port, connector).await?);
-    Ok(client.server_status(ServerStatusRequest::default()).await?.into_inner().max_flows)
+    let ask = async {
+        let mut client = ObserverClient::new(channel(port, connector).await?);
+        Ok(client.server_status(ServerStatusRequest::default()).await?.into_inner().max_flows)
+    };
+    timeout(PATIENCE, ask).await?
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,7 +177,7 @@ async fn only_clients_of_the_right_authority_learn_anything() {
         if let Ok(mut tls) = connector(&ours, own, &TLS13).connect(name.clone(), stream).await {
             drop(tls.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await);
             let mut heard = Vec::new();
-            let end = tls.read_to_end(&mut heard).await;
+            let end = timeout(PATIENCE, tls.read_to_end(&mut heard)).await;
             assert_eq!(heard, b"", "{end:?}");
         }
     }
@@ -174,7 +185,7 @@ async fn only_clients_of_the_right_authority_learn_anything() {
     let mut plain = TcpStream::connect(port).await.unwrap();
     plain.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     let mut heard = Vec::new();
-    drop(plain.read_to_end(&mut heard).await);
+    drop(timeout(PATIENCE, plain.read_to_end(&mut heard)).await);
     assert!(heard.len() <= 7, "an alert is seven bytes: {heard:?}");
     // Those who may come in still can.
     assert!(status(port, connector(&ours, Some(&ours.valid()), &TLS13)).await.is_ok());
@@ -270,6 +281,49 @@ async fn all_that_is_wrong_is_said_at_once() {
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
+}
+
+/// What time does to certificates is known before anybody connects, and does not hide what else is wrong.
+#[tokio::test]
+async fn certificates_of_another_time_are_refused_at_the_start() {
+    let ca = Authority::new("ca");
+    let (expired, future) = (ca.issue(SERVER, 2002), ca.issue_from(SERVER, 2090, 2100));
+    let folder = Folder::new(&ca.valid(), &ca);
+    let listen = Listen { socket_path: folder.path("s.sock"), ..folder.listen() };
+    folder.write(&expired, &ca);
+    let text = take(&listen);
+    assert!(text.ends_with("cert: has expired at 2002-01-01T00:00:00Z: renew it"), "{text}");
+    folder.write(&future, &ca);
+    let text = take(&listen);
+    assert!(
+        text.contains("cert: is not valid before 2090-01-01T00:00:00Z; this machine's clock says 20"),
+        "{text}"
+    );
+    write(&folder.path("cert"), &expired.cert);
+    let text = take(&listen);
+    assert!(text.starts_with("2 things are in the way:"), "{text}");
+    assert!(text.contains("has expired at") && text.contains("are of no use together"), "{text}");
+}
+
+/// A certificate that is not good yet is taken over once it is, though its file does not change any more; one that has expired never
+/// takes the place of one that is good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_of_another_time_waits() {
+    let ca = Authority::new("ca");
+    let folder = Folder::new(&ca.valid(), &ca);
+    let agent = folder.agent().await;
+    let tls = agent.tls.clone().unwrap();
+    assert_eq!(tls.expires().to_string(), "2100-01-01T00:00:00Z");
+    folder.write(&ca.issue(SERVER, 2002), &ca);
+    tls.look();
+    tls.look();
+    folder.write(&ca.issue_from(SERVER, 2090, 2099), &ca);
+    tls.look();
+    assert_eq!(tls.expires().to_string(), "2100-01-01T00:00:00Z");
+    assert!(status(agent.port.unwrap(), connector(&ca, Some(&ca.valid()), &TLS13)).await.is_ok());
+    folder.write(&ca.issue(SERVER, 2098), &ca);
+    tls.look();
+    assert_eq!(tls.expires().to_string(), "2098-01-01T00:00:00Z");
 }
 
 #[tokio::test]

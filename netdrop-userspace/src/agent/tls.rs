@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
@@ -18,6 +19,7 @@ use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 
 use super::problems::Problems;
+use super::validity::{Age, Validity};
 
 /// How often the files are looked at. A mounted Kubernetes secret changes within a minute or so.
 const LOOK: Duration = Duration::from_secs(5);
@@ -55,23 +57,48 @@ pub struct Tls(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     files: TlsFiles,
-    config: RwLock<Arc<ServerConfig>>,
-    /// What the files held at the last look, of use or not: a trouble is told once.
-    seen: Mutex<u64>,
+    current: RwLock<Current>,
+    last: Mutex<Last>,
+}
+
+/// What new connections get.
+#[derive(Clone, Debug)]
+struct Current {
+    config: Arc<ServerConfig>,
+    validity: Validity,
+}
+
+/// What was found, and said, at the last look: everything is told once.
+#[derive(Debug)]
+struct Last {
+    /// Of what the files held.
+    digest: u64,
+    /// It was of no use; that may pass, as for what is not valid yet.
+    useless: bool,
+    age: Age,
 }
 
 impl Tls {
     /// Reads the files; the error lists all that is wrong with them.
     pub fn load(files: TlsFiles) -> Result<Self, Problems> {
         let contents = Contents::read(&files);
-        let config = contents.config(&files)?;
-        let seen = Mutex::new(contents.digest());
-        Ok(Self(Arc::new(Shared { files, config: RwLock::new(config), seen })))
+        let current = contents.config(&files)?;
+        let last = Last { digest: contents.digest(), useless: false, age: Age::Good };
+        Ok(Self(Arc::new(Shared { files, current: RwLock::new(current), last: Mutex::new(last) })))
+    }
+
+    fn current(&self) -> Current {
+        self.0.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When the certificates in use expire.
+    pub fn expires(&self) -> Timestamp {
+        self.current().validity.until()
     }
 
     /// For the next connection.
     pub fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.0.config.read().unwrap_or_else(PoisonError::into_inner)))
+        TlsAcceptor::from(self.current().config)
     }
 
     /// Whether clients must show a certificate.
@@ -82,32 +109,60 @@ impl Tls {
     /// Looks at the files for ever.
     pub async fn follow(self) {
         loop {
-            tokio::time::sleep(LOOK).await;
             let tls = self.clone();
             // Files may lie on a slow disk. A panic in there ends nothing: the next look is to come.
             drop(tokio::task::spawn_blocking(move || tls.look()).await);
+            tokio::time::sleep(LOOK).await;
         }
     }
 
-    /// Takes over what has changed, if it is of use.
+    /// Takes over what has changed, if it is of use, and says what time has made of what is in use.
     pub(super) fn look(&self) {
         let shared = &*self.0;
         let contents = Contents::read(&shared.files);
         let digest = contents.digest();
-        let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if *seen == digest {
-            return;
+        let mut last = shared.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = last.digest != digest;
+        if changed || last.useless {
+            last.digest = digest;
+            self.take(&contents, changed, &mut last);
         }
-        *seen = digest;
+        self.say_age(&mut last);
+    }
+
+    fn take(&self, contents: &Contents, changed: bool, last: &mut Last) {
+        let shared = &*self.0;
         let cert = shared.files.cert.display();
-        match contents.config(&shared.files) {
-            Ok(config) => {
-                *shared.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        let taken = contents.config(&shared.files);
+        last.useless = taken.is_err();
+        match taken {
+            Ok(current) => {
+                *shared.current.write().unwrap_or_else(PoisonError::into_inner) = current;
+                last.age = Age::Good;
                 tracing::info!(%cert, "certificates have changed; new connections get the new ones");
             }
-            Err(why) => {
+            Err(why) if changed => {
                 tracing::warn!(%cert, "certificates have changed, but are of no use, so the old ones stay: {why}");
             }
+            Err(_) => {}
+        }
+    }
+
+    fn say_age(&self, last: &mut Last) {
+        let Current { validity, .. } = self.current();
+        let age = validity.age(Timestamp::now());
+        if age == std::mem::replace(&mut last.age, age) {
+            return;
+        }
+        let (cert, expires) = (self.0.files.cert.display(), validity.until());
+        match age {
+            Age::Ending => {
+                tracing::warn!(%cert, %expires, "the certificate expires within a day: renew it; the new one is taken over without a restart");
+            }
+            Age::Over => {
+                tracing::error!(%cert, %expires, "the certificate has expired: clients refuse it; renew it, and the new one is taken over without a restart");
+            }
+            Age::Good | Age::Early => {}
         }
     }
 }
@@ -136,28 +191,36 @@ impl Contents {
         hasher.finish()
     }
 
-    fn config(&self, files: &TlsFiles) -> Result<Arc<ServerConfig>, Problems> {
+    fn config(&self, files: &TlsFiles) -> Result<Current, Problems> {
         let mut problems = Problems::default();
-        let cert = problems.merge(chain(&File::new(files.flags.cert, &files.cert, &self.cert)));
+        let file = File::new(files.flags.cert, &files.cert, &self.cert);
+        let cert = problems.merge(file.certificates());
+        let validity = cert.as_deref().and_then(|cert| problems.merge(validity(&file, cert)));
         let key = problems.merge(key(&File::new(files.flags.key, &files.key, &self.key)));
         let mut roots = RootCertStore::empty();
         for (path, content) in files.client_ca.iter().zip(&self.client_ca) {
             problems.merge(add_roots(&mut roots, &File::new(files.flags.client_ca, path, content)));
         }
-        let (Some(cert), Some(key)) = (cert, key) else {
-            return Err(problems);
+        // Whether they fit is said as well where one of them has expired.
+        let config = match (cert, key) {
+            (Some(cert), Some(key)) => problems.merge(server_config(cert, key, roots).map_err(|e| {
+                let TlsFiles { cert, key, flags, .. } = files;
+                Problems::from(format!(
+                    "{} {} and {} {} are of no use together: {e}; the key must be that of the first certificate",
+                    flags.cert,
+                    cert.display(),
+                    flags.key,
+                    key.display()
+                ))
+            })),
+            _ => None,
         };
-        problems.none()?;
-        server_config(cert, key, roots).map_err(|e| {
-            let TlsFiles { cert, key, flags, .. } = files;
-            Problems::from(format!(
-                "{} {} and {} {} are of no use together: {e}; the key must be that of the first certificate",
-                flags.cert,
-                cert.display(),
-                flags.key,
-                key.display()
-            ))
-        })
+        match (config, validity, problems.none()) {
+            (Some(config), Some(validity), Ok(())) => Ok(Current { config, validity }),
+            (.., Err(problems)) => Err(problems),
+            // What is missing has been a problem.
+            (.., Ok(())) => Err(Problems::default()),
+        }
     }
 }
 
@@ -194,8 +257,11 @@ impl<'a> File<'a> {
     }
 }
 
-fn chain(file: &File<'_>) -> Result<Vec<CertificateDer<'static>>, Problems> {
-    file.certificates()
+/// How long a chain is good for, if it is good now.
+fn validity(file: &File<'_>, chain: &[CertificateDer<'_>]) -> Result<Validity, Problems> {
+    let validity = Validity::of(chain).map_err(|why| file.problem(why))?;
+    validity.check(Timestamp::now()).map_err(|why| file.problem(why))?;
+    Ok(validity)
 }
 
 fn key(file: &File<'_>) -> Result<PrivateKeyDer<'static>, Problems> {

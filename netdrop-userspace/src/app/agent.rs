@@ -1,21 +1,25 @@
 //! `netdrop agent`: capture, names, history, server, log feeds, metrics.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use anyhow::Context as _;
 use clap::ArgMatches;
 
 use super::live::{Capture, Started, start};
 use crate::agent::doors::{Doors, Listen};
 use crate::agent::feed::Feeds;
 use crate::agent::metrics::Metrics;
+use crate::agent::problems::Problems;
 use crate::agent::systemd::{Inherited, Notifier};
-use crate::agent::{self, AgentConfig, HistoryDisk, HistorySize, Limits, Outputs};
+use crate::agent::{self, AgentConfig, AgentEvents, HistoryDisk, HistorySize, Limits, Outputs};
 use crate::balance::{Balance, Row};
 use crate::config::{self, Loaded, Reloader};
-use crate::filter::{Compiled, Filters};
+use crate::enrich::kube::KubeConfig;
+use crate::enrich::{self, Names};
+
 use crate::merge::PeerAddress;
 use crate::relay::peers::{Source, around, kube, server_name};
 use crate::source::merged::hostname;
@@ -33,38 +37,53 @@ pub async fn agent(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let args = loaded.args.clone();
-    // Before capture starts: what is wrong with these is known at once.
-    let systemd = Notifier::from_env()?;
-    let listen: Listen = args.listen.into();
-    let doors = Doors::take(&listen, Inherited::from_env()?)?;
     let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() && args.kubeconfig.is_none();
     let node_name: Option<Arc<str>> = args.node_name.filter(|n| !n.is_empty()).map(Arc::from);
+    let listen = Listen { metrics: args.metrics.metrics_address, ..args.listen.into() };
+    // Before capture starts: what is wrong with these is known at once, and all of it.
+    let mut problems = Problems::default();
+    let systemd = problems.check(Notifier::from_env()).unwrap_or_default();
+    let inherited = problems.check(Inherited::from_env()).unwrap_or_default();
+    let doors = problems.merge(Doors::take(&listen, inherited)).unwrap_or_default();
+    if let Some(file) = &args.names {
+        problems.check(Names::default().load_file(file));
+    }
+    if in_cluster || args.kubeconfig.is_some() {
+        let config = KubeConfig { kubeconfig: args.kubeconfig.clone(), ..KubeConfig::default() };
+        problems.check(enrich::kube::check(&config).await);
+    }
+    if let Some(folder) = &args.history_dir {
+        problems.check(writable(folder));
+    }
+    problems.check(args.capture.memory().plan().map_err(Into::into));
+    let metrics = Metrics::new(&loaded.metrics, args.metrics.metrics_max_series).map_err(Into::into);
+    let metrics = problems.check(metrics).unwrap_or_default();
+    let feeds = problems.merge(Feeds::start(loaded.feeds.clone())).unwrap_or_default();
+    problems.none()?;
+    let events = Arc::new(AgentEvents::default());
     let capture = Capture {
-        filters: &Filters::default(),
+        filters: &loaded.filters,
         names_file: args.names,
         kubeconfig: args.kubeconfig,
         in_cluster,
         node_name: node_name.clone(),
+        listener: events.listener(),
         memory: args.capture.memory(),
         events_per_flow: args.capture.events_per_flow(),
         keep_frames: false,
+        stack_depth: args.capture.stack.0,
         own_node_only: true,
         // Kept apart in the history, for clients that ask for them.
         hide_benign: false,
     };
     let kubeconfig = capture.kubeconfig.clone();
-    let Started { mut source, kernel, names, kube: _watchers, .. } = start(capture).await?;
+    let Started { mut source, filter, kernel, names, kube: _watchers } = start(capture).await?;
     // From here on a SIGTERM ends with a sum, not at once.
     let mut stop = pin!(stop);
     if futures::poll!(stop.as_mut()).is_ready() {
         return Ok(());
     }
-    let outputs = Outputs {
-        feeds: Feeds::start(loaded.feeds.clone())?,
-        metrics: Metrics::new(&loaded.metrics, args.metrics.metrics_max_series)?,
-        address: args.metrics.metrics_address,
-        names: Some(names),
-    };
+    let outputs = Outputs { feeds, metrics, counts: doors.has_metrics(), events, names: Some(names) };
     let reloading = tokio::spawn(config::watch(Reloader::new(flags, loaded, outputs.clone(), set_level)));
     tracing::info!(kernel = %kernel.release, "capturing at tp_btf/kfree_skb");
     let peers = peers(&listen, node_name.as_deref(), kubeconfig, in_cluster).await?;
@@ -76,7 +95,7 @@ pub async fn agent(
         history_disk: args.history_dir.map(|folder| HistoryDisk { folder, bytes: args.history_disk }),
         node_name,
         peers,
-        filter: Compiled::default(),
+        filter,
     };
     let tally = agent::run(&mut source, config, outputs, stop).await?;
     reloading.abort();
@@ -94,8 +113,20 @@ pub async fn agent(
     }
     let live = source.tally()?;
     let Row { drops, shown, aggregated, lost, .. } = Balance::new(&live, &tally.flows).total();
+    if source.without_stack() > 0 {
+        tracing::info!(observations = source.without_stack(), "had no call stack");
+    }
     tracing::info!(drops, shown, aggregated, lost, elsewhere = live.elsewhere, "stopped");
     Ok(())
+}
+
+/// Whether history can be kept in a folder, which is made if it is not there.
+fn writable(folder: &Path) -> anyhow::Result<()> {
+    let probe = folder.join(".netdrop-probe");
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&probe, []))
+        .and_then(|()| std::fs::remove_file(&probe))
+        .with_context(|| format!("--history-dir {} can't be written; choose another folder, or give this user the right to write there", folder.display()))
 }
 
 /// Hubble's name of a cluster that has none.

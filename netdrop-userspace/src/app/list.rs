@@ -5,18 +5,23 @@ use std::io::{self, Write};
 use tonic::Code;
 
 use crate::cli::list::{self, List, ListFormat, Watch};
+use crate::cli::server_flags::Servers;
 use crate::connect::words;
 use crate::proto::observer::observer_client::ObserverClient;
 use crate::proto::observer::{GetNamespacesRequest, GetNodesRequest};
 use crate::proto::peer::NotifyRequest;
 use crate::proto::peer::peer_client::PeerClient;
 use crate::source::remote::{call, connect};
+use crate::source::several::Several;
 
 /// Prints a list.
 pub async fn list(what: &List, out: &mut impl Write) -> anyhow::Result<()> {
     let (List::Nodes(args) | List::Namespaces(args)) = what;
     let format = ListFormat::from_name(&args.output)?;
     let servers = args.server.servers()?;
+    if servers.targets.len() > 1 {
+        return list_several(&servers, what, format, out).await;
+    }
     let mut client = ObserverClient::new(connect(&servers).await?);
     match what {
         List::Nodes(_) => {
@@ -27,6 +32,19 @@ pub async fn list(what: &List, out: &mut impl Write) -> anyhow::Result<()> {
             let namespaces = call(&servers, client.get_namespaces(GetNamespacesRequest {})).await?.namespaces;
             list::namespaces(&namespaces, format, out)
         }
+    }
+}
+
+async fn list_several(
+    servers: &Servers,
+    what: &List,
+    format: ListFormat,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let several = Several::connect(servers).await?;
+    match what {
+        List::Nodes(_) => list::nodes(several.nodes().await?, format, out),
+        List::Namespaces(_) => list::namespaces(&several.namespaces().await?, format, out),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
+use crate::enrich::change::Listener;
 use crate::enrich::kube::{self, KubeConfig, KubeHandle};
 use crate::enrich::{Names, NodeScope};
 use crate::explain;
@@ -22,11 +23,15 @@ pub(super) struct Capture<'a> {
     /// Use the pod's service account.
     pub(super) in_cluster: bool,
     pub(super) node_name: Option<Arc<str>>,
+    /// Who hears of what comes and goes in the cluster.
+    pub(super) listener: Listener,
     pub(super) memory: MemoryAsked,
     /// Records a second that one flow may have.
     pub(super) events_per_flow: Option<NonZeroU32>,
     /// Keep the recorded bytes of packets.
     pub(super) keep_frames: bool,
+    /// Most frames of a call stack; 0: none is read.
+    pub(super) stack_depth: usize,
     /// Leave out what is known to be another node's.
     pub(super) own_node_only: bool,
     /// Let the kernel turn away reasons that are benign everywhere.
@@ -60,7 +65,8 @@ pub(super) async fn start(capture: Capture<'_>) -> anyhow::Result<Started> {
     }
     let mut kube = None;
     if capture.kubeconfig.is_some() || capture.in_cluster {
-        let config = KubeConfig { kubeconfig: capture.kubeconfig, node_name: capture.node_name.clone() };
+        let (kubeconfig, node_name) = (capture.kubeconfig, capture.node_name.clone());
+        let config = KubeConfig { kubeconfig, node_name, listener: capture.listener };
         kube = Some(kube::start(config, &names).await?);
     }
     let scope = capture
@@ -74,6 +80,7 @@ pub(super) async fn start(capture: Capture<'_>) -> anyhow::Result<Started> {
             events_per_flow: capture.events_per_flow,
             prefilter,
             hidden: if capture.hide_benign { explain::benign_codes(&kernel.reasons) } else { Vec::new() },
+            stack_depth: capture.stack_depth,
             bpf_log: bpf_log(),
         },
         names: names.clone(),

@@ -17,6 +17,7 @@ use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
 use crate::cli::server_flags::Servers;
 use crate::connect::{Address, Target};
 use crate::convert::{ask_for_benign, filter_to_wire, filters_to_extension, time_to_wire};
+use crate::enrich::change::Listener;
 use crate::enrich::{Names, NamesSource};
 use crate::explain;
 use crate::filter::Compiled;
@@ -40,14 +41,23 @@ pub async fn observe(config: ObserveConfig, stop: impl Future<Output = ()>) -> a
         bail!("-o pcapng needs the packets themselves, which only live capture has: --server none");
     }
     if let Some(file) = &config.shown.input_file {
-        return replay(&config, file, &mut wire_printer(&config)?, stop).await;
+        let mut printer = wire_printer(&config)?;
+        replay(&config, file, &mut printer, stop).await?;
+        say_without_stacks(&printer);
+        return Ok(());
     }
     match servers {
-        Some(servers) => remote(&config, &servers, &mut wire_printer(&config)?, stop).await,
+        Some(servers) => {
+            let mut printer = wire_printer(&config)?;
+            remote(&config, &servers, &mut printer, stop).await?;
+            say_without_stacks(&printer);
+            Ok(())
+        }
         None => match config.output.format {
             Format::Pcapng => packets(&config, stop).await,
             // Only the wire message's printers know these.
             _ if config.output.format == Format::Wide
+                || (config.capture.stack.0 > 0 && config.output.format != Format::Json)
                 || config.shown.legacy_json
                 || config.shown.own_mask =>
             {
@@ -98,8 +108,9 @@ async fn remote(
     sink: &mut impl WireSink,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    // What is wrong with Hubble's filters is the server's to say: it may know more than this build.
     let own = filters_to_extension(&config.filters).is_some();
-    let filter = config.filters.compile()?;
+    let filter = own.then(|| config.filters.compile()).transpose()?;
     let request = request(config);
     tracing::debug!(%servers, ?request, "asking for flows");
     let mut source = Remote::open(servers, request).await?;
@@ -115,7 +126,7 @@ async fn remote(
     }
     let ending = Ending { count: config.count, duration: config.duration };
     // The server has filtered, and may have left fields out; only what Hubble's filters can't say is left to do here.
-    let run = Run::new(Some(&filter).filter(|_| own), Window::all(), sink, ending);
+    let run = Run::new(filter.as_ref(), Window::all(), sink, ending);
     let tally = run.until_end(&mut source, stop, silent_remote).await?;
     if config.selection.follow {
         say(format_args!(
@@ -192,12 +203,22 @@ fn printer(config: &ObserveConfig) -> anyhow::Result<Printer<std::fs::File, io::
     Ok(Printer::new(config.output.print_options(color), stdout()?, io::stderr()))
 }
 
+/// Who asked for call stacks and gets none is told where they would come from.
+fn say_without_stacks<W: io::Write, E: io::Write>(printer: &print::Printer<W, E>) {
+    if printer.lacks_stacks() {
+        say(format_args!(
+            "netdrop: no call stacks: they are read where drops are captured, by netdrop agent, observe or record with --stack"
+        ));
+    }
+}
+
 /// For what a server or a file holds.
 fn wire_printer(config: &ObserveConfig) -> anyhow::Result<print::Printer<std::fs::File, io::Stderr>> {
     let terminal = io::stdout().is_terminal();
     let options = print::Options {
         print: config.output.print_options(config.output.color.resolve(terminal)),
         policy_names: config.shown.policy_names,
+        stack: config.capture.stack.0 > 0,
         legacy_json: config.shown.legacy_json,
         silent: config.shown.silent,
         terminal,
@@ -218,9 +239,11 @@ async fn live(
         kubeconfig: names_from(config),
         in_cluster: false,
         node_name: config.node_name.clone(),
+        listener: Listener::default(),
         memory: config.capture.memory(),
         events_per_flow: config.capture.events_per_flow(),
         keep_frames: config.output.format == Format::Pcapng,
+        stack_depth: config.capture.stack.0,
         own_node_only: false,
         hide_benign,
     };
@@ -239,6 +262,12 @@ async fn live(
     let ending = Ending { count: config.count.or(config.selection.first), duration: config.duration };
     let run = observe::Run::new(&filter, sink, ending).hide_benign(hide_benign);
     let tally = run.until_end(&mut source, stop, silent).await?;
+    if source.without_stack() > 0 {
+        say(format_args!(
+            "netdrop: {} without a call stack: the kernel had none, or more flows were added up than --memory-budget has room for",
+            source.without_stack()
+        ));
+    }
     let balance = Balance::new(&source.tally().context("cannot read the counters")?, &tally.flows);
     if let Some(table) = balance.by_reason() {
         say(format_args!("{}", table.trim_end()));

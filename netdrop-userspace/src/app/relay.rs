@@ -13,7 +13,8 @@ pub async fn relay(args: RelayArgs, stop: impl Future<Output = ()>) -> anyhow::R
     let relay = Relay::bind(config).await?;
     let tls = if relay.serves_tls() { "TLS 1.3" } else { "no TLS" };
     let health = relay.health_address().map(|a| a.to_string());
-    tracing::info!(address = %relay.address()?, health, tls, "relay serving");
+    let metrics = relay.metrics_address().map(|a| a.to_string());
+    tracing::info!(address = %relay.address()?, health, metrics, tls, "relay serving");
     let (stopping, stopped) = watch::channel(false);
     let run = relay.run(source.peers.clone(), stopped);
     let mut run = std::pin::pin!(run);
@@ -33,7 +34,7 @@ async fn source(args: &RelayArgs, config: &RelayConfig) -> anyhow::Result<Source
         PeerSource::Service(target, name) => {
             service::start(target, config.dial.clone(), name, args.retry_timeout)
         }
-        PeerSource::Dns(name) => dns::start(name),
+        PeerSource::Dns(name) => dns::start(name, dns::Lookups::default()),
         PeerSource::Pods(labels) => {
             let client = kube::client(args.kubeconfig.clone()).await?;
             kube::pods(client, &args.peer_namespace, &labels, args.naming())

@@ -11,6 +11,7 @@ use super::capture::CaptureArgs;
 use super::listen::ListenArgs;
 use super::time;
 use crate::agent::metrics::DEFAULT_MOST;
+use crate::config::filters_of_json;
 
 /// What was typed after `netdrop agent`.
 #[derive(Clone, Debug, Args)]
@@ -48,6 +49,12 @@ pub struct AgentArgs {
     /// Names from this file: ADDRESS[/LEN] NAMESPACE/NAME [labels], a line each
     #[arg(long, value_name = "FILE", env = "NETDROP_NAMES")]
     pub names: Option<PathBuf>,
+    /// Keep only drops that fit this FlowFilter, as JSON; may be repeated
+    #[arg(long, value_name = "JSON", env = "NETDROP_ALLOWLIST", value_parser = flow_filters)]
+    pub allowlist: Vec<String>,
+    /// Keep no drop that fits this FlowFilter, as JSON; may be repeated
+    #[arg(long, value_name = "JSON", env = "NETDROP_DENYLIST", value_parser = flow_filters)]
+    pub denylist: Vec<String>,
     /// Log feed
     #[command(flatten)]
     pub export: ExportArgs,
@@ -79,10 +86,10 @@ pub struct ExportArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", action = ArgAction::Set, env = "NETDROP_EXPORT_FILE_COMPRESS")]
     pub export_file_compress: bool,
     /// FlowFilter to write, as JSON; may be repeated
-    #[arg(long, value_name = "JSON", env = "NETDROP_EXPORT_ALLOWLIST")]
+    #[arg(long, value_name = "JSON", env = "NETDROP_EXPORT_ALLOWLIST", value_parser = flow_filters)]
     pub export_allowlist: Vec<String>,
     /// FlowFilter to leave out, as JSON; may be repeated
-    #[arg(long, value_name = "JSON", env = "NETDROP_EXPORT_DENYLIST")]
+    #[arg(long, value_name = "JSON", env = "NETDROP_EXPORT_DENYLIST", value_parser = flow_filters)]
     pub export_denylist: Vec<String>,
     /// Fields that a line has, as time,source.pod_name,extensions.kernel_reason; by default all
     #[arg(long, value_name = "PATH", value_delimiter = ',', env = "NETDROP_EXPORT_FIELDMASK")]
@@ -146,6 +153,11 @@ fn disk_bytes(text: &str) -> Result<u64, String> {
 
 fn span(text: &str) -> Result<Duration, String> {
     time::duration(text).ok_or_else(|| "want a time, as 30s, 5m or 1h30m".into())
+}
+
+/// Checked here, so that a mistake in them is told with all others.
+fn flow_filters(text: &str) -> Result<String, String> {
+    filters_of_json(text).map(|_| text.to_owned())
 }
 
 fn log_level(text: &str) -> Result<String, String> {

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use clap::Args;
+use netdrop_common::stack::DEPTH_MOST;
 
 use crate::probe::MemoryAsked;
 
@@ -21,12 +22,37 @@ pub struct CaptureArgs {
     /// Flows that are kept apart while they are added up; beyond, only reason and namespace are
     #[arg(long, value_name = "N", env = "NETDROP_FLOW_MAP_SIZE")]
     pub flow_map_size: Option<u64>,
+    /// The kernel's call stack at each drop: who called the function that dropped it, N functions deep (16; at most 32). To
+    /// read it takes microseconds for each drop, ten times what all the rest does
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = stack_depth, env = "NETDROP_STACK")]
+    pub stack: StackDepth,
+}
+
+/// Most frames of a call stack that are shown; 0: none is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StackDepth(pub usize);
+
+/// Enough for the way from a system call through a socket, IP and a firewall.
+const DEPTH: usize = 16;
+
+fn stack_depth(text: &str) -> Result<StackDepth, String> {
+    match (text, text.parse()) {
+        ("true", _) => Ok(StackDepth(DEPTH)),
+        ("false", _) => Ok(StackDepth(0)),
+        (_, Ok(depth)) if depth <= DEPTH_MOST => Ok(StackDepth(depth)),
+        _ => Err(format!("want how many functions deep, at most {DEPTH_MOST}")),
+    }
 }
 
 impl CaptureArgs {
     /// Sizes asked for.
     pub fn memory(&self) -> MemoryAsked {
-        MemoryAsked { budget: self.memory_budget, ring_size: self.ring_size, flows: self.flow_map_size }
+        MemoryAsked {
+            budget: self.memory_budget,
+            ring_size: self.ring_size,
+            flows: self.flow_map_size,
+            stacks: self.stack.0 > 0,
+        }
     }
 
     /// `None`: no limit.
@@ -61,6 +87,16 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stacks_have_a_depth() {
+        for (text, depth) in [("true", 16), ("false", 0), ("0", 0), ("1", 1), ("32", 32)] {
+            assert_eq!(stack_depth(text), Ok(StackDepth(depth)), "{text}");
+        }
+        for wrong in ["", "33", "-1", "deep"] {
+            assert!(stack_depth(wrong).unwrap_err().contains("at most 32"), "{wrong}");
+        }
+    }
 
     #[test]
     fn bytes_have_the_suffixes_of_kubernetes() {

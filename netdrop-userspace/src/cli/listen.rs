@@ -44,6 +44,7 @@ impl From<ListenArgs> for Listen {
             key: args.tls_key_file,
             client_ca: args.tls_client_ca_files,
             disable_tls: args.disable_tls,
+            metrics: None,
         }
     }
 }

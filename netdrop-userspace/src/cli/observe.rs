@@ -136,7 +136,7 @@ fn filter_arg(flag: &FilterFlag) -> Arg {
 }
 
 impl ObserveConfig {
-    /// Checks all that was typed.
+    /// Checks all that was typed. What a filter's value says is checked where it is used: by a server, as it may know more.
     pub fn from_matches(m: &ArgMatches) -> anyhow::Result<Self> {
         let mut filters = filters(m)?;
         let server = ServerFlags::from_arg_matches(m)?;
@@ -174,9 +174,6 @@ impl ObserveConfig {
             && config.shown.input_file.is_some()
         {
             bail!("cannot use --input-file and --auto-port-forward together");
-        }
-        if !config.print_raw_filters {
-            config.filters.compile()?;
         }
         Ok(config)
     }

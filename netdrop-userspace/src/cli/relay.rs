@@ -13,7 +13,7 @@ use super::time;
 use crate::agent::DEFAULT_SOCKET;
 use crate::agent::tls::{TlsFiles, TlsFlags};
 use crate::connect::tls::{ClientTls, ClientTlsConfig};
-use crate::connect::{Dial, Pem, Target};
+use crate::connect::{Address, Dial, Pem, Target};
 use crate::merge::{Peers, SessionConfig, Tempo};
 use crate::relay::{RelayConfig, peers};
 use crate::source::merged::hostname;
@@ -42,6 +42,9 @@ pub struct RelayArgs {
     /// Tell health here, too, alone and in the clear, for Kubernetes' probes; `none`: nowhere
     #[arg(long, value_name = "[ADDRESS]:PORT", default_value = ":4222")]
     pub health_listen_address: String,
+    /// Serve /metrics, /healthz and /readyz here, by HTTP and in the clear; `none`: nowhere
+    #[arg(long, value_name = "[ADDRESS]:PORT", default_value = "none")]
+    pub metrics_listen_address: String,
     /// Name of the cluster, part of the names in nodes' certificates
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub cluster_name: String,
@@ -76,7 +79,7 @@ pub struct RelayArgs {
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = span, help_heading = "Peers")]
     pub retry_timeout: Duration,
     /// Most responses held for order, over all nodes; beyond it the earliest go out early
-    #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(16..=16_777_216), help_heading = "Order")]
+    #[arg(long, value_name = "N", default_value_t = 131_072, value_parser = clap::value_parser!(u32).range(16..=16_777_216), help_heading = "Order")]
     pub sort_buffer_len_max: u32,
     /// No response is held for longer for the sake of order
     #[arg(long, value_name = "TIME", default_value = "900ms", value_parser = span, help_heading = "Order")]
@@ -109,6 +112,13 @@ pub struct RelayArgs {
 
 fn span(text: &str) -> Result<Duration, String> {
     time::duration(text).filter(|d| !d.is_zero()).ok_or_else(|| "want something like 900ms or 2s".to_owned())
+}
+
+fn address_or_none(flag: &str, text: &str) -> anyhow::Result<Option<SocketAddr>> {
+    match text {
+        "none" | "" => Ok(None),
+        text => Ok(Some(address(text).map_err(|e| anyhow::anyhow!("{flag}: {e}"))?)),
+    }
 }
 
 /// Where peers are known from, checked.
@@ -144,7 +154,10 @@ impl RelayArgs {
             asked.push(PeerSource::Service(target, self.service_name()));
         }
         if let Some(name) = &self.peer_dns {
-            asked.push(PeerSource::Dns(peers::with_port(name, self.peer_port)));
+            let name = peers::with_port(name, self.peer_port);
+            let target = Target::parse(&name).ok().filter(|t| matches!(t.address, Address::Tcp(_)) && !t.tls);
+            ensure!(target.is_some(), "--peer-dns {name:?} is neither HOST nor HOST:PORT");
+            asked.push(PeerSource::Dns(name));
         }
         if let Some(labels) = &self.peer_pods {
             asked.push(PeerSource::Pods(labels.clone()));
@@ -202,14 +215,20 @@ impl RelayArgs {
                 "--tls-relay-client-ca-files asks clients for certificates: the relay needs its own by --tls-relay-server-cert-file and --tls-relay-server-key-file"
             ),
         };
-        let health = match &*self.health_listen_address {
-            "none" | "" => None,
-            text => Some(address(text).map_err(|e| anyhow::anyhow!("--health-listen-address: {e}"))?),
-        };
+        let health = address_or_none("--health-listen-address", &self.health_listen_address)?;
+        let metrics = address_or_none("--metrics-listen-address", &self.metrics_listen_address)?;
         let mut session = SessionConfig::new(hostname());
         session.hold = self.sort_buffer_drain_timeout;
         session.most = usize::try_from(self.sort_buffer_len_max)?;
-        Ok(RelayConfig { listen: self.listen_address, health, tls, dial, tempo: Tempo::default(), session })
+        Ok(RelayConfig {
+            listen: self.listen_address,
+            health,
+            metrics,
+            tls,
+            dial,
+            tempo: Tempo::default(),
+            session,
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use super::time;
 use crate::agent::DEFAULT_SOCKET;
 use crate::connect::tls::{ClientTls, ClientTlsConfig};
 use crate::connect::{Address, BasicAuth, Dial, Pem, TLS_PREFIX, Target};
+use crate::merge::{PeerAddress, Peers};
 
 /// What was typed.
 #[derive(Clone, Debug, Default, Args)]
@@ -84,6 +85,17 @@ impl Servers {
     /// The first of them, where one is asked.
     pub fn first(&self) -> anyhow::Result<&Target> {
         self.targets.first().ok_or_else(|| anyhow!("name a server with --server"))
+    }
+
+    /// All of them, by their addresses.
+    pub fn peers(&self) -> anyhow::Result<Peers> {
+        let mut peers = Peers::new();
+        for target in &self.targets {
+            let address = target.to_string();
+            let peer = PeerAddress { address: address.clone(), server_name: None };
+            anyhow::ensure!(peers.insert(address.into(), peer).is_none(), "--server {target} is named twice");
+        }
+        Ok(peers)
     }
 }
 

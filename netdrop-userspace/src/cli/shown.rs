@@ -6,6 +6,7 @@ use anyhow::{anyhow, bail};
 use clap::builder::ArgAction;
 use clap::{Arg, ArgMatches, Command};
 
+use super::capture::StackDepth;
 use crate::go;
 use crate::sink::Format;
 use crate::wire::mask::{DEFAULT, FieldMask};
@@ -84,7 +85,8 @@ impl ShownConfig {
                 bail!("{output} output format is not compatible with custom field mask");
             }
             // What only netdrop shows is in none of Hubble's columns.
-            if defaults && format != Format::Wide {
+            let stacks = m.get_one::<StackDepth>("stack").is_some_and(|depth| depth.0 > 0);
+            if defaults && format != Format::Wide && !stacks {
                 mask = DEFAULT.map(str::to_owned).into();
             }
         }

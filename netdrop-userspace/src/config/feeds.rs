@@ -1,12 +1,12 @@
 //! Log feeds: those of the flags, and the flowLogs of the file.
 
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf, absolute};
 
-use super::list::{Fields, Place, Problems, filter_of_json, path};
+use super::list::{Fields, Place, Problems, filters_of_json, path};
 use super::yaml::{Node, Value};
 use crate::agent::feed::{FeedSpec, FileSpec, MEGABYTE, Target};
-use crate::cli::agent::ExportArgs;
+use crate::cli::agent::{AgentArgs, ExportArgs};
 use crate::cli::time;
 use crate::filter::{Filters, FlowFilter};
 
@@ -24,16 +24,6 @@ pub(super) fn of_flags(args: &ExportArgs, problems: &mut Problems) -> Vec<FeedSp
         stdout.rate = NonZeroU32::new(args.log_rate);
         feeds.push(stdout);
     }
-    let filters = |flag: &str, list: &[String], problems: &mut Problems| {
-        let mut filters: Vec<FlowFilter> = Vec::new();
-        for json in list {
-            match filter_of_json(json) {
-                Ok(filter) => filters.push(filter),
-                Err(why) => problems.add(flag, format_args!("{json:?}: {why}")),
-            }
-        }
-        filters
-    };
     let configured = FeedSpec {
         filters: Filters {
             allow: filters("export-allowlist", &args.export_allowlist, problems),
@@ -75,6 +65,30 @@ pub(super) fn of_flags(args: &ExportArgs, problems: &mut Problems) -> Vec<FeedSp
         check_interval(feed, |what| problems.add(format_args!("feed {:?}", feed.name), what));
     }
     feeds
+}
+
+/// What the agent keeps at all.
+pub(super) fn kept(args: &AgentArgs, problems: &mut Problems) -> Filters {
+    let all = Filters {
+        allow: filters("allowlist", &args.allowlist, problems),
+        deny: filters("denylist", &args.denylist, problems),
+    };
+    if let Err(e) = all.compile() {
+        problems.add("allowlist, denylist", e);
+    }
+    all
+}
+
+/// Filters of a flag, which may have several in one value, as Hubble's.
+fn filters(flag: &str, list: &[String], problems: &mut Problems) -> Vec<FlowFilter> {
+    let mut filters: Vec<FlowFilter> = Vec::new();
+    for json in list {
+        match filters_of_json(json) {
+            Ok(more) => filters.extend(more),
+            Err(why) => problems.add(flag, format_args!("{json:?}: {why}")),
+        }
+    }
+    filters
 }
 
 /// Half of what putting together takes is not what was meant.
@@ -126,9 +140,19 @@ pub(super) fn of_file(file: &Path, node: &Node, feeds: &mut Vec<FeedSpec>, probl
 fn same_place(a: &Target, b: &Target) -> bool {
     match (a, b) {
         (Target::Stdout, Target::Stdout) => true,
-        (Target::File(a), Target::File(b)) => a.path == b.path,
+        (Target::File(a), Target::File(b)) => place(&a.path) == place(&b.path),
         _ => false,
     }
+}
+
+/// A file that is there in its own name, one that is not in that of its folder: links lead to one file by several paths.
+fn place(path: &Path) -> PathBuf {
+    let folder = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize()
+        .ok()
+        .or_else(folder)
+        .or_else(|| absolute(path).ok())
+        .unwrap_or_else(|| path.to_owned())
 }
 
 fn one(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<FeedSpec> {

@@ -161,14 +161,20 @@ fn shown(node: &Node) -> String {
 /// A filter, also one that is written as a text of JSON.
 fn filter(node: &Node) -> Result<FlowFilter, String> {
     match &node.value {
-        Value::Text(json) => filter_of_json(json),
+        Value::Text(json) => serde_json::from_str(json).map_err(|e| unknown_field(&e.to_string())),
         _ => serde_json::from_value(node.to_json()).map_err(|e| unknown_field(&e.to_string())),
     }
 }
 
-/// A filter as the flags take it.
-pub(super) fn filter_of_json(json: &str) -> Result<FlowFilter, String> {
-    serde_json::from_str(json).map_err(|e| unknown_field(&e.to_string()))
+/// Filters as the flags take them: one or several objects.
+pub(crate) fn filters_of_json(json: &str) -> Result<Vec<FlowFilter>, String> {
+    let all = serde_json::Deserializer::from_str(json).into_iter::<FlowFilter>();
+    let all = all.collect::<Result<Vec<_>, _>>().map_err(|e| unknown_field(&e.to_string()))?;
+    if all.is_empty() {
+        Err("want a filter, as {\"source_pod\":[\"production/\"]}".to_owned())
+    } else {
+        Ok(all)
+    }
 }
 
 /// serde names all fields that there are; the nearest is what helps.

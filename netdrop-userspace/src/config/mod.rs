@@ -8,5 +8,6 @@ mod reload;
 mod resolve;
 mod yaml;
 
+pub(crate) use list::filters_of_json;
 pub use reload::{Reloader, SetLevel, watch};
 pub use resolve::{Loaded, Origin, Problems, Setting, command, load};

@@ -14,6 +14,7 @@ use super::{feeds, metrics};
 use crate::agent::feed::FeedSpec;
 use crate::agent::metrics::{MetricSpec, nearest};
 use crate::cli::agent::{self, AgentArgs};
+use crate::filter::Filters;
 
 pub use super::list::Problems;
 
@@ -63,6 +64,8 @@ pub struct Setting {
 pub struct Loaded {
     /// Those of the flags.
     pub args: AgentArgs,
+    /// What is kept at all.
+    pub filters: Filters,
     /// Log feeds.
     pub feeds: Vec<FeedSpec>,
     /// Metrics.
@@ -111,9 +114,14 @@ pub fn load(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Re
         });
         settings.push(setting);
     }
+    let mut sound = Vec::new();
     for setting in &settings {
         let switch = named.get_arguments().any(|a| is_switch(a) && a.get_long() == Some(&setting.key));
+        let before = problems.0.len();
         check(&strict, setting, switch, &mut problems);
+        if problems.0.len() == before {
+            sound.push(setting);
+        }
     }
     let list = |key: &str| entries.iter().find(|(k, _)| k.name == key).map(|(k, node)| (k.line, node));
     let metrics_setting = settings.iter().find(|s| s.key == METRICS);
@@ -125,8 +133,9 @@ pub fn load(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Re
         (.., Some(setting)) => of_text(setting, &mut problems),
         _ => Vec::new(),
     };
-    // What is wrong above is wrong in all that follows.
-    let args = if problems.0.is_empty() { parse(&strict, &settings, flags, &mut problems) } else { None };
+    // What is wrong above does not hide what else is.
+    let args = parse(&strict, &sound, flags, &mut problems);
+    let filters = args.as_ref().map(|a| feeds::kept(a, &mut problems)).unwrap_or_default();
     let mut feeds = args.as_ref().map(|a| feeds::of_flags(&a.export, &mut problems)).unwrap_or_default();
     let flow_logs = list(FLOW_LOGS);
     if let (Some(file), Some((_, node))) = (&file, flow_logs) {
@@ -138,9 +147,14 @@ pub fn load(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Re
         metrics_list.map(|(line, node, _)| (METRICS, node.to_json(), origin(line))),
     ];
     match args {
-        Some(args) if problems.0.is_empty() => {
-            Ok(Loaded { args, feeds, metrics, settings, lists: lists.into_iter().flatten().collect() })
-        }
+        Some(args) if problems.0.is_empty() => Ok(Loaded {
+            args,
+            filters,
+            feeds,
+            metrics,
+            settings,
+            lists: lists.into_iter().flatten().collect(),
+        }),
         _ => Err(problems),
     }
 }
@@ -278,7 +292,7 @@ fn of_text(setting: &Setting, problems: &mut Problems) -> Vec<MetricSpec> {
 /// All settings together, as if all had been typed.
 fn parse(
     strict: &Command,
-    settings: &[Setting],
+    settings: &[&Setting],
     flags: &ArgMatches,
     problems: &mut Problems,
 ) -> Option<AgentArgs> {

@@ -189,6 +189,27 @@ fn what_is_printed_has_the_same_effect() {
 }
 
 /// Every mistake is one line; the texts are in `golden/`, as they are what people read.
+/// Filters of what is kept: one or several in a value, texts or keys in the file.
+#[test]
+fn what_is_kept_may_be_filtered() {
+    let pods = |filters: &[crate::filter::FlowFilter]| {
+        filters.iter().map(|f| f.source_pod.join("")).collect::<Vec<_>>()
+    };
+    let one = good(&["--allowlist={\"source_pod\":[\"a/\"]} {\"source_pod\":[\"b/\"]}"], &[], None);
+    assert_eq!(pods(&one.filters.allow), ["a/", "b/"]);
+    let other = good(&[], &[], Some("denylist:\n- source_pod: [c/]\n- '{\"source_pod\":[\"d/\"]}'\n"));
+    assert_eq!(
+        (pods(&other.filters.deny), other.filters.allow.len()),
+        (vec!["c/".to_owned(), "d/".to_owned()], 0)
+    );
+    let variable = good(&[], &[("NETDROP_DENYLIST", "{\"source_pod\":[\"e/\"]}")], None);
+    assert_eq!(pods(&variable.filters.deny), ["e/"]);
+    let text = mistakes(&["--allowlist={\"sorce_pod\":[]}", "--denylist= "], &[], None);
+    assert!(text.contains("2 mistakes") && text.contains("did you mean source_pod?"), "{text}");
+    let text = mistakes(&["--allowlist={\"source_ip\":[\"nonsense\"]}"], &[], None);
+    assert!(text.contains("allowlist, denylist: ") && text.contains("nonsense"), "{text}");
+}
+
 #[test]
 fn all_mistakes_are_told_at_once() {
     let file = "\

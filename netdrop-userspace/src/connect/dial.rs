@@ -129,7 +129,7 @@ async fn within<T>(timeout: Duration, connect: impl Future<Output = io::Result<T
 }
 
 /// The last cause: what stands above it only says that something failed.
-pub(super) fn root(error: &dyn std::error::Error) -> String {
+pub(crate) fn root(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;

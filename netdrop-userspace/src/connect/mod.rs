@@ -4,7 +4,7 @@ mod dial;
 mod identity;
 pub mod tls;
 #[cfg(test)]
-mod tls_tests;
+pub(crate) mod tls_tests;
 pub mod tunnel;
 
 use std::fmt;
@@ -19,6 +19,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
+pub(crate) use dial::root;
 pub use identity::{BasicAuth, Pem};
 use tls::ClientTls;
 use tunnel::{Tunnel, TunnelEnd};

@@ -1,7 +1,8 @@
 //! TLS 1.3, by rustls on ring, for what asks; `agent::tls` is for what serves.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, anyhow};
 use tokio_rustls::TlsConnector;
@@ -33,49 +34,92 @@ pub struct ClientTlsConfig {
     pub allow_insecure: bool,
 }
 
-/// TLS of a client, ready to use.
-#[derive(Clone)]
+/// TLS of a client: files are read anew when they have changed, for the next connection.
 pub struct ClientTls {
+    asked: ClientTlsConfig,
+    loaded: Mutex<Loaded>,
+}
+
+/// What lay in the files last that was of use.
+struct Loaded {
     config: Arc<ClientConfig>,
-    server_name: Option<String>,
+    /// Of what lay in them at the last look, of use or not: a trouble is told once.
+    seen: u64,
 }
 
 impl std::fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClientTls").field("server_name", &self.server_name).finish_non_exhaustive()
+        f.debug_struct("ClientTls").field("asked", &self.asked).finish_non_exhaustive()
     }
 }
 
 impl ClientTls {
     /// Reads the files.
-    pub fn new(asked: ClientTlsConfig) -> anyhow::Result<Self> {
-        let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
-        let builder = if asked.allow_insecure {
-            let algorithms = provider().signature_verification_algorithms;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(algorithms)))
-        } else {
-            builder.with_root_certificates(roots(&asked.ca_files)?)
-        };
-        let mut config = match &asked.identity {
-            Some(pem) => {
-                let (certs, key) = pem.read()?;
-                builder
-                    .with_client_auth_cert(certs, key)
-                    .with_context(|| format!("the key does not belong to '{}'", pem.cert.display()))?
-            }
-            None => builder.with_no_client_auth(),
-        };
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Self { config: Arc::new(config), server_name: asked.server_name.filter(|n| !n.is_empty()) })
+    pub fn new(mut asked: ClientTlsConfig) -> anyhow::Result<Self> {
+        asked.server_name = asked.server_name.filter(|n| !n.is_empty());
+        // Before they are used: what changes meanwhile is seen at the next look.
+        let seen = digest(&asked);
+        let config = config(&asked)?;
+        Ok(Self { asked, loaded: Mutex::new(Loaded { config, seen }) })
     }
 
     /// For one server; what was asked for goes before the name given here.
     pub(super) fn connector(&self, name: &str) -> anyhow::Result<(TlsConnector, ServerName<'static>)> {
-        let name = self.server_name.as_deref().unwrap_or(name);
+        let name = self.asked.server_name.as_deref().unwrap_or(name);
         let parsed = ServerName::try_from(name.to_owned())
             .map_err(|_| anyhow!("{name:?} is no name that a certificate may have; see --tls-server-name"))?;
-        Ok((TlsConnector::from(Arc::clone(&self.config)), parsed))
+        Ok((TlsConnector::from(self.current()), parsed))
     }
+
+    /// As the files have it now, if that is of use. They are small, and looked at for a new connection only.
+    fn current(&self) -> Arc<ClientConfig> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = digest(&self.asked);
+        if loaded.seen != digest {
+            loaded.seen = digest;
+            match config(&self.asked) {
+                Ok(config) => {
+                    loaded.config = config;
+                    tracing::info!("certificates have changed; new connections show the new ones");
+                }
+                Err(error) => tracing::warn!(
+                    error = format!("{error:#}"),
+                    "certificates have changed, but are of no use, so the old ones stay"
+                ),
+            }
+        }
+        Arc::clone(&loaded.config)
+    }
+}
+
+fn digest(asked: &ClientTlsConfig) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let own = asked.identity.iter().flat_map(|pem| [&pem.cert, &pem.key]);
+    for path in asked.ca_files.iter().chain(own) {
+        std::fs::read(path).map_err(|e| e.kind()).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+fn config(asked: &ClientTlsConfig) -> anyhow::Result<Arc<ClientConfig>> {
+    let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
+    let builder = if asked.allow_insecure {
+        let algorithms = provider().signature_verification_algorithms;
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(algorithms)))
+    } else {
+        builder.with_root_certificates(roots(&asked.ca_files)?)
+    };
+    let mut config = match &asked.identity {
+        Some(pem) => {
+            let (certs, key) = pem.read()?;
+            builder
+                .with_client_auth_cert(certs, key)
+                .with_context(|| format!("the key does not belong to '{}'", pem.cert.display()))?
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(Arc::new(config))
 }
 
 fn roots(files: &[PathBuf]) -> anyhow::Result<RootCertStore> {

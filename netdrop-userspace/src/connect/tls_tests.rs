@@ -1,28 +1,29 @@
 //! Certificates made for the test, and the relay's own server as the other side.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 
 use super::*;
 use crate::agent::tls::{TlsFiles, TlsFlags};
 use crate::cli::server_flags::Servers;
 use crate::connect::tls::ClientTlsConfig;
 use crate::relay::RelayConfig;
-use crate::relay::node::TestNode;
+use crate::relay::node::{LIMIT, TestNode};
 use crate::relay::tests::{Running, config};
 use crate::source::remote;
 
 /// Names in the relay's certificate: of the chart, and an address.
-const RELAY: [&str; 2] = ["ui.hubble-relay.cilium.io", "127.0.0.1"];
+pub(crate) const RELAY: [&str; 2] = ["ui.hubble-relay.cilium.io", "127.0.0.1"];
 
-struct Authority {
+pub(crate) struct Authority {
     folder: tempfile::TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -35,14 +36,21 @@ impl Authority {
         self.folder.path().join(name)
     }
 
-    fn ca(&self) -> PathBuf {
+    pub(crate) fn ca(&self) -> PathBuf {
         self.file("ca.pem")
     }
 
-    fn identity(&self, name: &str, names: &[&str]) -> Pem {
+    pub(crate) fn identity(&self, name: &str, names: &[&str]) -> Pem {
+        self.until(name, names, 2100)
+    }
+
+    /// One that ends with this year.
+    pub(crate) fn until(&self, name: &str, names: &[&str], year: i32) -> Pem {
         let key = KeyPair::generate().unwrap();
         let names: Vec<_> = names.iter().map(ToString::to_string).collect();
-        let cert = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
+        (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(year, 12, 31));
+        let cert = params.signed_by(&key, &self.issuer).unwrap();
         let pem = Pem { cert: self.file(&format!("{name}.pem")), key: self.file(&format!("{name}.key")) };
         std::fs::write(&pem.cert, cert.pem()).unwrap();
         std::fs::write(&pem.key, key.serialize_pem()).unwrap();
@@ -50,7 +58,7 @@ impl Authority {
     }
 }
 
-fn files(identity: Pem, client_ca: Vec<PathBuf>) -> TlsFiles {
+pub(crate) fn files(identity: Pem, client_ca: Vec<PathBuf>) -> TlsFiles {
     let flags = TlsFlags { cert: "--cert", key: "--key", client_ca: "--ca" };
     TlsFiles { cert: identity.cert, key: identity.key, client_ca, flags }
 }
@@ -62,7 +70,7 @@ async fn relay(tls: TlsFiles) -> (Running, [TestNode; 1]) {
 }
 
 /// How many nodes a status tells of, asked with these.
-async fn ask(relay: &Running, tls: ClientTlsConfig) -> Result<u32, String> {
+pub(crate) async fn ask(relay: &Running, tls: ClientTlsConfig) -> Result<u32, String> {
     let mut servers = Servers::one(&format!("tls://{}", relay.address)).unwrap();
     servers.dial.tls = Some(Arc::new(ClientTls::new(tls).map_err(|e| format!("{e:#}"))?));
     let asked = async {
@@ -73,7 +81,7 @@ async fn ask(relay: &Running, tls: ClientTlsConfig) -> Result<u32, String> {
     Ok(status.num_connected_nodes.unwrap_or(0) + status.num_unavailable_nodes.unwrap_or(0))
 }
 
-fn trusting(ca: &Path) -> ClientTlsConfig {
+pub(crate) fn trusting(ca: &Path) -> ClientTlsConfig {
     ClientTlsConfig { ca_files: vec![ca.to_owned()], ..ClientTlsConfig::default() }
 }
 
@@ -140,7 +148,15 @@ async fn the_stock_client_comes_in_with_a_certificate() {
     ] {
         args.extend([flag.to_owned(), file.display().to_string()]);
     }
-    let out = crate::relay::tests::run(hubble, args).await;
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    assert!(text.contains("node0   Connected"), "{text}{}", String::from_utf8_lossy(&out.stderr));
+    // The relay is there before it has its nodes.
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let out = crate::relay::tests::run(hubble.clone(), args.clone()).await;
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        if text.contains("node0   Connected") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{text}{}", String::from_utf8_lossy(&out.stderr));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

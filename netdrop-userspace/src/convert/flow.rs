@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use prost::Message as _;
 use prost_types::value::Kind;
-use prost_types::{Any, Struct};
+use prost_types::{Any, ListValue, Struct};
 
 use super::{STRUCT_URL, packet, time_from_wire, time_to_wire};
 use crate::flow::{
@@ -82,6 +82,9 @@ fn extensions(f: &Flow) -> Option<Any> {
     extension(f, &mut |key, value| {
         let kind = match value {
             Value::Text(text) => Kind::StringValue(text.into_owned()),
+            Value::Texts(list) => {
+                Kind::ListValue(ListValue { values: list.into_iter().map(text_value).collect() })
+            }
             Value::Site(site) => Kind::StringValue(site.to_string()),
             Value::Number(n) => Kind::NumberValue(f64::from(n)),
             Value::Bool(b) => Kind::BoolValue(b),
@@ -90,6 +93,19 @@ fn extensions(f: &Flow) -> Option<Any> {
     });
     (!fields.is_empty())
         .then(|| Any { type_url: STRUCT_URL.to_owned(), value: Struct { fields }.encode_to_vec() })
+}
+
+fn text_value(text: std::borrow::Cow<'_, str>) -> prost_types::Value {
+    prost_types::Value { kind: Some(Kind::StringValue(text.into_owned())) }
+}
+
+/// What is text of a list.
+fn texts(list: ListValue) -> Vec<std::borrow::Cow<'static, str>> {
+    let text = |value: prost_types::Value| match value.kind? {
+        Kind::StringValue(text) => Some(text.into()),
+        _ => None,
+    };
+    list.values.into_iter().filter_map(text).collect()
 }
 
 /// `response_time`: where the flow itself has none.
@@ -162,6 +178,7 @@ fn facts(any: Option<Any>, f: &mut Flow) {
     for (key, value) in facts.fields {
         let value = match value.kind {
             Some(Kind::StringValue(text)) => Value::Text(text.into()),
+            Some(Kind::ListValue(list)) => Value::Texts(texts(list)),
             Some(Kind::BoolValue(b)) => Value::Bool(b),
             Some(Kind::NumberValue(n)) => match whole(n) {
                 Some(n) => Value::Number(n),

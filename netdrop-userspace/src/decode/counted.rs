@@ -5,7 +5,7 @@ use netdrop_common::flow::{FlowEntry, RestEntry, RestKey};
 use super::{DecodeError, DropEvent};
 
 /// Drops of one flow that had no record of their own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct FlowCount {
     /// The first of them, whole.
     pub event: DropEvent,

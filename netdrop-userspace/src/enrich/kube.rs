@@ -1,9 +1,14 @@
 //! Names from a Kubernetes API server: one watcher a kind, keeping only what a flow shows.
 
+mod few;
 mod kinds;
 mod objects;
+mod pods;
+mod policies;
+mod services;
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +18,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch};
@@ -21,15 +27,22 @@ use tokio::sync::{mpsc, watch as flag};
 use tokio::task::JoinSet;
 
 use super::Names;
-use crate::flow::{NodeState, NodeStatus};
-use kinds::{NamespaceState, NodesState, PodState, ServiceState, SliceState};
+use super::change::{Address, Change, Listener};
+use crate::flow::{Identity, NodeState, NodeStatus};
+use kinds::{NamespaceState, NodesState, SliceState};
+use pods::PodState;
+use policies::PolicyState;
+use services::ServiceState;
 
 /// The API server gets this long to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 /// States of the connection under way to whoever reads them.
 const QUEUE: usize = 16;
-/// All kinds that must have been listed before names are complete.
-const KINDS: usize = 5;
+/// Kinds that must have been listed before names are complete.
+const KINDS: [&str; 5] =
+    [PodState::KIND, ServiceState::KIND, NodesState::KIND, SliceState::KIND, NamespaceState::KIND];
+/// How often a kind that this account may not read, and that names do not need, is asked for again.
+const FORBIDDEN: Duration = Duration::from_mins(5);
 
 /// Where the API server is.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +51,8 @@ pub struct KubeConfig {
     pub kubeconfig: Option<PathBuf>,
     /// This node's name.
     pub node_name: Option<Arc<str>>,
+    /// Who hears of what comes and goes.
+    pub listener: Listener,
 }
 
 /// The running watchers; dropping it ends them.
@@ -70,9 +85,16 @@ pub async fn start(config: KubeConfig, names: &Names) -> anyhow::Result<KubeHand
         state: Mutex::default(),
         namespaces: Mutex::default(),
         namespaces_known,
+        listener: config.listener,
+        reserved: Mutex::default(),
     });
     let mut tasks = JoinSet::new();
-    tasks.spawn(follow::<Namespace, _>(Api::all(client.clone()), None, Arc::clone(&shared), NamespaceState));
+    tasks.spawn(follow::<Namespace, _>(
+        Api::all(client.clone()),
+        None,
+        Arc::clone(&shared),
+        NamespaceState::default(),
+    ));
     tasks.spawn(follow::<Service, _>(
         Api::all(client.clone()),
         None,
@@ -85,6 +107,11 @@ pub async fn start(config: KubeConfig, names: &Names) -> anyhow::Result<KubeHand
         Arc::clone(&shared),
         NodesState::default(),
     ));
+    // Names do not need them.
+    if shared.listener.is_there() {
+        let policies = Api::all(client.clone());
+        tasks.spawn(follow::<NetworkPolicy, _>(policies, None, Arc::clone(&shared), PolicyState::default()));
+    }
     let of_api = "kubernetes.io/service-name=kubernetes";
     let slices = Api::namespaced(client.clone(), "default");
     tasks.spawn(follow::<EndpointSlice, _>(slices, Some(of_api), Arc::clone(&shared), SliceState::default()));
@@ -96,6 +123,11 @@ pub async fn start(config: KubeConfig, names: &Names) -> anyhow::Result<KubeHand
         }
     });
     Ok(KubeHandle { _tasks: tasks, events: Some(receiver) })
+}
+
+/// Whether what is said of the API server makes sense; it is not asked.
+pub async fn check(config: &KubeConfig) -> anyhow::Result<()> {
+    read_config(config).await.map(drop)
 }
 
 async fn read_config(config: &KubeConfig) -> anyhow::Result<Config> {
@@ -123,6 +155,9 @@ struct Shared {
     /// Labels of each namespace.
     namespaces: Mutex<HashMap<String, Vec<Arc<str>>>>,
     namespaces_known: flag::Sender<bool>,
+    listener: Listener,
+    /// Identities of nodes' and the API server's addresses, as they were told last; `None` before names are complete.
+    reserved: Mutex<Option<HashMap<IpAddr, Identity>>>,
 }
 
 #[derive(Default)]
@@ -162,9 +197,35 @@ impl Shared {
     fn listed(&self, kind: &'static str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.listed.insert(kind);
-        if state.listed.len() == KINDS {
+        if KINDS.iter().all(|kind| state.listed.contains(kind)) {
             self.names.set_synced();
+            let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+            reserved.get_or_insert_with(|| self.names.reserved_identities());
         }
+    }
+
+    /// Tells which addresses of nodes and of the API server have come, gone, or mean something else.
+    fn tell_reserved(&self) {
+        let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(before) = reserved.as_mut().filter(|_| self.listener.is_there()) else { return };
+        let now = self.names.reserved_identities();
+        let of = |address: &IpAddr, identity: Identity, before: Option<Identity>| Address {
+            address: *address,
+            identity,
+            before,
+            host: None,
+            pod: None,
+        };
+        for (address, identity) in before.iter().filter(|(address, _)| !now.contains_key(*address)) {
+            self.listener.tell(Change::AddressFreed(of(address, *identity, None)));
+        }
+        for (address, identity) in &now {
+            let old = before.get(address).copied();
+            if old != Some(*identity) {
+                self.listener.tell(Change::AddressTaken(of(address, *identity, old)));
+            }
+        }
+        *before = now;
     }
 
     fn tell(&self, state: NodeState, message: String) {
@@ -206,6 +267,7 @@ where
         config = config.labels(labels);
     }
     let mut stream = watch(api, config).default_backoff().boxed();
+    let mut said = false;
     loop {
         match stream.try_next().await {
             Ok(Some(event)) => {
@@ -221,7 +283,34 @@ where
                 }
             }
             Ok(None) => return,
+            Err(error) if !KINDS.contains(&S::KIND) && is_forbidden(&error) => {
+                if !said {
+                    tracing::info!(
+                        "this account may not watch {}: agent events tell nothing of them; the ClusterRole in deploy/base/rbac.yaml lets it",
+                        S::KIND
+                    );
+                }
+                said = true;
+                shared.answered(S::KIND);
+                tokio::time::sleep(FORBIDDEN).await;
+            }
             Err(error) => shared.failed(S::KIND, &error),
         }
     }
 }
+
+/// Neither the server nor the way to it is in trouble: this account may not read this kind, or the server does not have it.
+fn is_forbidden(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+    let (InitialListFailed(kube::Error::Api(status))
+    | WatchStartFailed(kube::Error::Api(status))
+    | WatchFailed(kube::Error::Api(status))
+    | WatchError(status)) = error
+    else {
+        return false;
+    };
+    matches!(status.code, 403 | 404)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Whose an address was, at the packet's time.
 
+pub mod change;
 mod file;
 pub mod kube;
 mod names;

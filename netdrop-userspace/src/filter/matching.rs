@@ -77,7 +77,7 @@ impl Ask {
             Self::IpVersion(wanted) => wanted.contains(&flow.ip_version()),
             Self::TraceId(wanted) => wanted.iter().any(|w| w == flow.trace_id()),
             Self::Direction(wanted) => wanted.contains(&flow.direction()),
-            Self::Expression(wanted) => expression(wanted, flow),
+            Self::Expression(wanted) => expression(wanted, Subject::new(&flow.wire()).as_ref()),
             Self::Interface(wanted) => flow.interface().is_some_and(|have| interface(wanted, have)),
             Self::IpTraceId(wanted) => wanted.contains(&flow.ip_trace_id()),
         }
@@ -85,9 +85,9 @@ impl Ask {
 }
 
 /// The first that is true, or that can't be told, decides.
-fn expression(wanted: &[Program], flow: &impl Fields) -> bool {
-    let Some(subject) = Subject::new(&flow.wire()) else { return false };
-    wanted.iter().map(|w| w.is_true(&subject)).find(|is| *is != Some(false)).flatten().unwrap_or(false)
+pub(super) fn expression(wanted: &[Program], subject: Option<&Subject>) -> bool {
+    let Some(subject) = subject else { return false };
+    wanted.iter().map(|w| w.is_true(subject)).find(|is| *is != Some(false)).flatten().unwrap_or(false)
 }
 
 fn reason_matches(pattern: &str, name: &str) -> bool {

@@ -9,6 +9,7 @@ mod compile;
 mod fields;
 mod glob;
 mod http;
+mod index;
 mod json;
 mod label;
 mod lower;
@@ -22,6 +23,7 @@ mod wire;
 use crate::flow::{Flow, TallyKind};
 
 pub use compile::FilterError;
+pub use index::Index;
 pub use lower::Prefilter;
 pub use spec::{
     EventTypeFilter, Experimental, FlowFilter, HttpHeaderFilter, InterfaceFilter, TcpFlagsFilter,

@@ -6,13 +6,18 @@ use std::sync::Arc;
 
 use crate::kernel::site_from_text;
 
-use super::{DropReason, DropSite, Flow, Fragment, Netns, Process, TallyKind, arp_text, inner_text};
+use super::{
+    DropReason, DropSite, Flow, Fragment, Netns, ParseProblem, Process, Stack, TallyKind, arp_text,
+    inner_text,
+};
 
 /// A value of the Struct.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value<'a> {
     /// Text.
     Text(Cow<'a, str>),
+    /// Several.
+    Texts(Vec<Cow<'a, str>>),
     /// The place where a packet died, as text.
     Site(&'a DropSite),
     /// A number; a Struct holds doubles, so 64-bit ids go as text.
@@ -109,14 +114,24 @@ fn place(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value<'_>)) {
     if let Some(site) = &flow.site {
         visit("site", Value::Site(site));
     }
+    if let Some(stack) = &flow.stack {
+        visit("stack", Value::Texts(stack.frames.iter().map(|f| f.to_string().into()).collect()));
+        if stack.more {
+            visit("stack_more", Value::Bool(true));
+        }
+    }
     if let Some(reason) = &flow.reason {
         visit("subsystem", text(&*reason.subsystem));
     }
     if let Some(process) = &flow.process {
         visit("tid", Value::Number(process.tid));
     }
-    if let Some(ip) = flow.packet.ip {
+    let unwritten = flow.packet.problem == Some(ParseProblem::Unwritten);
+    if let Some(ip) = flow.packet.ip.filter(|_| !unwritten) {
         visit("ttl", Value::Number(u32::from(ip.ttl)));
+    }
+    if unwritten {
+        visit("unwritten", Value::Bool(true));
     }
     if let Some(vlan) = flow.packet.vlan {
         visit("vlan", Value::Number(u32::from(vlan.id)));
@@ -128,6 +143,11 @@ fn place(flow: &Flow, visit: &mut dyn FnMut(&'static str, Value<'_>)) {
 pub fn apply_extension(flow: &mut Flow, key: &str, value: &Value<'_>) {
     match value {
         Value::Text(s) => apply_text(flow, key, s),
+        Value::Texts(list) => {
+            if key == "stack" {
+                stack(flow).frames = list.iter().map(|s| site_from_text(0, s)).collect();
+            }
+        }
         Value::Site(site) => {
             if key == "site" {
                 flow.site = Some((*site).clone());
@@ -137,6 +157,8 @@ pub fn apply_extension(flow: &mut Flow, key: &str, value: &Value<'_>) {
         Value::Bool(yes) => match key {
             "process_owner" => process(flow).owner = *yes,
             "benign" => flow.benign = *yes,
+            "unwritten" => flow.packet.problem = yes.then_some(ParseProblem::Unwritten),
+            "stack_more" => stack(flow).more = *yes,
             _ => {}
         },
     }
@@ -205,6 +227,10 @@ fn reason(flow: &mut Flow) -> &mut DropReason {
     flow.reason.get_or_insert_with(|| DropReason { code: 0, subsystem: Arc::clone(&empty), name: empty })
 }
 
+fn stack(flow: &mut Flow) -> &mut Stack {
+    Arc::make_mut(flow.stack.get_or_insert_default())
+}
+
 fn netns(flow: &mut Flow) -> &mut Netns {
     flow.netns.get_or_insert(Netns { inode: 0, name: None })
 }
@@ -232,10 +258,15 @@ mod tests {
         flow.mark = Some(7);
         flow.length = Some(60);
         flow.incoming_ifindex = Some(3);
+        flow.packet.problem = Some(ParseProblem::Unwritten);
+        let frames = ["nf_hook_slow+0x9a [nf]", "ip_output+0x5", "0xffffffff81000000"];
+        let frames = frames.map(|f| site_from_text(0, f)).to_vec();
+        flow.stack = Some(Arc::new(Stack { frames, more: true }));
         let mut facts = Vec::new();
         extension(&flow, &mut |k, v| {
             let v = match v {
                 Value::Text(t) => Value::Text(t.into_owned().into()),
+                Value::Texts(list) => Value::Texts(list.into_iter().map(|t| t.into_owned().into()).collect()),
                 Value::Site(s) => Value::Text(s.to_string().into()),
                 Value::Number(n) => Value::Number(n),
                 Value::Bool(b) => Value::Bool(b),

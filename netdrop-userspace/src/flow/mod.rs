@@ -7,6 +7,7 @@ mod lost;
 mod nearest;
 mod packet;
 mod reason;
+mod stack;
 mod status;
 mod summary;
 
@@ -22,6 +23,7 @@ pub use packet::{
     Arp, Ethernet, Fragment, IcmpMessage, Inner, Ip, L4, Packet, ParseProblem, TcpFlags, Vlan, write_mac,
 };
 pub use reason::{DropReason, DropSite};
+pub use stack::Stack;
 pub use status::{NodeState, NodeStatus};
 pub(crate) use summary::{arp_text, icmp_type, inner_text};
 pub use summary::{summary, write_summary};
@@ -225,6 +227,8 @@ pub struct Flow {
     pub drop_reason_desc: i32,
     /// Where the packet died.
     pub site: Option<DropSite>,
+    /// Who called, where that was asked for; of a tally the first packet's.
+    pub stack: Option<Arc<Stack>>,
     /// Normal operation in every case; not shown unless asked for.
     pub benign: bool,
     /// What a vague reason means at this place, where that is known.
@@ -287,6 +291,7 @@ impl Flow {
             reason: None,
             drop_reason_desc: 0,
             site: None,
+            stack: None,
             benign: false,
             meaning: None,
             packet: Packet::default(),

@@ -200,6 +200,8 @@ pub enum ParseProblem {
     Malformed,
     /// More extension headers or tags than are followed.
     TooDeep,
+    /// There is no IP header yet: what is known is what the socket knows.
+    Unwritten,
 }
 
 /// Appends a MAC address as Hubble writes it: `02:00:00:00:00:01`.

@@ -120,7 +120,8 @@ impl<T> Course<T> {
             wall,
             started: now,
             stage,
-            merger: Merger::new(limits.merger),
+            // What is followed has to be told in time; a history, in order.
+            merger: if plan.follow { Merger::new(limits.merger) } else { Merger::patient(limits.merger) },
             members: HashMap::new(),
             left: plan.limit,
             cut: None,
@@ -197,6 +198,11 @@ impl<T> Course<T> {
         std::mem::take(&mut self.crowded_out)
     }
 
+    /// How many were told after a later one since this was last asked.
+    pub fn take_late(&mut self) -> u64 {
+        self.merger.take_late()
+    }
+
     /// Items of this server that wait for their turn.
     pub fn held(&self, peer: PeerId) -> usize {
         self.merger.held(peer)
@@ -217,6 +223,7 @@ impl<T> Course<T> {
                 None => self.choose(now),
             }
         }
+        let silent = self.wait_for_who_tells(now);
         let over = !self.plan.follow && self.members.is_empty();
         let left = &mut self.left;
         let mut tell = |peer, item: Item<T>| {
@@ -236,7 +243,7 @@ impl<T> Course<T> {
             self.merger.due(now, &mut tell);
         }
         step.done = over || self.left == Some(0);
-        step.wake = self.merger.deadline().into_iter().chain(self.next_impatience()).min();
+        step.wake = self.merger.deadline().into_iter().chain(self.next_impatience()).chain(silent).min();
         step
     }
 
@@ -264,6 +271,25 @@ impl<T> Course<T> {
         }
         silent.sort_unstable();
         silent
+    }
+
+    /// A history waits for those who go on telling theirs, and for one that pauses no longer than for a line. When to look again.
+    fn wait_for_who_tells(&mut self, now: Duration) -> Option<Duration> {
+        if self.plan.follow || self.merger.is_empty() {
+            return None;
+        }
+        let MergerLimits { hold, full, .. } = self.limits.merger;
+        let mut next = None;
+        for (peer, m) in &self.members {
+            let pauses_at = m.sign + hold;
+            // One whose room is taken waits for the others.
+            let pauses = pauses_at <= now && self.merger.held(*peer) < full;
+            self.merger.wait_for(*peer, !pauses && !m.stalled);
+            if pauses_at > now {
+                next = next.into_iter().chain([pauses_at]).min();
+            }
+        }
+        next
     }
 
     fn next_impatience(&self) -> Option<Duration> {

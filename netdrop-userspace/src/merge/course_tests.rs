@@ -17,7 +17,7 @@ fn ms(n: u64) -> Duration {
 
 fn limits() -> CourseLimits {
     CourseLimits {
-        merger: MergerLimits { hold: HOLD, slack: ms(50), most: 10_000 },
+        merger: MergerLimits { hold: HOLD, slack: ms(50), most: 10_000, full: 1000 },
         quiet: ms(250),
         patience: ms(5000),
         most_last: 100,
@@ -167,6 +167,52 @@ fn a_past_that_comes_too_late_is_not_told_as_if_it_were_new() {
     call.flows(2010, 2, &[-9000, -4000, -8000]);
     call.step(2010);
     assert_eq!(call.told, [-5000, -3000, -8000, -4000], "only two can be of its past");
+}
+
+/// However long one takes to tell its past, as long as it goes on; the other has told all of its own at once.
+#[test]
+fn a_history_is_in_order_though_one_tells_it_slowly() {
+    let mut call = Call::new(Plan::default(), &[1, 2]);
+    call.flows(1, 1, &[-5000, -10]);
+    call.course.leave(1);
+    let mut told = vec![-5000];
+    for n in 0..20 {
+        let now = u64::try_from(n * 500).unwrap();
+        call.flows(now, 2, &[-4000 + n * 100]);
+        call.step(now);
+        told.push(-4000 + n * 100);
+    }
+    assert_eq!(call.told.last(), Some(&-2200), "the last may be followed by an earlier one, by its slack");
+    call.course.leave(2);
+    assert!(call.step(9600).done);
+    told.push(-10);
+    assert_eq!(call.told, told);
+}
+
+#[test]
+fn one_that_pauses_in_its_history_is_not_waited_for() {
+    let mut call = Call::new(Plan::default(), &[1, 2]);
+    call.flows(1, 1, &[-100]);
+    call.flows(1, 2, &[-90]);
+    call.course.leave(1);
+    assert_eq!(call.step(1).wake, Some(ms(901)));
+    assert!(call.told.is_empty());
+    call.step(901);
+    assert_eq!(call.told, [-100, -90]);
+    call.flows(1000, 2, &[-50]);
+    call.course.leave(2);
+    assert!(call.step(1000).done);
+    assert_eq!(call.told, [-100, -90, -50]);
+}
+
+/// Its room is taken by what happened within the slack: waiting for more of it would be waiting for ever.
+#[test]
+fn a_burst_that_takes_all_room_goes_out() {
+    let mut call = Call::new(Plan::default(), &[1, 2]);
+    call.flows(1, 1, &vec![-100; 1000]);
+    call.flows(1, 2, &[-10]);
+    call.step(1);
+    assert_eq!(call.told.len(), 1000);
 }
 
 #[test]

@@ -137,6 +137,10 @@ impl Crew {
         let (to, roster) = watch::channel(Roster::default());
         let (pulse, beats) = watch::channel(());
         let terms = Terms { dial, tempo, pulse };
+        // Who is known already is there before the first call.
+        if let Some(peers) = &*list.borrow() {
+            update(&to, peers, &terms);
+        }
         let keeper = Task(tokio::spawn(keep(list, terms, to)).abort_handle());
         Self { roster, pulse: beats, _keeper: keeper }
     }

@@ -18,12 +18,16 @@ pub struct MergerLimits {
     pub slack: Duration,
     /// Items held of all servers; beyond it the earliest go out early.
     pub most: usize,
+    /// A server of which so many are held may be waiting for room, so its times are taken as they are, without the slack.
+    pub full: usize,
 }
 
 /// Merges items of type `T`.
 #[derive(Debug)]
 pub struct Merger<T> {
     limits: MergerLimits,
+    /// What is held waits for as long as those do who are waited for.
+    patient: bool,
     heap: BinaryHeap<Reverse<Held<T>>>,
     lanes: HashMap<PeerId, Lane>,
     /// When what came together came, and its latest time; in order of arrival.
@@ -31,6 +35,9 @@ pub struct Merger<T> {
     /// Everything up to here has gone out, or goes at once.
     watermark: i64,
     next: u64,
+    /// The latest time that has gone out, and how many went out after a later one.
+    told: i64,
+    late: u64,
 }
 
 #[derive(Debug)]
@@ -86,12 +93,20 @@ impl<T> Merger<T> {
     pub fn new(limits: MergerLimits) -> Self {
         Self {
             limits,
+            patient: false,
             heap: BinaryHeap::new(),
             lanes: HashMap::new(),
             arrivals: VecDeque::new(),
             watermark: i64::MIN,
             next: 0,
+            told: i64::MIN,
+            late: 0,
         }
+    }
+
+    /// One that holds items until all who are waited for have told of later ones, however long that takes.
+    pub fn patient(limits: MergerLimits) -> Self {
+        Self { patient: true, ..Self::new(limits) }
     }
 
     /// Waits for this server from now on, or no longer.
@@ -121,6 +136,9 @@ impl<T> Merger<T> {
             return;
         };
         lane.frontier = lane.frontier.max(latest);
+        if self.patient {
+            return;
+        }
         let place = self.arrivals.iter().rposition(|(when, _)| *when <= now);
         match place.and_then(|at| self.arrivals.get_mut(at)) {
             Some((when, time)) if *when == now => *time = latest.max(*time),
@@ -172,14 +190,19 @@ impl<T> Merger<T> {
                 self.lanes.remove(&held.peer);
             }
         }
+        self.late += u64::from(held.time < self.told);
+        self.told = self.told.max(held.time);
         out(held.peer, held.item);
     }
 
     /// Up to where all who are waited for have told; nobody waited for: everything.
     fn common_frontier(&self) -> Option<i64> {
         let awaited = self.lanes.values().filter(|lane| lane.awaited);
-        match awaited.map(|lane| lane.frontier).min() {
-            Some(frontier) => frontier.checked_sub(nanos(self.limits.slack)),
+        let slack = nanos(self.limits.slack);
+        let complete =
+            |lane: &Lane| lane.frontier.saturating_sub(if lane.held < self.limits.full { slack } else { 0 });
+        match awaited.map(complete).min() {
+            Some(time) => Some(time),
             None => self.lanes.values().map(|lane| lane.frontier).max(),
         }
     }
@@ -195,6 +218,11 @@ impl<T> Merger<T> {
     /// Items of one server that are held.
     pub fn held(&self, peer: PeerId) -> usize {
         self.lanes.get(&peer).map_or(0, |lane| lane.held)
+    }
+
+    /// How many went out after a later one since this was last asked.
+    pub fn take_late(&mut self) -> u64 {
+        std::mem::take(&mut self.late)
     }
 
     /// Items that are held.

@@ -8,7 +8,7 @@ const HOLD: Duration = Duration::from_millis(900);
 const MS: i64 = 1_000_000;
 
 fn limits() -> MergerLimits {
-    MergerLimits { hold: HOLD, slack: Duration::from_millis(50), most: 10_000 }
+    MergerLimits { hold: HOLD, slack: Duration::from_millis(50), most: 10_000, full: 10_000 }
 }
 
 fn ms(n: u64) -> Duration {

@@ -4,6 +4,7 @@
 //! connections to servers that come and go; `session` is one call to all of them.
 
 mod asked;
+pub mod census;
 pub mod course;
 pub mod crew;
 mod mask;
@@ -13,6 +14,7 @@ mod newest;
 pub mod session;
 mod status;
 mod stream;
+mod tally;
 mod wire;
 
 pub use asked::Asked;
@@ -20,6 +22,7 @@ pub use course::{Course, CourseLimits, Item, Plan};
 pub use crew::{Crew, Peer, PeerAddress, PeerState, Peers, Roster, Tempo};
 pub use merger::{Merger, MergerLimits};
 pub use session::{Session, SessionConfig};
+pub use tally::Tally;
 pub use wire::{Wire, WireCodec, WireKind};
 
 /// A server within one call. Numbers are not used again.

@@ -1,6 +1,7 @@
 //! One call to all servers of a crew.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::mask::without_time;
 use super::merger::MergerLimits;
 use super::status::{News, lost};
 use super::stream::{Event, Place, SharedPlace, Stream, TAKE};
+use super::tally::{Call, Tally};
 use super::wire::{Wire, WireKind};
 use crate::flow::NodeState;
 
@@ -34,8 +36,12 @@ pub struct SessionConfig {
     pub hold: Duration,
     /// A server that is not followed is given up when it says nothing for so long.
     pub patience: Duration,
+    /// A server that is followed has told its past when it says nothing for so long.
+    pub quiet: Duration,
     /// Responses held of all servers.
     pub most: usize,
+    /// What goes through is counted here.
+    pub tally: Arc<Tally>,
 }
 
 impl SessionConfig {
@@ -43,17 +49,26 @@ impl SessionConfig {
     pub fn new(reporter: Arc<str>) -> Self {
         // With what comes on top (the network, a timer) a line is told within a second.
         let hold = Duration::from_millis(900);
-        Self { reporter, hold, patience: Duration::from_secs(5), most: 65_536 }
+        let (quiet, patience) = (Duration::from_millis(250), Duration::from_secs(5));
+        Self { reporter, hold, patience, quiet, most: 131_072, tally: Arc::default() }
     }
 
-    fn limits(&self) -> CourseLimits {
+    fn limits(&self, room: usize) -> CourseLimits {
+        let (slack, full) = (Duration::from_millis(50), room.saturating_sub(TAKE));
         CourseLimits {
-            merger: MergerLimits { hold: self.hold, slack: Duration::from_millis(50), most: self.most },
-            quiet: Duration::from_millis(250).min(self.hold / 3),
+            merger: MergerLimits { hold: self.hold, slack, most: self.most, full },
+            quiet: self.quiet.min(self.hold / 3),
             patience: self.patience,
             most_last: self.most * 4,
         }
     }
+}
+
+/// Responses of one server that may be under way. A history is merged by waiting for the slowest, so all must fit together; what is
+/// followed is not waited for, so it needs room for what comes meanwhile.
+fn room(follow: bool, most: usize, servers: usize) -> usize {
+    let one = (most / 8).max(2 * TAKE);
+    if follow { one } else { (most / servers.max(1)).clamp(2 * TAKE, one) }
 }
 
 /// Responses in order, as many as there are at once.
@@ -71,8 +86,8 @@ pub struct Session {
     /// Of peers by name, so that one that comes back goes on.
     places: HashMap<Arc<str>, SharedPlace>,
     next: PeerId,
-    /// How many were asked first.
-    servers: usize,
+    /// Of each server, see [`room`].
+    room: usize,
     tell: mpsc::Sender<(PeerId, Event)>,
     events: mpsc::Receiver<(PeerId, Event)>,
     started: Instant,
@@ -108,8 +123,10 @@ impl Session {
         let asked = widened.unwrap_or(asked);
         let wall = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
         let (tell, events) = mpsc::channel(INBOX);
+        let room = room(asked.request.follow, config.most, roster.borrow().peers.len());
+        let _call = Call::begin(&config.tally);
         let session = Self {
-            course: Course::new(Plan::of(&asked.request), config.limits(), Duration::ZERO, wall),
+            course: Course::new(Plan::of(&asked.request), config.limits(room), Duration::ZERO, wall),
             news: News::new(Arc::clone(&config.reporter)),
             config,
             asked,
@@ -117,7 +134,7 @@ impl Session {
             parts: HashMap::new(),
             places: HashMap::new(),
             next: 0,
-            servers: 0,
+            room,
             tell,
             events,
             started: Instant::now(),
@@ -142,7 +159,6 @@ impl Session {
     async fn go_on(mut self, mut roster: watch::Receiver<Roster>, to: &mpsc::Sender<Told>) {
         let began = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
         let first = roster.borrow_and_update().clone();
-        self.servers = first.peers.len();
         for peer in first.peers.values() {
             self.ask(peer, Place::new(self.asked.clone()));
         }
@@ -191,6 +207,7 @@ impl Session {
     async fn send(&mut self, out: Vec<Wire>, to: &mpsc::Sender<Told>) -> bool {
         let before = Instant::now();
         let out = if self.strip_time { out.into_iter().map(without_time).collect() } else { out };
+        self.config.tally.tell(&out);
         let sent = to.send(Ok(out)).await.is_ok();
         self.blocked += before.elapsed();
         sent
@@ -199,6 +216,9 @@ impl Session {
     /// Moves out what is due.
     fn step(&mut self, now: Duration, out: &mut Vec<Wire>) -> Step {
         let step = self.course.step(now, |_, wire| out.push(wire));
+        let tally = &self.config.tally;
+        tally.late.fetch_add(self.course.take_late(), Relaxed);
+        tally.given_up.fetch_add(step.given_up.len() as u64, Relaxed);
         for peer in &step.given_up {
             if let Some(part) = self.parts.remove(peer) {
                 let message = "no answer in time: its flows are missing".to_owned();
@@ -206,6 +226,7 @@ impl Session {
             }
         }
         for (peer, count) in self.course.take_crowded_out() {
+            tally.lost_here.fetch_add(count, Relaxed);
             if let Some(part) = self.parts.get(&peer) {
                 out.push(lost(&part.peer.shown(), count));
             }
@@ -254,7 +275,7 @@ impl Session {
         }
         let id = self.next;
         self.next += 1;
-        let room = Arc::new(Semaphore::new(self.room()));
+        let room = Arc::new(Semaphore::new(self.room));
         let place = self.places.entry(Arc::clone(&peer.name)).or_insert_with(|| Arc::new(Mutex::new(place)));
         let stream = Stream {
             id,
@@ -272,13 +293,6 @@ impl Session {
         if reachable {
             self.course.join(now, id);
         }
-    }
-
-    /// Responses of one server that may be under way. A history is merged by waiting for the slowest, so all must fit together; what is
-    /// followed is not waited for, so it needs room for what comes meanwhile.
-    fn room(&self) -> usize {
-        let most = (self.config.most / 8).max(2 * TAKE);
-        if self.follow() { most } else { (self.config.most / self.servers.max(1)).clamp(2 * TAKE, most) }
     }
 
     fn hear(&mut self, id: PeerId, event: Event) {

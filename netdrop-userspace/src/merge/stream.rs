@@ -16,7 +16,7 @@ use super::asked::Asked;
 use super::crew::{Peer, PeerState};
 use super::wire::{Wire, WireKind};
 use super::{PeerId, uncoded};
-use crate::connect::{Connection, MAX_RESPONSE, is_transport, words};
+use crate::connect::{Connection, MAX_RESPONSE, is_transport, root, words};
 
 /// Most responses handed on at once.
 pub(super) const TAKE: usize = 128;
@@ -265,7 +265,7 @@ impl Stream {
 
 fn ending(status: Status) -> End {
     if is_transport(&status) {
-        return End::Cut(status.message().to_owned());
+        return End::Cut(format!("the connection is lost: {}", root(&status)));
     }
     match status.code() {
         Code::InvalidArgument | Code::Unimplemented | Code::PermissionDenied | Code::Unauthenticated => {

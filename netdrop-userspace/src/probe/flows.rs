@@ -11,10 +11,12 @@ use std::os::fd::AsFd as _;
 
 use anyhow::Context as _;
 use aya::maps::{ArrayOfMaps, HashMap, MapData, MapError, MapFd};
-use netdrop_common::flow::{RestEntry, RestKey};
+use netdrop_common::event::flag;
+use netdrop_common::flow::{FlowEntry, RestEntry, RestKey};
 
 use super::batch::{self, Drain};
-use crate::decode::{FlowCount, RestCount};
+use super::stacks::StackMap;
+use crate::decode::{DecodeError, FlowCount, RestCount};
 
 /// A type of the ABI, as aya wants to read it.
 #[repr(transparent)]
@@ -35,15 +37,22 @@ pub struct FlowMaps {
     maps: [MapData; 2],
     current: usize,
     rests: Rests,
+    /// Where stacks were asked for.
+    stacks: Option<StackMap>,
     told: StdHashMap<RestKey, RestEntry>,
     drain: Drain,
 }
 
 impl FlowMaps {
     /// Puts the first of two maps in place.
-    pub(super) fn new(mut active: Active, maps: [MapData; 2], rests: Rests) -> Result<Self, MapError> {
+    pub(super) fn new(
+        mut active: Active,
+        maps: [MapData; 2],
+        rests: Rests,
+        stacks: Option<StackMap>,
+    ) -> Result<Self, MapError> {
         active.set(0, maps[0].fd(), 0)?;
-        Ok(Self { active, maps, current: 0, rests, told: StdHashMap::new(), drain: Drain::default() })
+        Ok(Self { active, maps, current: 0, rests, stacks, told: StdHashMap::new(), drain: Drain::default() })
     }
 
     /// Takes what was aggregated since the last time; `barrier`: also waits for programs under way, if there is nothing.
@@ -54,13 +63,13 @@ impl FlowMaps {
         mut undecodable: impl FnMut(u64),
         rest: impl FnMut(RestCount),
     ) -> anyhow::Result<()> {
-        let Self { maps, current, drain, .. } = self;
+        let Self { maps, current, drain, stacks, .. } = self;
         if barrier || !batch::is_empty(maps[*current].fd().as_fd()).context("cannot look at the flow map")? {
             let full = *current;
             *current = 1 - full;
             self.active.set(0, maps[*current].fd(), 0).context("cannot change the flow map")?;
             drain
-                .take_all(maps[full].fd().as_fd(), |entry| match FlowCount::from_entry(entry) {
+                .take_all(maps[full].fd().as_fd(), |entry| match counted(entry, stacks.as_mut()) {
                     Ok(count) => flow(count),
                     Err(_) => undecodable(entry.count),
                 })
@@ -79,4 +88,16 @@ impl FlowMaps {
         }
         Ok(())
     }
+}
+
+/// An entry, with the stack that lies beside it.
+fn counted(entry: &FlowEntry, stacks: Option<&mut StackMap>) -> Result<FlowCount, DecodeError> {
+    let stack = stacks.filter(|_| entry.record.flags & flag::STACK != 0);
+    // One that can't be read is one that the flow does not have: that is counted where it is named.
+    let stack = stack.and_then(|map| map.take(&entry.record).ok());
+    let mut count = FlowCount::from_entry(entry)?;
+    if let Some(frames) = stack {
+        count.event.set_stack(&frames);
+    }
+    Ok(count)
 }

@@ -12,15 +12,20 @@ use aya::{Btf, Ebpf, EbpfLoader, include_bytes_aligned};
 use aya_log::EbpfLogger;
 use ipnet::IpNet;
 use netdrop_common::filter::{self, PREFIX_BITS_BEFORE_ADDRESS, PrefixKey};
-use netdrop_common::{knobs, symbol};
+use netdrop_common::{knobs, stack, symbol};
 use thiserror::Error;
 
 use super::counters::{self, Slot};
+use super::stacks::StackMap;
 use super::{FlowMaps, MemoryPlan, Totals, log};
 use crate::kernel::KernelInfo;
 use crate::kernel::features::lacking_capabilities;
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/netdrop-ebpf"));
+
+/// Of two programs one is loaded: the second also reads call stacks.
+const HOOK: &str = "kfree_skb";
+const HOOK_WITH_STACKS: &str = "kfree_skb_stack";
 
 /// The two maps that take turns.
 const FLOW_MAPS: [&str; 2] = ["FLOWS_A", "FLOWS_B"];
@@ -53,6 +58,11 @@ pub enum LoadError {
         #[source]
         source: anyhow::Error,
     },
+    /// No `bpf_get_stack`, or nothing behind it.
+    #[error(
+        "this kernel does not let a BPF program read call stacks (it takes CONFIG_PERF_EVENTS): leave out --stack"
+    )]
+    Stacks(#[source] anyhow::Error),
     /// Anything else.
     #[error("cannot load the BPF programs")]
     Other(#[source] anyhow::Error),
@@ -109,6 +119,8 @@ pub struct ProbeConfig {
     pub prefilter: Prefilter,
     /// Reasons of the core that the kernel turns away as benign.
     pub hidden: Vec<u32>,
+    /// Most frames of a call stack that are wanted; 0: no stacks.
+    pub stack_depth: usize,
     /// Let the programs' log statements speak; for bring-up, it doubles their cost.
     pub bpf_log: bool,
 }
@@ -134,6 +146,8 @@ impl HookInfo {
 /// The loaded programs; dropping it detaches them.
 pub struct ProbeSet {
     ebpf: Ebpf,
+    /// Name of the program that is attached.
+    hook: &'static str,
     counters: PerCpuArray<MapData, Slot>,
     symbol_text: Array<MapData, [u8; symbol::TEXT_MAX]>,
     buffers: Option<(RingBuf<MapData>, FlowMaps)>,
@@ -155,6 +169,7 @@ impl ProbeSet {
         for name in FLOW_MAPS {
             loader.map_max_entries(name, config.memory.flows);
         }
+        loader.map_max_entries("STACKS", config.memory.stacks.max(1));
         for (name, offset) in &kernel.fields {
             loader.override_global(name, offset, true);
         }
@@ -172,6 +187,9 @@ impl ProbeSet {
         for (name, value) in values.iter().chain(&benign) {
             loader.override_global(name, value, true);
         }
+        let stack_bytes = stack_frames(config.stack_depth) * size_of::<u64>();
+        let stack_bytes = u32::try_from(stack_bytes).unwrap_or_default();
+        loader.override_global(knobs::STACK_BYTES, &stack_bytes, true);
         let quiet_us = u32::try_from(super::reader::QUIET.as_micros()).unwrap_or(u32::MAX);
         loader.override_global(knobs::QUIET_US, &quiet_us, true);
         let log_level = if config.bpf_log { log::DEBUG } else { log::OFF };
@@ -182,16 +200,21 @@ impl ProbeSet {
         if config.bpf_log {
             log = Some(log::start(&mut ebpf).map_err(LoadError::from_any)?);
         }
-        load_programs(&mut ebpf).map_err(LoadError::from_any)?;
+        let name = if config.stack_depth > 0 { HOOK_WITH_STACKS } else { HOOK };
+        load_programs(&mut ebpf, name)?;
         give_memory_back();
-        let mut set = Self::take_maps(ebpf, log)?;
+        let mut set = Self::take_maps(ebpf, name, log)?;
         let hook: &mut BtfTracePoint =
-            program(&mut set.ebpf, "kfree_skb").and_then(TryInto::try_into).map_err(LoadError::from_any)?;
+            program(&mut set.ebpf, name).and_then(TryInto::try_into).map_err(LoadError::from_any)?;
         hook.attach().map_err(LoadError::from_any)?;
         Ok(set)
     }
 
-    fn take_maps(mut ebpf: Ebpf, log: Option<EbpfLogger<log::ToTracing>>) -> Result<Self, LoadError> {
+    fn take_maps(
+        mut ebpf: Ebpf,
+        hook: &'static str,
+        log: Option<EbpfLogger<log::ToTracing>>,
+    ) -> Result<Self, LoadError> {
         let mut take = |name: &str| {
             ebpf.take_map(name)
                 .ok_or_else(|| LoadError::Other(anyhow::anyhow!("the BPF object has no map {name}")))
@@ -202,8 +225,10 @@ impl ProbeSet {
         let active = ArrayOfMaps::try_from(take("ACTIVE_FLOWS")?).map_err(LoadError::from_any)?;
         let rests = HashMap::try_from(take("RESTS")?).map_err(LoadError::from_any)?;
         let maps = [flow_map(take(FLOW_MAPS[0])?)?, flow_map(take(FLOW_MAPS[1])?)?];
-        let flows = FlowMaps::new(active, maps, rests).map_err(LoadError::from_any)?;
-        Ok(Self { ebpf, counters, symbol_text, buffers: Some((ring, flows)), hook_at_end: None, log })
+        let stacks = if hook == HOOK_WITH_STACKS { Some(take("STACKS")?) } else { None };
+        let stacks = stacks.map(StackMap::new).transpose().map_err(LoadError::from_any)?;
+        let flows = FlowMaps::new(active, maps, rests, stacks).map_err(LoadError::from_any)?;
+        Ok(Self { ebpf, hook, counters, symbol_text, buffers: Some((ring, flows)), hook_at_end: None, log })
     }
 
     /// The buffers, for the one who reads them; `None` the second time.
@@ -229,7 +254,7 @@ impl ProbeSet {
         if let Some(at_end) = self.hook_at_end {
             return Ok(at_end);
         }
-        let Some(hook) = self.ebpf.program("kfree_skb") else {
+        let Some(hook) = self.ebpf.program(self.hook) else {
             return Ok(HookInfo::default());
         };
         let hook: &BtfTracePoint = hook.try_into()?;
@@ -241,7 +266,7 @@ impl ProbeSet {
     pub fn detach(&mut self) -> anyhow::Result<()> {
         if self.hook_at_end.is_none() {
             self.hook_at_end = Some(self.hook()?);
-            let hook: &mut BtfTracePoint = program(&mut self.ebpf, "kfree_skb")?.try_into()?;
+            let hook: &mut BtfTracePoint = program(&mut self.ebpf, self.hook)?.try_into()?;
             hook.unload()?;
         }
         Ok(())
@@ -270,14 +295,18 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut aya::programs::
     ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)
 }
 
-fn load_programs(ebpf: &mut Ebpf) -> anyhow::Result<()> {
-    let resolver: &mut RawTracePoint = program(ebpf, "resolve_symbol")?.try_into()?;
-    resolver.load()?;
-    let hook: &mut BtfTracePoint = program(ebpf, "kfree_skb")?.try_into()?;
+fn load_programs(ebpf: &mut Ebpf, hook: &str) -> Result<(), LoadError> {
+    let resolver: &mut RawTracePoint =
+        program(ebpf, "resolve_symbol").and_then(TryInto::try_into).map_err(LoadError::from_any)?;
+    resolver.load().map_err(LoadError::from_any)?;
+    let program: &mut BtfTracePoint =
+        program(ebpf, hook).and_then(TryInto::try_into).map_err(LoadError::from_any)?;
     // Dropped at once: it holds all types of the kernel.
-    let btf = Btf::from_sys_fs()?;
-    hook.load("kfree_skb", &btf)?;
-    Ok(())
+    let btf = Btf::from_sys_fs().map_err(LoadError::from_any)?;
+    program.load("kfree_skb", &btf).map_err(|e| match LoadError::from_any(e) {
+        LoadError::Other(e) if hook == HOOK_WITH_STACKS => LoadError::Stacks(e),
+        other => other,
+    })
 }
 
 /// Reading the kernel's types took ten times the memory that is needed from here on; glibc keeps what was freed.
@@ -288,6 +317,11 @@ fn give_memory_back() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// So many addresses are read for a stack of so many frames.
+pub fn stack_frames(depth: usize) -> usize {
+    (depth + stack::OWN).min(stack::FRAMES)
 }
 
 /// A set of reasons as the words of [`knobs::BENIGN`]; larger ones have no place there, so they pass.

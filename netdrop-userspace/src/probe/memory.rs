@@ -5,6 +5,7 @@ use std::path::Path;
 
 use netdrop_common::counter::{Counters, SLOTS};
 use netdrop_common::flow::{BUCKETS, Bucket, FlowEntry, FlowKey, REST_MAX, RestEntry, RestKey};
+use netdrop_common::stack::{Frames, StackKey};
 use thiserror::Error;
 
 /// Smallest ring buffer: a page would hold 15 records.
@@ -35,6 +36,8 @@ pub struct MemoryAsked {
     pub ring_size: Option<u64>,
     /// Entries of the flow map.
     pub flows: Option<u64>,
+    /// Whether there are call stacks to be kept.
+    pub stacks: bool,
 }
 
 /// What is made.
@@ -44,6 +47,8 @@ pub struct MemoryPlan {
     pub ring_size: u32,
     /// Entries of each of the two flow maps.
     pub flows: u32,
+    /// Call stacks that are kept beside them; 0: none were asked for.
+    pub stacks: u32,
     /// Kernel memory of all maps, about, in bytes.
     pub total: u64,
 }
@@ -84,7 +89,8 @@ impl Default for MemoryPlan {
         MemoryAsked::default().plan().unwrap_or(Self {
             ring_size,
             flows,
-            total: total(ring_size.into(), flows.into()),
+            stacks: 0,
+            total: total(ring_size.into(), flows.into(), false),
         })
     }
 }
@@ -101,18 +107,19 @@ impl MemoryAsked {
             Some(size) => check_ring(size)?,
             None => ring_of(budget),
         };
-        let without_flows = total(ring_size.into(), 0);
+        let total = |flows: u64| total(ring_size.into(), flows, self.stacks);
+        let without_flows = total(0);
         let flows = match self.flows {
             Some(n) if (u64::from(MIN_FLOWS)..=MOST_FLOWS).contains(&n) => n,
             Some(n) => return Err(PlanError::Flows(n)),
-            None => (budget.saturating_sub(without_flows) / flow_bytes()).min(MOST_FLOWS),
+            None => (budget.saturating_sub(without_flows) / flow_bytes(self.stacks)).min(MOST_FLOWS),
         };
         let flows = match (u32::try_from(flows), self.budget) {
             (Ok(n), _) if n >= MIN_FLOWS => n,
             // Nobody asked for a budget, only for a large ring: then that is what it is.
             (_, None) => MIN_FLOWS,
             (_, Some(budget)) => {
-                let need = total(ring_size.into(), MIN_FLOWS.into());
+                let need = total(MIN_FLOWS.into());
                 return Err(PlanError::Budget {
                     budget,
                     what: "the ring buffer and the smallest maps",
@@ -120,7 +127,7 @@ impl MemoryAsked {
                 });
             }
         };
-        let total = total(ring_size.into(), flows.into());
+        let total = total(flows.into());
         match self.budget {
             Some(budget) if total > budget && (self.flows.is_some() || self.ring_size.is_some()) => {
                 Err(PlanError::Budget {
@@ -129,7 +136,7 @@ impl MemoryAsked {
                     need: total,
                 })
             }
-            _ => Ok(MemoryPlan { ring_size, flows, total }),
+            _ => Ok(MemoryPlan { ring_size, flows, stacks: if self.stacks { flows } else { 0 }, total }),
         }
     }
 }
@@ -153,19 +160,22 @@ fn check_ring(size: u64) -> Result<u32, PlanError> {
     }
 }
 
-/// Bytes of one entry in both flow maps.
-fn flow_bytes() -> u64 {
+/// Bytes of one entry in both flow maps, and of the call stack of its first packet.
+fn flow_bytes(stacks: bool) -> u64 {
+    let stack = size_of::<StackKey>() as u64 + size_of::<Frames>() as u64 + HASH_OVERHEAD;
     2 * (size_of::<FlowKey>() as u64 + size_of::<FlowEntry>() as u64 + HASH_OVERHEAD)
+        + if stacks { stack } else { 0 }
 }
 
 /// Kernel memory of all maps, about.
-fn total(ring: u64, flows: u64) -> u64 {
+fn total(ring: u64, flows: u64, stacks: bool) -> u64 {
     let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let rests =
         u64::from(REST_MAX) * (size_of::<RestKey>() as u64 + size_of::<RestEntry>() as u64 + HASH_OVERHEAD);
-    let counters = cpus * (u64::from(SLOTS) * size_of::<Counters>() as u64 + size_of::<FlowEntry>() as u64);
+    let scratch = size_of::<FlowEntry>() as u64 + size_of::<Frames>() as u64;
+    let counters = cpus * (u64::from(SLOTS) * size_of::<Counters>() as u64 + scratch);
     let buckets = u64::from(BUCKETS) * size_of::<Bucket>() as u64;
-    ring + flows * flow_bytes() + rests + counters + buckets
+    ring + flows * flow_bytes(stacks) + rests + counters + buckets
 }
 
 /// A share of the machine's memory, and of what the cgroup may have.
@@ -220,7 +230,7 @@ mod tests {
         ring_size: Option<u64>,
         flows: Option<u64>,
     ) -> Result<MemoryPlan, PlanError> {
-        MemoryAsked { budget, ring_size, flows }.plan_within(48 * MIB)
+        MemoryAsked { budget, ring_size, flows, stacks: false }.plan_within(48 * MIB)
     }
 
     #[test]
@@ -234,6 +244,16 @@ mod tests {
         let default = asked(None, None, None).unwrap();
         assert_eq!(default.ring_size, 8 * 1024 * 1024);
         assert!((16_384..65_536).contains(&default.flows), "{default:?}");
+    }
+
+    #[test]
+    fn call_stacks_are_in_the_budget() {
+        for mib in [2, 16, 256] {
+            let ask = |stacks| MemoryAsked { budget: Some(mib * MIB), stacks, ..MemoryAsked::default() };
+            let (plain, stacks) = (ask(false).plan().unwrap(), ask(true).plan().unwrap());
+            assert!(stacks.total <= mib * MIB && stacks.flows < plain.flows, "{plain:?} {stacks:?}");
+            assert_eq!((plain.stacks, stacks.stacks), (0, stacks.flows), "one for each flow");
+        }
     }
 
     #[test]

@@ -7,9 +7,10 @@ mod load;
 mod log;
 mod memory;
 mod reader;
+mod stacks;
 
 pub use counters::{ReasonCount, Totals};
 pub use flows::FlowMaps;
-pub use load::{LoadError, Prefilter, ProbeConfig, ProbeSet};
+pub use load::{LoadError, Prefilter, ProbeConfig, ProbeSet, stack_frames};
 pub use memory::{MemoryAsked, MemoryPlan, PlanError};
 pub use reader::{Batch, Reader};

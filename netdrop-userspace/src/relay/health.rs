@@ -29,7 +29,8 @@ pub(super) async fn keep(crew: Arc<Crew>, reporter: HealthReporter) {
     }
 }
 
-fn is_serving(crew: &Crew) -> bool {
+/// Whether there is anybody to ask.
+pub(super) fn is_serving(crew: &Crew) -> bool {
     let roster = crew.roster();
     let roster = roster.borrow();
     roster.known && roster.peers.values().any(|peer| matches!(&*peer.state.borrow(), PeerState::Up(_)))

@@ -1,7 +1,10 @@
 //! The relay: one server for the flows of all nodes, in order of time.
 
 mod health;
+#[cfg(test)]
+mod hostile_tests;
 mod listen;
+mod metrics;
 #[cfg(test)]
 pub(crate) mod node;
 pub mod peer_service;
@@ -11,6 +14,8 @@ mod service;
 mod stock_tests;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,6 +38,8 @@ pub struct RelayConfig {
     pub listen: SocketAddr,
     /// Where health is told alone and in the clear, for Kubernetes' probes.
     pub health: Option<SocketAddr>,
+    /// Where metrics are told by HTTP.
+    pub metrics: Option<SocketAddr>,
     /// `None`: in the clear.
     pub tls: Option<TlsFiles>,
     /// How to reach peers.
@@ -48,6 +55,7 @@ pub struct Relay {
     config: RelayConfig,
     listener: TcpListener,
     health: Option<TcpListener>,
+    metrics: Option<TcpListener>,
     tls: Option<Tls>,
 }
 
@@ -56,11 +64,9 @@ impl Relay {
     pub async fn bind(config: RelayConfig) -> anyhow::Result<Self> {
         let tls = config.tls.clone().map(Tls::load).transpose()?;
         let listener = bind(config.listen).await?;
-        let health = match config.health {
-            Some(address) => Some(bind(address).await?),
-            None => None,
-        };
-        Ok(Self { config, listener, health, tls })
+        let health = bind_some(config.health).await?;
+        let metrics = bind_some(config.metrics).await?;
+        Ok(Self { config, listener, health, metrics, tls })
     }
 
     /// Where clients ask.
@@ -71,6 +77,11 @@ impl Relay {
     /// Where health alone is told.
     pub fn health_address(&self) -> Option<SocketAddr> {
         self.health.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Where metrics are told.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
     /// Clients are served over TLS.
@@ -85,11 +96,16 @@ impl Relay {
         mut stopped: watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
         let peers = PeerService::new(list.clone(), stopped.clone());
-        let crew = Arc::new(Crew::start(list, self.config.dial, self.config.tempo));
+        let tempo = self.config.tempo;
+        let crew = Arc::new(Crew::start(list, self.config.dial, tempo));
         let (reporter, health) = tonic_health::server::health_reporter();
         let keeper = tokio::spawn(health::keep(Arc::clone(&crew), reporter.clone()));
-        let service = service::RelayService::new(crew, self.config.session, stopped.clone());
+        let (asked, tally) = (Arc::clone(&crew), Arc::clone(&self.config.session.tally));
+        let service = service::RelayService::new(crew, self.config.session, tempo.patience, stopped.clone());
         let mut doors = JoinSet::new();
+        if let Some(listener) = self.metrics {
+            doors.spawn(tokio::spawn(metrics::serve(listener, asked, tally, stopped.clone())));
+        }
         if let Some(listener) = self.health {
             let routes = listen::health_routes(health.clone());
             doors.spawn(listen::open(listener, None, &routes, reporter.clone(), stopped.clone()));
@@ -105,6 +121,13 @@ impl Relay {
         anyhow::ensure!(!early, "the relay's server has ended by itself");
         while doors.join_next().await.is_some() {}
         Ok(())
+    }
+}
+
+async fn bind_some(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+    match address {
+        Some(address) => Ok(Some(bind(address).await?)),
+        None => Ok(None),
     }
 }
 

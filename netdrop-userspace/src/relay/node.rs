@@ -1,9 +1,10 @@
 //! A node for tests: a real server of made-up flows, which can be killed, stopped from answering, and started again.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::Stream;
 use tokio::net::TcpSocket;
@@ -61,6 +62,16 @@ pub(crate) fn flow(node: &str, nanos: i64, summary: &str) -> GetFlowsResponse {
     GetFlowsResponse { node_name: node.to_owned(), time, response_types: Some(ResponseTypes::Flow(flow)) }
 }
 
+/// An address of the loopback device that no other test listens at: a port there stays free while nobody has it.
+pub(crate) fn own_address() -> Ipv4Addr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let (process, n) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    // Of the process 13 bits, and 1024 addresses for it; beyond 127.0, where everybody is.
+    Ipv4Addr::from(
+        u32::from(Ipv4Addr::LOCALHOST) & 0xff00_0000 | 1 << 23 | (process & 0x1fff) << 10 | n & 0x3ff,
+    )
+}
+
 /// This moment.
 pub(crate) fn now() -> i64 {
     i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap()
@@ -83,7 +94,7 @@ impl TestNode {
             requests: Mutex::default(),
             stalled: watch::Sender::new(false),
         });
-        let mut node = Self { told, address: ([127, 0, 0, 1], 0).into(), peers, runtime: None };
+        let mut node = Self { told, address: (own_address(), 0).into(), peers, runtime: None };
         node.restart();
         node
     }
@@ -111,9 +122,10 @@ impl TestNode {
         self.runtime = Some(runtime);
     }
 
-    /// All its connections are cut at once.
+    /// All its connections are cut at once; nobody listens any more when this returns.
     pub(crate) fn kill(&mut self) {
-        self.runtime.take().unwrap().shutdown_background();
+        let runtime = self.runtime.take().unwrap();
+        std::thread::spawn(move || runtime.shutdown_timeout(LIMIT)).join().unwrap();
     }
 
     pub(crate) fn stall(&self, stalled: bool) {
@@ -126,6 +138,15 @@ impl TestNode {
 
     pub(crate) fn push(&self, response: GetFlowsResponse) {
         self.told.flows.send_modify(|flows| flows.push(response));
+    }
+
+    /// Until it has been asked for flows so often: whatever it sees from then on, it tells.
+    pub(crate) async fn asked(&self, times: usize) {
+        let deadline = Instant::now() + LIMIT;
+        while self.told.requests.lock().unwrap().len() < times {
+            assert!(Instant::now() < deadline, "{} was not asked", self.told.name);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(crate) fn requests(&self) -> Vec<GetFlowsRequest> {
@@ -184,16 +205,16 @@ impl Observer for TestObserver {
         request: Request<GetFlowsRequest>,
     ) -> Result<Response<Self::GetFlowsStream>, Status> {
         let request = request.into_inner();
-        self.0.requests.lock().unwrap().push(request.clone());
-        if request.whitelist.iter().any(|f| f.protocol == ["wrong"]) {
-            return Err(Status::invalid_argument("invalid protocol filter: unknown protocol: \"wrong\""));
-        }
         let told = Arc::clone(&self.0);
         let mut changes = told.flows.subscribe();
         let (first, mut next) = {
             let flows = changes.borrow_and_update();
             (history(&flows, &request), flows.len())
         };
+        self.0.requests.lock().unwrap().push(request.clone());
+        if request.whitelist.iter().any(|f| f.protocol == ["wrong"]) {
+            return Err(Status::invalid_argument("invalid protocol filter: unknown protocol: \"wrong\""));
+        }
         let (to, from) = mpsc::channel(4);
         tokio::spawn(async move {
             let mut stalled = told.stalled.subscribe();
@@ -266,4 +287,4 @@ impl Observer for TestObserver {
 }
 
 /// How long anything may take on a machine that does other things, too.
-pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);

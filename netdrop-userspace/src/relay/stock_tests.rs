@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::node::{LIMIT, TestNode};
+use super::node::{LIMIT, TestNode, own_address};
 use super::tests::{Running, config, nodes, past, peers, run, stock};
 
 fn lines(out: &[u8]) -> Vec<String> {
@@ -58,12 +58,12 @@ async fn hubbles_relay_reads_from_the_same_nodes() {
     let nodes = [TestNode::with_peers("node0", known), TestNode::start("node1")];
     past(&nodes, 20);
     list.send_replace(Some(peers(&nodes)));
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let at = std::net::SocketAddr::from((own_address(), 4245));
     let talk = tempfile::NamedTempFile::new().unwrap();
     let mut child = Command::new(stock_relay)
         .args(["serve", "--disable-client-tls", "--disable-server-tls"])
         .args(["--health-listen-address", "127.0.0.1:0", "--gops=false", "--retry-timeout", "500ms"])
-        .args(["--listen-address", &port.to_string(), "--peer-service", &nodes[0].address.to_string()])
+        .args(["--listen-address", &at.to_string(), "--peer-service", &nodes[0].address.to_string()])
         .stdout(std::process::Stdio::null())
         .stderr(talk.reopen().unwrap())
         .spawn()
@@ -78,7 +78,7 @@ async fn hubbles_relay_reads_from_the_same_nodes() {
     let ours = observe(relay.server()).await;
     let deadline = Instant::now() + LIMIT;
     let theirs = loop {
-        let theirs = observe(port.to_string()).await;
+        let theirs = observe(at.to_string()).await;
         if theirs.len() >= 20 || Instant::now() > deadline {
             break theirs;
         }

@@ -338,6 +338,16 @@ fn extensions(f: &Flow, o: &mut Object<'_>) {
         out.push_str("\":");
         match value {
             Value::Text(text) => push_json(&text, out),
+            Value::Texts(list) => {
+                out.push('[');
+                for (i, text) in list.iter().enumerate() {
+                    if i > 0 {
+                        out.push(',');
+                    }
+                    push_json(text, out);
+                }
+                out.push(']');
+            }
             Value::Site(site) => {
                 out.push('"');
                 let start = out.len();

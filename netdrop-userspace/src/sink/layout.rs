@@ -213,13 +213,15 @@ pub(crate) struct Table {
     cells: Elastic,
     line: String,
     node: bool,
+    /// Head of a last column.
+    own: Option<&'static str>,
     started: bool,
 }
 
 impl Table {
-    /// `node`: with a column for its name.
-    pub(crate) fn new(node: bool) -> Self {
-        Self { cells: Elastic::new(2, 3), line: String::new(), node, started: false }
+    /// `node`: with a column for its name; `own`: with a last column that Hubble does not have.
+    pub(crate) fn new(node: bool, own: Option<&'static str>) -> Self {
+        Self { cells: Elastic::new(2, 3), line: String::new(), node, own, started: false }
     }
 
     fn begin(&mut self) {
@@ -227,12 +229,25 @@ impl Table {
         if !self.started {
             self.started = true;
             let node = if self.node { "NODE\t" } else { "" };
-            self.line.extend(["TIMESTAMP\t", node, "SOURCE\tDESTINATION\tTYPE\tVERDICT\tSUMMARY\n"]);
+            self.line.extend(["TIMESTAMP\t", node, "SOURCE\tDESTINATION\tTYPE\tVERDICT\tSUMMARY"]);
+            if let Some(own) = self.own {
+                self.line.extend(["\t", own]);
+            }
+            self.line.push('\n');
         }
     }
 
-    /// Adds a flow. Columns have no colours.
-    pub(crate) fn flow(&mut self, flow: &impl FlowColumns) {
+    /// Ends a row, with what is in the last column if there is one.
+    fn end(&mut self, own: &str) {
+        if self.own.is_some() {
+            self.line.extend(["\t", if own.is_empty() { "-" } else { own }]);
+        }
+        self.line.push('\n');
+        self.cells.write(&self.line);
+    }
+
+    /// Adds a flow, and what is in the last column. Columns have no colours.
+    pub(crate) fn flow(&mut self, flow: &impl FlowColumns, own: &str) {
         self.begin();
         let out = &mut self.line;
         flow.time(out);
@@ -250,8 +265,7 @@ impl Table {
         flow.verdict(out);
         out.push('\t');
         flow.summary(out);
-        out.push('\n');
-        self.cells.write(&self.line);
+        self.end(own);
     }
 
     /// Adds lost events.
@@ -267,8 +281,7 @@ impl Table {
         lost.source(out);
         out.push_str("\t-\tEVENTS LOST\t-\t");
         lost_events(lost, " - ", out);
-        out.push('\n');
-        self.cells.write(&self.line);
+        self.end("");
     }
 
     /// Appends everything.

@@ -102,7 +102,7 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
     /// Prints to `out`, and nodes' troubles to `err`.
     pub fn new(options: PrintOptions, out: W, err: E) -> Self {
         let tabular = options.format == Format::Table;
-        let table = tabular.then(|| layout::Table::new(options.print_node_name));
+        let table = tabular.then(|| layout::Table::new(options.print_node_name, None));
         // Columns have no colours.
         let options = PrintOptions { color: options.color && !tabular, ..options };
         Self { options, out, err, lines: String::with_capacity(FULL + 4096), table, records: 0 }
@@ -146,7 +146,7 @@ impl<W: io::Write, E: io::Write> Sink for Printer<W, E> {
         let (options, out) = (self.options, &mut self.lines);
         let node = options.print_node_name;
         match (options.format, observation, &mut self.table) {
-            (_, Observation::Flow(flow), Some(table)) => table.flow(&Shown(flow, options)),
+            (_, Observation::Flow(flow), Some(table)) => table.flow(&Shown(flow, options), ""),
             (_, Observation::Lost(lost), Some(table)) => table.lost(&Shown(lost, options)),
             (Format::Json, ..) => write_json(observation, out),
             (Format::Dict, Observation::Flow(flow), _) => {

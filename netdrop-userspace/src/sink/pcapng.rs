@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io;
 
-use super::Sink;
+use super::{Sink, escape};
 use crate::flow::{Flow, Observation, TallyKind, TrafficDirection};
 
 const SECTION: u32 = 0x0a0d_0d0a;
@@ -96,10 +96,11 @@ impl<W: io::Write> Pcapng<W> {
             Some(d) => d.name.as_deref().map_or_else(|| format!("if{}", d.index), str::to_owned),
             None => "(no device)".to_owned(),
         };
-        option(IF_NAME, name.as_bytes(), &mut body);
+        option(IF_NAME, escape(&name).as_bytes(), &mut body);
         if let Some(netns) = flow.netns.as_ref().filter(|_| key.0.is_some()) {
             let named = netns.name.as_deref().map_or_else(String::new, |n| format!(" ({n})"));
-            option(IF_DESCRIPTION, format!("network namespace {}{named}", netns.inode).as_bytes(), &mut body);
+            let text = format!("network namespace {}{named}", netns.inode);
+            option(IF_DESCRIPTION, escape(&text).as_bytes(), &mut body);
         }
         // Nanoseconds.
         option(IF_TSRESOL, &[9], &mut body);
@@ -123,7 +124,7 @@ impl<W: io::Write> Pcapng<W> {
             body.extend_from_slice(&number.to_ne_bytes());
         }
         padded(&frame.bytes, &mut body);
-        option(COMMENT, comment(flow).as_bytes(), &mut body);
+        option(COMMENT, escape(&comment(flow)).as_bytes(), &mut body);
         match flow.direction {
             TrafficDirection::Unknown => {}
             TrafficDirection::Ingress => option(FLAGS, &1u32.to_ne_bytes(), &mut body),
@@ -179,6 +180,12 @@ fn comment(flow: &Flow) -> String {
     }
     if flow.frame.as_ref().is_some_and(|f| f.without_mac) {
         text.push_str("; without a MAC header");
+    }
+    if let Some(stack) = &flow.stack {
+        for (i, frame) in stack.frames.iter().enumerate() {
+            let _ = write!(text, "{}{frame}", if i == 0 { "; stack: " } else { " < " });
+        }
+        text.push_str(if stack.more { " < ..." } else { "" });
     }
     text
 }

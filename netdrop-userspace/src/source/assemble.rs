@@ -7,6 +7,7 @@ use netdrop_common::event::flag;
 
 use super::interner::{Interner, Memo, kernel_name};
 use super::netns::NetnsNames;
+use super::stacks::Stacks;
 use crate::clock::Clock;
 use crate::decode::{self, DropEvent, FlowCount, RestCount};
 use crate::enrich::Names;
@@ -29,6 +30,8 @@ pub(super) struct Assembler {
     release: Option<Release>,
     clock: Clock,
     sites: Sites,
+    /// Where stacks were asked for.
+    stacks: Option<Stacks>,
     netns: NetnsNames,
     strings: Interner,
     last: Last,
@@ -53,6 +56,7 @@ impl Assembler {
         names: Names,
         node_name: Option<Arc<str>>,
         keep_frames: bool,
+        stack_depth: usize,
     ) -> Self {
         Self {
             reasons: Arc::clone(&kernel.reasons),
@@ -62,6 +66,7 @@ impl Assembler {
             release: Release::of_uname(&kernel.release),
             clock: Clock::new(),
             sites: Sites::default(),
+            stacks: (stack_depth > 0).then(|| Stacks::new(stack_depth)),
             netns: NetnsNames::new(),
             strings: Interner::default(),
             last: Last::default(),
@@ -71,6 +76,11 @@ impl Assembler {
     /// What to tell the user of hidden symbols; once.
     pub(super) fn take_advice(&mut self) -> Option<&'static str> {
         self.sites.take_advice()
+    }
+
+    /// Observations whose call stack was asked for and is not known.
+    pub(super) fn without_stack(&self) -> u64 {
+        self.stacks.as_ref().map_or(0, Stacks::without)
     }
 
     /// The flow of a record.
@@ -153,16 +163,12 @@ impl Assembler {
     fn why(&mut self, flow: &mut Flow, event: &DropEvent, probe: &mut ProbeSet) {
         self.reason(flow, event.reason());
         let address = event.location();
-        let Self { last, sites, .. } = self;
-        flow.site = Some(last.site.get(address, || {
-            // The kernel's own text first: it is there for an agent that may not read kallsyms.
-            if !sites.knows(address)
-                && let Ok(text) = probe.symbol_text(address)
-            {
-                sites.learn(address, &text);
-            }
-            sites.name(address)
-        }));
+        let Self { last, sites, stacks, .. } = self;
+        let site = last.site.get(address, || name(sites, probe, address));
+        if let Some(stacks) = stacks {
+            flow.stack = stacks.name(event.stack(), &site, |address| name(sites, probe, address));
+        }
+        flow.site = Some(site);
         self.judge(flow);
     }
 
@@ -185,6 +191,16 @@ impl Assembler {
         (flow.source, flow.source_service) = source;
         (flow.destination, flow.destination_service) = destination;
     }
+}
+
+/// What an address is called: by the kernel's own text first, which is there for an agent that may not read kallsyms.
+fn name(sites: &mut Sites, probe: &mut ProbeSet, address: u64) -> DropSite {
+    if !sites.knows(address)
+        && let Ok(text) = probe.symbol_text(address)
+    {
+        sites.learn(address, &text);
+    }
+    sites.name(address)
 }
 
 /// Seen from the endpoint whose namespace the packet died in. A router's namespace is nobody's end: unknown there.

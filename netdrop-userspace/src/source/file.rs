@@ -15,6 +15,8 @@ use crate::wire::json::{JsonError, Unknown, read};
 
 /// Messages that are handed on at once.
 const BATCH: usize = 256;
+/// Bytes of lines that are handed on at once, where these are long.
+const BATCH_BYTES: usize = 1024 * 1024;
 /// Batches that wait for the printer.
 const WAITING: usize = 4;
 /// No flow is as long; a longer line is no flow.
@@ -136,7 +138,7 @@ struct Lines<F> {
 impl<F: FnMut(Trouble)> Lines<F> {
     fn send_all(mut self, send: &mpsc::Sender<io::Result<Vec<GetFlowsResponse>>>) {
         let mut batch = Vec::with_capacity(BATCH);
-        let mut text = Vec::new();
+        let (mut text, mut bytes) = (Vec::new(), 0);
         loop {
             let more = match self.next_line(&mut text) {
                 Ok(more) => more,
@@ -150,10 +152,12 @@ impl<F: FnMut(Trouble)> Lines<F> {
             };
             if more {
                 batch.extend(self.parse(&text));
+                bytes += text.len();
             }
             // Standard input may be a pipe that says something only now and then.
             let waits = !more || self.input.buffer().is_empty();
-            if batch.len() >= BATCH || (waits && !batch.is_empty()) {
+            if batch.len() >= BATCH || bytes >= BATCH_BYTES || (waits && !batch.is_empty()) {
+                bytes = 0;
                 let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
                 if send.blocking_send(Ok(full)).is_err() {
                     return;
@@ -165,25 +169,28 @@ impl<F: FnMut(Trouble)> Lines<F> {
         }
     }
 
-    /// The next line without its end; `false`: there is none.
+    /// The next line without its end, past those that are too long; `false`: there is none.
     fn next_line(&mut self, text: &mut Vec<u8>) -> io::Result<bool> {
-        text.clear();
-        let read = (&mut self.input).take(LONGEST).read_until(b'\n', text)?;
-        if read == 0 {
-            return Ok(false);
-        }
-        self.line += 1;
-        if text.last() == Some(&b'\n') {
-            text.pop();
-            if text.last() == Some(&b'\r') {
-                text.pop();
+        loop {
+            text.clear();
+            let read = (&mut self.input).take(LONGEST).read_until(b'\n', text)?;
+            if read == 0 {
+                return Ok(false);
             }
-        } else if read as u64 == LONGEST {
+            self.line += 1;
+            if text.last() == Some(&b'\n') {
+                text.pop();
+                if text.last() == Some(&b'\r') {
+                    text.pop();
+                }
+                return Ok(true);
+            }
+            if (read as u64) < LONGEST {
+                return Ok(true);
+            }
             self.input.skip_until(b'\n')?;
             self.bad(format!("longer than {} MiB", LONGEST >> 20));
-            return self.next_line(text);
         }
-        Ok(true)
     }
 
     fn bad(&mut self, why: String) {

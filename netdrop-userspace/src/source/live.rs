@@ -62,7 +62,13 @@ impl LiveSource {
         Ok(Self {
             probe,
             reader,
-            assembler: Assembler::new(kernel, config.names, config.node_name, config.keep_frames),
+            assembler: Assembler::new(
+                kernel,
+                config.names,
+                config.node_name,
+                config.keep_frames,
+                config.probe.stack_depth,
+            ),
             have_reason: kernel.have_reason,
             scope: config.scope,
             elsewhere: 0,
@@ -83,6 +89,11 @@ impl LiveSource {
             undecodable: self.reader.undecodable(),
             hidden: Arc::clone(&self.hidden),
         })
+    }
+
+    /// Observations whose call stack was asked for and is not known: the kernel had none, or no room for it.
+    pub fn without_stack(&self) -> u64 {
+        self.assembler.without_stack()
     }
 
     fn assemble(&mut self, read: Batch, batch: &mut Vec<Observation>) {

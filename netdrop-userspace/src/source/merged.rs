@@ -8,7 +8,7 @@ use super::wire::WireSource;
 use crate::cli::server_flags::Servers;
 use crate::connect::words;
 use crate::merge::session::Told;
-use crate::merge::{Crew, PeerAddress, PeerState, Peers, Session, SessionConfig, Tempo, Wire};
+use crate::merge::{Crew, PeerState, Session, SessionConfig, Tempo, Wire};
 use crate::proto::observer::{GetFlowsRequest, GetFlowsResponse};
 
 /// Batches that wait to be printed; then servers must wait.
@@ -23,19 +23,22 @@ pub struct MergedSource {
 impl MergedSource {
     /// Asks; who can't be reached is told by the stream.
     pub fn open(servers: &Servers, request: GetFlowsRequest) -> anyhow::Result<Self> {
+        let mut config = SessionConfig::new(hostname());
+        config.patience = servers.dial.timeout;
+        Self::ask(servers, request, config, Tempo::default())
+    }
+
+    fn ask(
+        servers: &Servers,
+        request: GetFlowsRequest,
+        config: SessionConfig,
+        tempo: Tempo,
+    ) -> anyhow::Result<Self> {
         anyhow::ensure!(
             !(request.first && request.follow),
             "rpc error: code = InvalidArgument desc = first cannot be specified with follow"
         );
-        let mut peers = Peers::new();
-        for target in &servers.targets {
-            let address = target.to_string();
-            let peer = PeerAddress { address: address.clone(), server_name: None };
-            anyhow::ensure!(peers.insert(address.into(), peer).is_none(), "--server {target} is named twice");
-        }
-        let crew = Crew::fixed(&peers, servers.dial.clone(), Tempo::default());
-        let mut config = SessionConfig::new(hostname());
-        config.patience = servers.dial.timeout;
+        let crew = Crew::fixed(&servers.peers()?, servers.dial.clone(), tempo);
         let (to, told) = mpsc::channel(IN_FLIGHT);
         tokio::spawn(Session::run(crew.roster(), request.into(), config, to));
         Ok(Self { crew, told })

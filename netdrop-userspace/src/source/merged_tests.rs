@@ -5,6 +5,7 @@ use crate::proto::flow::FlowFilter;
 use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::proto::relay::NodeState;
 use crate::relay::node::{LIMIT, TestNode, flow, now};
+use crate::relay::tests::{patient, slowly};
 
 const MS: i64 = 1_000_000;
 
@@ -30,7 +31,19 @@ struct Heard {
 
 impl Heard {
     fn of(nodes: &[TestNode], request: GetFlowsRequest) -> Self {
-        let source = MergedSource::open(&servers(nodes), request).unwrap();
+        Self::with(nodes, request, slowly(SessionConfig::new(hostname())), patient())
+    }
+
+    /// With nodes that stall: they are given up soon, and nothing waits for them in the meantime.
+    fn wary(nodes: &[TestNode], request: GetFlowsRequest) -> Self {
+        let tempo =
+            Tempo { interval: Duration::from_millis(200), patience: Duration::from_secs(2), ..patient() };
+        let config = SessionConfig { hold: LIMIT / 2, ..slowly(SessionConfig::new(hostname())) };
+        Self::with(nodes, request, config, tempo)
+    }
+
+    fn with(nodes: &[TestNode], request: GetFlowsRequest, config: SessionConfig, tempo: Tempo) -> Self {
+        let source = MergedSource::ask(&servers(nodes), request, config, tempo).unwrap();
         Self { source, flows: Vec::new(), times: Vec::new(), news: Vec::new() }
     }
 
@@ -67,6 +80,14 @@ impl Heard {
 
     async fn until_flows(&mut self, number: usize) {
         self.until(|heard| heard.flows.len() >= number).await;
+    }
+
+    /// Until all of these have been asked.
+    async fn until_asked(&mut self, nodes: &[TestNode]) {
+        for node in nodes {
+            self.until_state(NodeState::NodeConnected, node).await;
+            node.asked(1).await;
+        }
     }
 
     async fn until_state(&mut self, state: NodeState, node: &TestNode) -> String {
@@ -120,18 +141,24 @@ async fn the_dead_and_the_stalled_hold_nobody_back() {
     nodes[1].kill();
     nodes[3].stall(true);
     let began = Instant::now();
-    let mut heard = Heard::of(&nodes, last(12)).all().await;
+    let mut heard = Heard::wary(&nodes, last(12)).all().await;
     // Of those that live.
     let expected: Vec<_> = (0..50).filter(|n| n % 5 != 1 && n % 5 != 3).map(|n| all[n].clone()).collect();
     heard.flows.sort_by_key(|f| all.iter().position(|a| a == f));
     assert_eq!(heard.flows, expected[expected.len() - 12..]);
-    assert!(began.elapsed() < Duration::from_millis(2500), "{:?}", began.elapsed());
+    assert!(began.elapsed() < LIMIT / 2, "{:?}", began.elapsed());
     let of = |node: &TestNode| {
         let name = node.address.to_string();
         heard.news.iter().filter(|(_, names, _)| names.contains(&name)).map(|(s, ..)| *s).collect::<Vec<_>>()
     };
     assert_eq!(of(&nodes[1]), [NodeState::NodeUnavailable], "{:?}", heard.news);
-    assert_eq!(of(&nodes[3]), [NodeState::NodeError], "{:?}", heard.news);
+    // It did not answer the question whether it lives, or that for its flows: whichever showed first.
+    let of_stalled = of(&nodes[3]);
+    assert!(
+        matches!(of_stalled[..], [NodeState::NodeError | NodeState::NodeUnavailable]),
+        "{of_stalled:?} {:?}",
+        heard.news
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -146,7 +173,7 @@ async fn with_nobody_there_it_is_an_error() {
             Err(e) => break e.to_string(),
         }
     };
-    assert!(error.starts_with("none of the servers can be reached: cannot connect to 127.0.0.1:"), "{error}");
+    assert!(error.starts_with("none of the servers can be reached: cannot connect to 127."), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -167,14 +194,13 @@ async fn a_request_that_nobody_takes_is_an_error() {
     );
 }
 
-/// New flows come within a second and in order, though one node is much more silent than the other.
+/// New flows come in order, though one node is much more silent than the other, and none is held for longer than agreed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn new_flows_come_within_a_second() {
+async fn new_flows_come_soon_and_in_order() {
     let nodes = nodes::<2>();
     past(&nodes, 10);
     let mut heard = Heard::of(&nodes, follow());
-    heard.until_state(NodeState::NodeConnected, &nodes[0]).await;
-    heard.until_state(NodeState::NodeConnected, &nodes[1]).await;
+    heard.until_asked(&nodes).await;
     let mut lag = Duration::ZERO;
     let mut seen = Vec::new();
     for n in 0..12 {
@@ -196,7 +222,8 @@ async fn new_flows_come_within_a_second() {
     heard.until_flows(12).await;
     seen.sort();
     assert_eq!(heard.flows, seen.into_iter().map(|(_, s)| s).collect::<Vec<_>>());
-    assert!(lag < Duration::from_millis(1300), "{lag:?}");
+    println!("the longest lag: {lag:?}");
+    assert!(lag < LIMIT / 2, "{lag:?}");
 }
 
 /// Nothing is told twice and nothing is left out over a restart, and it is said.
@@ -207,6 +234,7 @@ async fn a_node_that_comes_back_goes_on_where_it_was() {
     let mut heard = Heard::of(&nodes, GetFlowsRequest { number: 2, ..follow() });
     heard.until_flows(2).await;
     assert_eq!(heard.flows, ["flow8", "flow9"]);
+    heard.until_asked(&nodes).await;
     nodes[0].see(now(), "before");
     heard.until_flows(3).await;
     nodes[0].kill();
@@ -227,17 +255,18 @@ async fn a_node_that_comes_back_goes_on_where_it_was() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_stalls_is_not_waited_for_until_it_answers_again() {
     let nodes = nodes::<2>();
-    let mut heard = Heard::of(&nodes, follow());
-    heard.until_state(NodeState::NodeConnected, &nodes[0]).await;
-    heard.until_state(NodeState::NodeConnected, &nodes[1]).await;
+    let mut heard = Heard::wary(&nodes, follow());
+    heard.until_asked(&nodes).await;
     nodes[1].stall(true);
     let why = heard.until_state(NodeState::NodeError, &nodes[1]).await;
     assert_eq!(why, "no answer for 2 s: not waited for");
     nodes[1].see(now(), "late");
     let before = Instant::now();
     nodes[0].see(now(), "in time");
+    // With this one that stream is complete up to the first, and no other is waited for.
+    nodes[0].see(now() + 100 * MS, "next");
     heard.until_flows(1).await;
-    assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
+    assert!(before.elapsed() < LIMIT / 4, "{:?}", before.elapsed());
     nodes[1].stall(false);
     heard.until(|h| h.news.iter().any(|(_, _, m)| m == "answers again")).await;
     heard.until_flows(2).await;

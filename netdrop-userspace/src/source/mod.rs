@@ -7,6 +7,8 @@ pub mod live;
 pub mod merged;
 mod netns;
 pub mod remote;
+pub mod several;
+mod stacks;
 mod tally;
 pub mod wire;
 

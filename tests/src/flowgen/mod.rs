@@ -5,6 +5,7 @@
 
 pub mod pools;
 mod schema;
+mod wild;
 
 use anyhow::{Context as _, Result};
 use fastrand::Rng;
@@ -23,13 +24,15 @@ pub struct FlowGen {
     rng: Rng,
     /// Of 100 free texts, and of 1000 names, how many are hostile.
     hostile: u32,
+    /// Also what is legal and never seen: see [`FlowGen::wild`].
+    wild: bool,
 }
 
 impl FlowGen {
     /// A generator of this seed.
     pub fn new(seed: u64) -> Result<Self> {
         let schema = Schema::parse(FLOW).context("proto/flow/flow.proto")?;
-        Ok(Self { schema, rng: Rng::with_seed(seed), hostile: 30 })
+        Ok(Self { schema, rng: Rng::with_seed(seed), hostile: 30, wild: false })
     }
 
     /// The same, without texts that a terminal or a parser could stumble over.
@@ -126,7 +129,8 @@ impl FlowGen {
             } else {
                 self.value(name, field, depth)
             };
-            out.insert(field.name.clone(), value);
+            let (name, value) = self.spelled(&field.name, value);
+            out.insert(name, value);
         }
         Value::Object(out)
     }
@@ -174,14 +178,14 @@ impl FlowGen {
             _ => return self.text(),
         };
         if self.rng.u32(0..1000) < self.hostile {
-            return self.pick(pools::HOSTILE).into();
+            return self.hostile();
         }
         self.pick(pool).into()
     }
 
     fn text(&mut self) -> Value {
         if self.rng.u32(0..100) < self.hostile {
-            return self.pick(pools::HOSTILE).into();
+            return self.hostile();
         }
         self.pick(&["", "TCP Flags: SYN", "text", "a longer text, of several words", "x-9"]).into()
     }
@@ -235,6 +239,7 @@ impl FlowGen {
             0 => "0001-01-01".to_owned(),
             1 => "9999-12-31".to_owned(),
             2 => "1969-12-31".to_owned(),
+            3 if self.wild => return "1970-01-01T00:00:00Z".into(),
             _ => format!("2025-{:02}-{:02}", self.rng.u32(1..=12), self.rng.u32(1..=28)),
         };
         let (h, m, s) = (self.rng.u32(0..24), self.rng.u32(0..60), self.rng.u32(0..60));
@@ -243,6 +248,9 @@ impl FlowGen {
 
     /// The one type that every client can print.
     fn extension(&mut self) -> Value {
+        if self.wild && self.chance(50) {
+            return self.any(0);
+        }
         let text = self.text();
         json!({
             "@type": STRUCT_URL,

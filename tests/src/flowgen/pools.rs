@@ -148,4 +148,12 @@ pub const HOSTILE: &[&str] = &[
     "{\"a\":1}",
     " leading and trailing ",
     "a\u{fffd}b\u{fffe}",
+    "\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m",
+    "\u{1b}[8mhidden\u{1b}[0m\u{8}\u{8}",
+    "'single' `back` $(sh) ; | & > <",
+    "\u{200b}\u{2066}\u{2069}\u{ad}",
+    "\u{d7ff}\u{e000}\u{ffff}",
 ];
+/// Durations as protobuf's JSON has them.
+pub const DURATIONS: &[&str] =
+    &["0s", "-0.5s", "1.000000001s", "315576000000s", "-315576000000.999999999s", "3s", "0.001s"];

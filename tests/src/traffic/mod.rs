@@ -9,4 +9,4 @@ mod raw;
 mod socket;
 
 pub use raw::{Offload, arp_request, echo, frames, offloaded, packets};
-pub use socket::{Mailbox, syns, udp, udp_gso};
+pub use socket::{Mailbox, syns, udp, udp_gso, unfinished};

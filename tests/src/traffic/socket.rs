@@ -1,6 +1,9 @@
 //! Traffic of ordinary sockets.
 
-#![expect(unsafe_code, reason = "connect without waiting and UDP_SEGMENT have no safe interface in std")]
+#![expect(
+    unsafe_code,
+    reason = "connect without waiting, MSG_MORE and UDP_SEGMENT have no safe interface in std"
+)]
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -38,6 +41,31 @@ pub fn udp(from: SocketAddr, to: SocketAddr, data: &[u8], count: u16) -> Result<
             }
             _ => {}
         }
+    }
+    Ok(())
+}
+
+/// Begins `count` datagrams and sends none: each waits for more data (MSG_MORE) when its socket is closed. `connected`: where the
+/// socket is connected to meanwhile.
+pub fn unfinished(from: SocketAddr, connected: Option<SocketAddr>, to: SocketAddr, count: u16) -> Result<()> {
+    let (address, data) = (Address::from(to), b"and then");
+    for _ in 0..count {
+        let socket = bind(from)?;
+        if let Some(other) = connected {
+            socket.connect(other).with_context(|| format!("can't connect to {other}"))?;
+        }
+        // SAFETY: data and address are there with their lengths until the call returns.
+        let sent = unsafe {
+            libc::sendto(
+                socket.as_raw_fd(),
+                data.as_ptr().cast(),
+                data.len(),
+                libc::MSG_MORE,
+                address.pointer(),
+                address.len(),
+            )
+        };
+        ensure!(sent > 0, "can't begin a datagram to {to}: {}", io::Error::last_os_error());
     }
     Ok(())
 }

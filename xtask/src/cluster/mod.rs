@@ -21,7 +21,7 @@ use crate::image::{self, ImageArgs};
 use crate::shell::{cargo, q, run, say};
 use crate::tools;
 
-pub use binaries::build_hubble;
+pub use binaries::{build_hubble, build_promlint};
 
 /// Everything of a running cluster lies below.
 pub const STATE: &str = "/run/netdrop-cluster";
@@ -177,6 +177,11 @@ fn down() {
 /// Where the stock client is, once it is built.
 pub fn hubble() -> std::path::PathBuf {
     binaries::path("hubble")
+}
+
+/// The judge of metrics, where it was built.
+pub fn promlint() -> std::path::PathBuf {
+    binaries::path("promlint")
 }
 
 /// The cluster tests: a cluster, netdrop's image on its nodes, the tests, and the end of it all.

@@ -65,7 +65,7 @@ fn tree(kernel: &Kernel, binaries: &Binaries, setting: &str) -> anyhow::Result<T
     tree.text("etc/netdrop/report", include_str!("report.sh"));
     let settings = format!(
         "MODULES='{MODULES}'\nLATE_MODULES='{LATE_MODULES}'\nSUITE=/{SUITE}\n{setting}\n\
-         export NETDROP_BIN=/{NETDROP} NETDROP_TEST_PATIENCE={PATIENCE}\n"
+         export NETDROP_BIN=/{NETDROP} NETDROP_TEST_PATIENCE={PATIENCE} NETDROP_TEST_GUEST=1\n"
     );
     tree.text("etc/netdrop/settings", settings);
     Ok(tree)

@@ -1,11 +1,14 @@
 //! An observation as a line of an exporter's log: `ExportEvent`, which is written as `GetFlowsResponse` is.
 
+use jiff::Timestamp;
+
 use super::Mask;
-use crate::convert::to_wire;
+use crate::convert::{time_to_wire, to_wire};
 use crate::flow::Observation;
-use crate::proto::flow::Flow as WireFlow;
-use crate::proto::observer::GetFlowsResponse;
+use crate::proto::flow::{AgentEvent, Flow as WireFlow};
+use crate::proto::observer::export_event::ResponseTypes as Exported;
 use crate::proto::observer::get_flows_response::ResponseTypes;
+use crate::proto::observer::{ExportEvent, GetFlowsResponse};
 use crate::sink::write_json;
 
 /// Appends a line. A mask is for flows; loss and states of nodes are short.
@@ -35,6 +38,23 @@ pub(super) fn push_wire(flow: WireFlow, out: &mut String) {
         Err(e) => {
             out.truncate(start);
             tracing::debug!("a flow has no JSON: {e}");
+        }
+    }
+}
+
+/// Appends an event of the agent.
+pub(super) fn push_event(node: &str, time: Timestamp, event: &AgentEvent, out: &mut String) {
+    let line = ExportEvent {
+        node_name: node.to_owned(),
+        time: Some(time_to_wire(time)),
+        response_types: Some(Exported::AgentEvent(event.clone())),
+    };
+    let start = out.len();
+    match crate::wire::json::write(&line, out) {
+        Ok(()) => out.push('\n'),
+        Err(e) => {
+            out.truncate(start);
+            tracing::debug!("an event has no JSON: {e}");
         }
     }
 }

@@ -20,12 +20,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::explain;
-use crate::filter::{Compiled, FilterError, Filters};
+use crate::filter::{Compiled, FilterError, Filters, FlowFilter};
 use crate::flow::Flow;
 
 pub use mask::{Mask, MaskError};
 pub use set::{Changes, FeedReport, Feeds};
-pub use thread::FeedCounts;
+pub use thread::{Event, FeedCounts};
 
 /// One feed, as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,6 +113,7 @@ impl FeedSpec {
         Ok(Plan {
             filter: self.filters.compile()?,
             benign: explain::is_asked_for(&self.filters),
+            events: tells_events(&self.filters),
             mask: mask(&self.field_mask)?,
             aggregate: aggregate.map(|fields| (fields, self.interval)),
         })
@@ -125,8 +126,22 @@ pub struct Plan {
     filter: Compiled,
     /// Benign drops are told where the filters name reasons.
     benign: bool,
+    /// Events of the agent are told.
+    pub(super) events: bool,
     mask: Option<Mask>,
     aggregate: Option<(Mask, Duration)>,
+}
+
+/// Hubble's number of the type of agent events.
+const AGENT: i32 = 130;
+
+/// Filters are for flows: only one that asks for events, and for nothing else, fits them. Without any, everything is told.
+fn tells_events(filters: &Filters) -> bool {
+    let fits = |filter: &FlowFilter| {
+        let alone = FlowFilter { event_type: filter.event_type.clone(), ..FlowFilter::default() } == *filter;
+        alone && filter.event_type.iter().any(|t| t.kind == AGENT && !t.match_sub_type)
+    };
+    (filters.allow.is_empty() || filters.allow.iter().any(fits)) && !filters.deny.iter().any(fits)
 }
 
 impl Plan {
@@ -135,3 +150,6 @@ impl Plan {
         (self.benign || !flow.benign) && self.filter.matches(flow)
     }
 }
+
+#[cfg(test)]
+mod storm_tests;

@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 
 use super::thread::{Ended, FeedCounts, Handle};
-use super::{FeedSpec, Target};
+use super::{Event, FeedSpec, Target};
+use crate::agent::problems::Problems;
 use crate::flow::Observation;
 
 /// What is not taken by then at the end is left behind.
@@ -50,16 +51,19 @@ pub struct FeedReport {
 }
 
 impl Feeds {
-    /// Starts all; one that can't be written is an error.
-    pub fn start(specs: Vec<FeedSpec>) -> anyhow::Result<Self> {
+    /// Starts all; those that can't be written are what is wrong.
+    pub fn start(specs: Vec<FeedSpec>) -> Result<Self, Problems> {
         let feeds = Self::default();
         let mut opening = Vec::new();
+        let mut problems = Problems::default();
         for spec in specs {
             let (name, target) = (spec.name.clone(), describe(&spec.target));
-            let (handle, opened) =
-                Handle::start(spec, None).with_context(|| format!("cannot start the feed {name:?}"))?;
-            feeds.lock().feeds.push(handle);
-            opening.push((name, target, opened));
+            let started =
+                Handle::start(spec, None).with_context(|| format!("cannot start the feed {name:?}"));
+            if let Some((handle, opened)) = problems.check(started) {
+                feeds.lock().feeds.push(handle);
+                opening.push((name, target, opened));
+            }
         }
         let deadline = Instant::now() + OPENING;
         for (name, target, opened) in opening {
@@ -67,13 +71,13 @@ impl Feeds {
                 tracing::warn!(feed = name, "{target} is slow to open; lines wait for it");
                 continue;
             };
-            result.with_context(|| {
+            problems.check(result.with_context(|| {
                 format!(
                     "cannot write the feed {name:?} to {target}: choose another file, or give this user the right to write there"
                 )
-            })?;
+            }));
         }
-        Ok(feeds)
+        problems.none().map(|()| feeds)
     }
 
     /// A panic elsewhere leaves the list whole.
@@ -85,6 +89,13 @@ impl Feeds {
     pub fn push(&self, batch: &Arc<[Arc<Observation>]>) {
         for feed in &self.lock().feeds {
             feed.push(batch);
+        }
+    }
+
+    /// Hands an event of the agent to every feed; never waits for one.
+    pub fn tell(&self, event: &Event) {
+        for feed in &self.lock().feeds {
+            feed.tell(event);
         }
     }
 

@@ -7,10 +7,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::file::{Out, Rotating, Stream};
 use super::writer::{Missing, Writer};
 use super::{FeedError, FeedSpec, Plan, Target};
 use crate::flow::Observation;
+use crate::proto::flow::AgentEvent;
 
 /// Batches on their way to a feed.
 const QUEUE: usize = 64;
@@ -36,6 +39,10 @@ pub struct FeedCounts {
     pub overflow: AtomicU64,
     /// Could not be written.
     pub failed: AtomicU64,
+    /// Events of the agent that lines tell.
+    pub events: AtomicU64,
+    /// Events of the agent that no line tells: over the rate, without room in the queue, or not to be written.
+    pub events_missed: AtomicU64,
     /// Batches in the queue.
     pub queued: AtomicUsize,
     /// Has not come to its end.
@@ -56,11 +63,28 @@ impl FeedCounts {
 
 type Batch = Arc<[Arc<Observation>]>;
 
+/// What goes to a feed.
+pub(super) enum Item {
+    Batch(Batch),
+    Event(Event),
+}
+
+/// An event of the agent, and on which node it was.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// The node's name.
+    pub node: Arc<str>,
+    /// When it was.
+    pub time: Timestamp,
+    /// What it was.
+    pub event: Arc<AgentEvent>,
+}
+
 /// Handle of the thread.
 pub(super) struct Handle {
     pub(super) spec: FeedSpec,
     plan: Plan,
-    to: SyncSender<Batch>,
+    to: SyncSender<Item>,
     pub(super) counts: Arc<FeedCounts>,
     ended: Ended,
 }
@@ -131,11 +155,9 @@ impl Handle {
 
     /// Hands a batch on; without room its drops are counted, and the feed says so.
     pub(super) fn push(&self, batch: &Batch) {
-        self.counts.queued.fetch_add(1, Relaxed);
-        if self.to.try_send(Arc::clone(batch)).is_ok() {
+        if self.hand(Item::Batch(Arc::clone(batch))) {
             return;
         }
-        self.counts.queued.fetch_sub(1, Relaxed);
         let mut missing = self.counts.missing();
         let before = missing.count();
         for observation in batch.iter() {
@@ -146,6 +168,23 @@ impl Handle {
             }
         }
         self.counts.overflow.fetch_add(missing.count() - before, Relaxed);
+    }
+
+    /// Hands an event on, if the feed tells such; without room it is counted, and the feed says so.
+    pub(super) fn tell(&self, event: &Event) {
+        if self.plan.events && !self.hand(Item::Event(event.clone())) {
+            self.counts.events_missed.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// `false`: there is no room.
+    fn hand(&self, item: Item) -> bool {
+        self.counts.queued.fetch_add(1, Relaxed);
+        let taken = self.to.try_send(item).is_ok();
+        if !taken {
+            self.counts.queued.fetch_sub(1, Relaxed);
+        }
+        taken
     }
 
     /// Has the file opened anew.
@@ -159,14 +198,17 @@ impl Handle {
     }
 }
 
-fn write_all(items: &Receiver<Batch>, mut writer: Writer, counts: &FeedCounts) {
+fn write_all(items: &Receiver<Item>, mut writer: Writer, counts: &FeedCounts) {
     let mut tick = Instant::now() + TICK;
     loop {
         let due = writer.due(tick);
         match items.recv_timeout(due.saturating_duration_since(Instant::now())) {
-            Ok(batch) => {
+            Ok(item) => {
                 counts.queued.fetch_sub(1, Relaxed);
-                writer.write(&batch);
+                match item {
+                    Item::Batch(batch) => writer.write(&batch),
+                    Item::Event(event) => writer.tell(&event),
+                }
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {

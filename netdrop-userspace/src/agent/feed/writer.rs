@@ -8,8 +8,9 @@ use jiff::Timestamp;
 
 use super::aggregate::Aggregator;
 use super::file::Out;
-use super::thread::FeedCounts;
+use super::thread::{Event, FeedCounts};
 use super::{FeedSpec, Plan, lines};
+use crate::agent::events;
 use crate::flow::{Flow, LostEvents, LostSource, Observation};
 
 /// A quiet node may log this many seconds' worth at once.
@@ -71,6 +72,8 @@ impl Missing {
 struct Pending {
     text: String,
     lines: u64,
+    /// Events of the agent among them.
+    events: u64,
     /// What the flows among them tell.
     drops: Missing,
     /// What they say to be missing.
@@ -110,6 +113,8 @@ pub(super) struct Writer {
     alike: Option<Aggregator>,
     pending: Pending,
     missing: Missing,
+    /// Events that were missed when the feed said so last.
+    events_said: u64,
     /// Since writing fails: when to try again.
     retry: Option<Instant>,
     counts: Arc<FeedCounts>,
@@ -132,6 +137,7 @@ impl Writer {
             alike,
             pending: Pending::default(),
             missing: Missing::default(),
+            events_said: 0,
             retry: None,
             counts,
         }
@@ -154,6 +160,29 @@ impl Writer {
             self.observe(observation);
         }
         self.write_out();
+    }
+
+    /// Writes an event of the agent.
+    pub(super) fn tell(&mut self, event: &Event) {
+        if self.has_ended() {
+            return;
+        }
+        if let Some(rate) = &mut self.rate {
+            rate.fill(Instant::now());
+        }
+        if self.may_tell() {
+            self.put_event(event);
+            self.pending.events += 1;
+            self.write_out();
+        } else {
+            self.counts.events_missed.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn put_event(&mut self, Event { node, time, event }: &Event) {
+        let start = self.pending.text.len();
+        lines::push_event(node, *time, event, &mut self.pending.text);
+        self.appended(start);
     }
 
     fn observe(&mut self, observation: &Observation) {
@@ -249,6 +278,7 @@ impl Writer {
         self.counts.bytes.fetch_add(self.pending.text.len() as u64, Relaxed);
         self.counts.lines.fetch_add(self.pending.lines, Relaxed);
         self.counts.told.fetch_add(self.pending.drops.count, Relaxed);
+        self.counts.events.fetch_add(self.pending.events, Relaxed);
         self.pending.text.clear();
         self.pending = Pending { text: std::mem::take(&mut self.pending.text), ..Pending::default() };
         if self.retry.take().is_some() {
@@ -275,6 +305,7 @@ impl Writer {
     fn lose(&mut self) {
         let lost = std::mem::take(&mut self.pending);
         self.counts.failed.fetch_add(lost.drops.count, Relaxed);
+        self.counts.events_missed.fetch_add(lost.events, Relaxed);
         self.missing.merge(lost.drops);
         self.missing.merge(lost.said);
     }
@@ -297,7 +328,17 @@ impl Writer {
     }
 
     fn say_what_is_missing(&mut self) {
-        if self.missing.count == 0 || self.retry.is_some_and(|at| Instant::now() < at) {
+        if self.retry.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        let missed = self.counts.events_missed.load(Relaxed);
+        if missed > self.events_said {
+            let event = Arc::new(events::lost(missed - self.events_said));
+            self.events_said = missed;
+            let node = self.missing.node_name.clone().unwrap_or_else(|| "".into());
+            self.put_event(&Event { node, time: Timestamp::now(), event });
+        }
+        if self.missing.count == 0 {
             return;
         }
         let missing = std::mem::take(&mut self.missing);

@@ -10,6 +10,7 @@ mod bloom;
 mod codec;
 mod disk;
 mod last;
+mod live;
 mod plan;
 mod rate;
 mod reader;
@@ -21,14 +22,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use tokio::sync::watch;
 
 use crate::flow::{Observation, Verdict};
 use disk::{Location, Writer};
+use live::{BATCH, Batch, Live};
 use rate::Rate;
 use ring::{Found, Ring, Slot};
 
+pub(super) use codec::time_of;
 pub use disk::{DiskStatus, HistoryDisk};
+pub(super) use live::{Fed, Feed, Item, Wanted};
 pub use reader::{Chunk, Position, Reader};
 pub use ring::{Counts, Missed};
 pub use select::Selection;
@@ -54,8 +57,7 @@ pub struct HistorySize {
 #[derive(Debug)]
 pub struct History {
     inner: Mutex<Inner>,
-    /// Changes with each push.
-    news: watch::Sender<()>,
+    live: Arc<Live>,
     started: Instant,
     writer: OnceLock<Writer>,
 }
@@ -95,6 +97,26 @@ fn ring_of(observation: &Observation) -> usize {
     }
 }
 
+impl Inner {
+    fn position(&self) -> Position {
+        Position(std::array::from_fn(|ring| self.rings[ring].end()))
+    }
+
+    /// What is about to be pushed, with where it will be.
+    fn batches(&self, items: &[Arc<Observation>]) -> Vec<Batch> {
+        let mut place = self.place();
+        let batch = |items: &[Arc<Observation>]| {
+            let start = place;
+            for item in items {
+                place.seq += 1;
+                place.position.0[ring_of(item)] += 1;
+            }
+            Batch { start, items: items.to_vec() }
+        };
+        items.chunks(BATCH).map(batch).collect()
+    }
+}
+
 impl History {
     /// An empty one, in memory only.
     pub fn new(size: HistorySize) -> Self {
@@ -102,7 +124,7 @@ impl History {
         let rings = [size.drops - benign, size.flows, benign].map(Ring::new);
         Self {
             inner: Mutex::new(Inner { rings, next_seq: 0, seen: 0, rate: Rate::default() }),
-            news: watch::Sender::new(()),
+            live: Arc::default(),
             started: Instant::now(),
             writer: OnceLock::new(),
         }
@@ -146,7 +168,7 @@ impl History {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends, and wakes the readers once.
+    /// Appends, and hands over to whoever deals out to followers.
     pub fn push(&self, mut items: Vec<Arc<Observation>>) {
         // Records of several CPUs that came at once.
         items.sort_by_key(|item| codec::time_of(item));
@@ -158,6 +180,9 @@ impl History {
             inner.rate.add(self.started.elapsed(), flows);
             let writer = self.writer.get();
             let mut fresh = [const { Vec::new() }; RINGS];
+            if self.live.backlog.is_active() {
+                self.live.backlog.offer(inner.batches(&items));
+            }
             for item in items {
                 let (ring, seq) = (ring_of(&item), inner.next_seq);
                 let whole = inner.rings[ring].push(seq, &item);
@@ -176,7 +201,6 @@ impl History {
                 fresh.into_iter().enumerate().for_each(|(ring, fresh)| writer.fresh(ring, fresh));
             }
         }
-        self.news.send_replace(());
     }
 
     /// Numbers for ServerStatus.
@@ -198,8 +222,7 @@ impl History {
 
     /// Where what comes next will be.
     pub fn position(&self) -> Position {
-        let inner = self.lock();
-        Position(std::array::from_fn(|ring| inner.rings[ring].end()))
+        self.lock().position()
     }
 
     /// Where all that is kept begins, but for blocks that end before `since`.
@@ -218,11 +241,6 @@ impl History {
     /// A reader between two places; without an end it reads what comes, too.
     pub fn reader(self: &Arc<Self>, from: Position, end: Option<Position>) -> Reader {
         Reader::new(self, from, end)
-    }
-
-    /// Says when something has come since.
-    pub fn news(&self) -> watch::Receiver<()> {
-        self.news.subscribe()
     }
 
     /// Ends a ring's open block before it is full.
@@ -253,7 +271,7 @@ impl History {
     /// All blocks, the oldest first, and where they end.
     fn snapshot(&self) -> ([Vec<Slot>; RINGS], Position) {
         let mut inner = self.lock();
-        let end = Position(std::array::from_fn(|ring| inner.rings[ring].end()));
+        let end = inner.position();
         (std::array::from_fn(|ring| inner.rings[ring].all()), end)
     }
 }

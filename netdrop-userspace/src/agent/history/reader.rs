@@ -38,8 +38,8 @@ pub struct Reader {
 pub struct Chunk {
     /// In order.
     pub items: Vec<Observation>,
-    /// What the reader missed before them.
-    pub missed: Option<Missed>,
+    /// What the reader missed before them, in each ring.
+    missed: [Option<Missed>; RINGS],
     /// Nothing is left, for now or for good.
     pub at_end: bool,
 }
@@ -90,6 +90,12 @@ impl Reader {
         Self { history: Arc::clone(history), places: from.0.map(place), end }
     }
 
+    /// Ends it at a place.
+    #[must_use]
+    pub(in super::super) fn until(self, end: Position) -> Self {
+        Self { end: Some(end), ..self }
+    }
+
     /// Where it is.
     pub fn position(&self) -> Position {
         Position(self.places.map(|place| place.ordinal))
@@ -114,13 +120,13 @@ impl Reader {
             }
             let next = |l: &Option<Loaded>| l.as_ref().and_then(|l| l.next).map(|(_, seq)| seq);
             let first = (0..RINGS).filter_map(|r| Some((next(&loaded[r])?, r))).min();
-            let Some(one) = first.and_then(|(_, ring)| loaded[ring].as_mut()) else {
+            let Some((ring, one)) = first.and_then(|(_, ring)| Some((ring, loaded[ring].as_mut()?))) else {
                 chunk.at_end = true;
                 break;
             };
             match one.decode() {
                 Some(observation) => chunk.items.extend(selection.shown(observation)),
-                None => chunk.miss(Missed { count: 1, ..Missed::default() }),
+                None => chunk.miss(ring, Missed { count: 1, ..Missed::default() }),
             }
             one.next = None;
         }
@@ -156,7 +162,7 @@ impl Reader {
                 let block_end = one.block.meta.end_ordinal().min(end);
                 let unread = block_end.saturating_sub(one.ordinal());
                 if unread > 0 {
-                    chunk.miss(Missed { count: unread, ..Missed::default() });
+                    chunk.miss(ring, Missed { count: unread, ..Missed::default() });
                 }
                 self.places[ring] =
                     Place { ordinal: block_end, resume: Some((one.block.meta.first_ordinal, one.cursor)) };
@@ -179,7 +185,7 @@ impl Reader {
                 return None;
             }
             Found::Gone(to) => {
-                chunk.miss(self.history.missed(ring, place.ordinal, to.min(end)));
+                chunk.miss(ring, self.history.missed(ring, place.ordinal, to.min(end)));
                 *place = Place { ordinal: to.min(end), resume: None };
                 return None;
             }
@@ -191,7 +197,7 @@ impl Reader {
             return None;
         }
         let Some(block) = slot.block() else {
-            chunk.miss(Missed { count: block_end - place.ordinal, ..Missed::default() });
+            chunk.miss(ring, Missed { count: block_end - place.ordinal, ..Missed::default() });
             *place = Place { ordinal: block_end, resume: None };
             return None;
         };
@@ -212,7 +218,18 @@ impl Reader {
 }
 
 impl Chunk {
-    fn miss(&mut self, missed: Missed) {
-        self.missed = Some(self.missed.unwrap_or_default().and(missed));
+    /// All that the reader missed before these.
+    pub fn missed(&self) -> Option<Missed> {
+        self.missed.into_iter().flatten().reduce(Missed::and)
+    }
+
+    /// The same for one who wants less than the reader did.
+    pub(super) fn missed_by(&self, selection: &Selection) -> Option<Missed> {
+        let wanted = (0..RINGS).filter(|ring| selection.wants_ring(*ring));
+        wanted.filter_map(|ring| self.missed[ring]).reduce(Missed::and)
+    }
+
+    fn miss(&mut self, ring: usize, missed: Missed) {
+        self.missed[ring] = Some(self.missed[ring].unwrap_or_default().and(missed));
     }
 }

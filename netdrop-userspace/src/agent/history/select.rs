@@ -38,6 +38,11 @@ impl Selection {
         Self { benign, ..self }
     }
 
+    /// Whether benign drops are wanted, too.
+    pub(super) fn with_benign_ones(&self) -> bool {
+        self.benign
+    }
+
     /// Whether anything of a ring is wanted.
     pub(super) fn wants_ring(&self, ring: usize) -> bool {
         self.benign || ring != BENIGN

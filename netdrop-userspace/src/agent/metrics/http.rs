@@ -48,15 +48,12 @@ struct Shared {
 }
 
 /// Serves until `stopped` turns true.
-pub async fn serve(
-    address: SocketAddr,
+pub fn serve(
+    listener: TcpListener,
     metrics: Metrics,
     about: About,
     stopped: watch::Receiver<bool>,
 ) -> anyhow::Result<Server> {
-    let listener = TcpListener::bind(address).await.with_context(|| {
-        format!("cannot serve metrics on {address}; choose another with --metrics-address")
-    })?;
     let address = listener.local_addr().context("the metrics port has no address")?;
     let shared = Shared { metrics, about, stopped };
     let (sweeper, mut end) = (shared.clone(), shared.stopped.clone());

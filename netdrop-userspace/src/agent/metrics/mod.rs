@@ -23,7 +23,7 @@ use crate::ledger::Ledger;
 use crate::source::LiveTally;
 use hubble::Handler;
 use own::Drawn;
-use page::{Format, Number, Page, values};
+pub(crate) use page::{Format, Number, Page, level, values};
 
 pub use context::{Context, ContextError};
 pub use http::{Server, serve};
@@ -31,7 +31,9 @@ pub use own::HistoryLevel;
 pub(crate) use spec::nearest;
 pub use spec::{Kind, MetricError, MetricSpec};
 
+use super::events::AgentEvents;
 use super::feed::Feeds;
+use super::tls::Tls;
 
 /// Series that one metric may have, by default.
 pub const DEFAULT_MOST: usize = 10_000;
@@ -158,6 +160,10 @@ impl Metrics {
         own::drops(&drawn, &mut page);
         own::history((about.history)(), &mut page);
         own::feeds(&about.feeds, &mut page);
+        if let Some(tls) = &about.tls {
+            own::certificates(tls.expires(), &mut page);
+        }
+        own::events(&about.events.counts(), &mut page);
         if let Some(names) = &about.names {
             own::names(&names.status(), misses, &mut page);
         }
@@ -172,6 +178,10 @@ pub struct About {
     pub feeds: Feeds,
     /// Names; `None`: there are none.
     pub names: Option<Names>,
+    /// Certificates; `None`: there are none.
+    pub tls: Option<Tls>,
+    /// What happened to the agent.
+    pub events: Arc<AgentEvents>,
     /// The history.
     pub history: Arc<dyn Fn() -> HistoryLevel + Send + Sync>,
 }
@@ -222,6 +232,8 @@ fn is_unknown(end: &Endpoint) -> bool {
     end.info.is_none() && end.identity == crate::flow::Identity::UNKNOWN
 }
 
+#[cfg(test)]
+mod load_tests;
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

@@ -4,15 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use netdrop_common::counter::Counters;
 
 use super::page::{Number, Page, level, untyped, values};
+use crate::agent::events::EventCounts;
 use crate::agent::feed::{FeedReport, Feeds};
 use crate::balance::{Balance, Row};
 use crate::enrich::NamesStatus;
 use crate::flow::{hubble, nearest};
 use crate::ledger::Ledger;
 use crate::source::LiveTally;
+
+/// Why drops are known by number only.
+const CAUSES: [&str; 4] = ["buffers_full", "program_busy", "undecodable", "filter_of_rest"];
 
 /// What the hook and its reader have counted, drawn once a second.
 #[derive(Clone, Debug, Default)]
@@ -31,16 +36,23 @@ impl Drawn {
         Self { balance, ..Self::default() }
     }
 
+    /// With all that a kernel can count.
+    #[cfg(test)]
+    pub(super) fn of_all(balance: Balance) -> Self {
+        let lost = CAUSES.map(|cause| (cause, 1));
+        Self { balance, lost, runs: Some((1, Duration::from_micros(1))), ..Self::default() }
+    }
+
     pub(super) fn new(live: &LiveTally, balance: &Balance, flows: &Ledger) -> Self {
         let hook = live.totals.sum();
         Self {
             balance: balance.clone(),
             hook,
             lost: [
-                ("buffers_full", hook.lost),
-                ("program_busy", live.totals.missed),
-                ("undecodable", live.undecodable),
-                ("filter_of_rest", flows.total().unnamed),
+                (CAUSES[0], hook.lost),
+                (CAUSES[1], live.totals.missed),
+                (CAUSES[2], live.undecodable),
+                (CAUSES[3], flows.total().unnamed),
             ],
             runs: live.totals.runs,
         }
@@ -161,6 +173,27 @@ pub(super) fn names(names: &NamesStatus, misses: [u64; 2], page: &mut Page) {
     );
 }
 
+/// When the server's certificates end.
+pub(super) fn certificates(expires: Timestamp, page: &mut Page) {
+    let seconds = expires.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64();
+    page.add_one(
+        "netdrop_tls_certificate_expiry_timestamp_seconds",
+        "When the first of the server's certificates expires, in seconds since 1970",
+        Number::Level(seconds),
+    );
+}
+
+/// What agent events have told.
+pub(super) fn events(counts: &EventCounts, page: &mut Page) {
+    let rows = counts.told.iter().map(|(kind, n)| (values([kind]), Number::Count(*n))).collect();
+    page.add("netdrop_agent_events", "Agent events, by type", &["type"], rows);
+    page.add_one(
+        "netdrop_agent_events_missed",
+        "Agent events that came faster than a client read them",
+        Number::Count(counts.missed),
+    );
+}
+
 pub(super) fn feeds(feeds: &Feeds, page: &mut Page) {
     let reports = feeds.reports();
     let rows = |number: &dyn Fn(&FeedReport) -> Number| {
@@ -188,6 +221,16 @@ pub(super) fn feeds(feeds: &Feeds, page: &mut Page) {
         "Drops that came to a log feed: told, hidden by its filter, withheld by its rate, over what its queue holds, or not to be written",
         &["feed", "fate"],
         fates.collect(),
+    );
+    let events = reports.iter().flat_map(|r| {
+        [("told", &r.counts.events), ("missed", &r.counts.events_missed)]
+            .map(|(fate, n)| (values([&r.name, fate]), Number::Count(n.load(Relaxed))))
+    });
+    page.add(
+        "netdrop_feed_agent_events",
+        "Agent events that came to a log feed: told, or missed because of its rate, a full queue or a failed write",
+        &["feed", "fate"],
+        events.collect(),
     );
     let up = rows(&|r| level(usize::from(r.counts.active.load(Relaxed) && r.counts.working.load(Relaxed))));
     page.add("hubble_dynamic_exporter_up", "Status of individual exporters", &["name"], up);

@@ -13,7 +13,7 @@ use super::family::Values;
 
 /// How a page is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(crate) enum Format {
     /// OpenMetrics 1.0, which Prometheus asks for.
     OpenMetrics,
     /// What everybody reads.
@@ -22,11 +22,11 @@ pub(super) enum Format {
 
 impl Format {
     /// What the client's `Accept` prefers, as far as it matters.
-    pub(super) fn of_accept(accept: &str) -> Self {
+    pub(crate) fn of_accept(accept: &str) -> Self {
         if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Text }
     }
 
-    pub(super) const fn content_type(self) -> &'static str {
+    pub(crate) const fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -36,7 +36,7 @@ impl Format {
 
 /// A value.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Number {
+pub(crate) enum Number {
     Count(u64),
     /// A counter of seconds.
     Seconds(f64),
@@ -56,12 +56,12 @@ impl Number {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "levels are far below 2^53")]
-pub(super) fn level(n: usize) -> Number {
+pub(crate) fn level(n: usize) -> Number {
     Number::Level(n as f64)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "as above")]
-pub(super) fn untyped(n: usize) -> Number {
+pub(crate) fn untyped(n: usize) -> Number {
     Number::Untyped(n as f64)
 }
 
@@ -76,11 +76,11 @@ struct Table {
 
 /// All that is told at a time.
 #[derive(Debug, Default)]
-pub(super) struct Page(Vec<Table>);
+pub(crate) struct Page(Vec<Table>);
 
 impl Page {
     /// Adds one name. What has no series is left out.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         name: &'static str,
         help: &'static str,
@@ -94,12 +94,12 @@ impl Page {
     }
 
     /// Adds a name with one series.
-    pub(super) fn add_one(&mut self, name: &'static str, help: &'static str, value: Number) {
+    pub(crate) fn add_one(&mut self, name: &'static str, help: &'static str, value: Number) {
         self.add(name, help, &[], vec![(Arc::new([]), value)]);
     }
 
     /// As text.
-    pub(super) fn write(self, format: Format) -> String {
+    pub(crate) fn write(self, format: Format) -> String {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(self));
         let mut text = String::new();
@@ -155,7 +155,7 @@ fn before_openmetrics(text: &str) -> String {
 }
 
 /// Values of labels.
-pub(super) fn values<const N: usize>(values: [&str; N]) -> Values {
+pub(crate) fn values<const N: usize>(values: [&str; N]) -> Values {
     values.map(Arc::from).into()
 }
 

@@ -14,12 +14,13 @@ fn lines_of(text: &str) -> Vec<&str> {
 }
 
 fn page(metrics: &Metrics) -> String {
-    let about = About { feeds: Feeds::default(), names: Some(Names::default()), history: no_history() };
-    metrics.page(&about).write(Format::OpenMetrics)
+    metrics.page(&about(Some(Names::default()))).write(Format::OpenMetrics)
 }
 
-fn no_history() -> Arc<dyn Fn() -> HistoryLevel + Send + Sync> {
-    Arc::new(HistoryLevel::default)
+fn about(names: Option<Names>) -> About {
+    let events = Arc::new(AgentEvents::default());
+    events.started(Timestamp::UNIX_EPOCH);
+    About { feeds: Feeds::default(), names, tls: None, events, history: Arc::new(HistoryLevel::default) }
 }
 
 #[test]
@@ -96,10 +97,10 @@ fn get(address: SocketAddr, path: &str, accept: &str) -> (u16, String) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_port_tells_metrics_and_health() {
     let metrics = Metrics::new(&MetricSpec::parse_list("drop").unwrap(), 10).unwrap();
-    let about = About { feeds: Feeds::default(), names: None, history: no_history() };
+    let about = about(None);
     let (stop, stopped) = watch::channel(false);
-    let port = "127.0.0.1:0".parse().unwrap();
-    let server = serve(port, metrics.clone(), about, stopped).await.unwrap();
+    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = serve(port, metrics.clone(), about, stopped).unwrap();
     let address = server.address;
     let ask = |path: &'static str, accept: &'static str| {
         tokio::task::spawn_blocking(move || get(address, path, accept))

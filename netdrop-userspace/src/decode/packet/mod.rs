@@ -2,6 +2,7 @@
 
 mod ipv6;
 mod transport;
+mod unwritten;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -35,7 +36,9 @@ pub(super) enum Depth {
 /// The headers of a recorded packet.
 pub fn parse(event: &DropEvent) -> Packet {
     let bytes = event.head();
-    let mut packet = if bytes.is_empty() {
+    let mut packet = if let Some(ends) = event.ends() {
+        unwritten::parse(event, &ends)
+    } else if bytes.is_empty() {
         Packet { ether_type: event.protocol(), problem: Some(ParseProblem::NoBytes), ..Packet::default() }
     } else if event.has(flag::HEAD_MAC) {
         parse_ethernet(bytes)

@@ -1,7 +1,7 @@
 //! Kubernetes objects to the few facts that a flow shows. Pure functions.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -18,6 +18,8 @@ pub(super) struct PodFacts {
     pub(super) uid: Arc<str>,
     pub(super) info: Arc<EndpointInfo>,
     pub(super) addresses: Vec<IpAddr>,
+    /// Address of its node.
+    pub(super) host: Option<IpAddr>,
     /// When it started, where it says so.
     pub(super) since: Option<Timestamp>,
     /// It has finished and holds its addresses no more.
@@ -51,6 +53,7 @@ pub(super) fn pod(pod: &Pod, namespaces: &HashMap<String, Vec<Arc<str>>>) -> Opt
         uid: pod.metadata.uid.as_deref()?.into(),
         info: Arc::new(info),
         addresses,
+        host: status.host_ip.as_deref().and_then(|ip| ip.parse().ok()),
         since: status.start_time.as_ref().and_then(|t| t.0.to_string().parse().ok()),
         ended: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
     })
@@ -82,26 +85,70 @@ fn workload(pod: &Pod) -> Option<Workload> {
     Some(Workload { name: name.into(), kind: kind.into() })
 }
 
-/// A service's addresses: ClusterIPs, external ones and those of its load balancer; none for a headless one.
-pub(super) fn service(service: &Service) -> (Vec<IpAddr>, Arc<ServiceName>) {
+/// Where a service is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// Unspecified: at all addresses of a node.
+    pub(super) address: IpAddr,
+    pub(super) port: u16,
+    /// Several protocols may have the same port.
+    protocol: Arc<str>,
+}
+
+/// What is kept of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ServiceFacts {
+    pub(super) name: Arc<ServiceName>,
+    /// ClusterIPs, external ones and those of its load balancer; none for a headless one.
+    pub(super) addresses: Vec<IpAddr>,
+    /// Each with the kind of its address.
+    pub(super) places: BTreeMap<Place, &'static str>,
+    pub(super) external_policy: Arc<str>,
+    pub(super) internal_policy: Arc<str>,
+}
+
+/// A service's names, addresses and places.
+pub(super) fn service(service: &Service) -> ServiceFacts {
     let spec = service.spec.as_ref();
-    let texts = spec
-        .into_iter()
-        .flat_map(|s| {
-            s.cluster_ips.iter().flatten().chain(&s.cluster_ip).chain(s.external_ips.iter().flatten())
-        })
-        .map(String::as_str);
+    let own = spec.into_iter().flat_map(|s| s.cluster_ips.iter().flatten().chain(&s.cluster_ip));
+    let external = spec.into_iter().flat_map(|s| s.external_ips.iter().flatten());
     let ingress =
         service.status.iter().flat_map(|s| &s.load_balancer).flat_map(|l| l.ingress.iter().flatten());
-    let mut ips: Vec<IpAddr> =
-        texts.chain(ingress.filter_map(|i| i.ip.as_deref())).filter_map(|ip| ip.parse().ok()).collect();
-    ips.sort();
-    ips.dedup();
+    let of = |kind: &'static str, text: &str| text.parse().ok().map(|ip: IpAddr| (ip, kind));
+    // An address of several kinds is of the last.
+    let kinds: BTreeMap<IpAddr, &'static str> = ingress
+        .filter_map(|i| of("LoadBalancer", i.ip.as_deref()?))
+        .chain(external.filter_map(|ip| of("ExternalIPs", ip)))
+        .chain(own.filter_map(|ip| of("ClusterIP", ip)))
+        .collect();
+    let mut places = BTreeMap::new();
+    for port in spec.iter().flat_map(|s| s.ports.iter().flatten()) {
+        let protocol: Arc<str> = port.protocol.as_deref().unwrap_or("TCP").into();
+        let place = |address: IpAddr, port: i32| {
+            let port = u16::try_from(port).ok()?;
+            Some(Place { address, port, protocol: Arc::clone(&protocol) })
+        };
+        let reached = kinds.iter().filter_map(|(ip, kind)| Some((place(*ip, port.port)?, *kind)));
+        let families = kinds.iter().filter(|(_, kind)| **kind == "ClusterIP").map(|(ip, _)| match ip {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        });
+        let on_nodes = port.node_port.filter(|p| *p != 0);
+        let on_nodes = on_nodes.into_iter().flat_map(|p| families.clone().filter_map(move |ip| place(ip, p)));
+        places.extend(reached.chain(on_nodes.map(|p| (p, "NodePort"))));
+    }
+    let policy = |text: Option<&String>| text.map_or("Cluster", String::as_str).into();
     let name = ServiceName {
         name: service.metadata.name.as_deref().unwrap_or_default().into(),
         namespace: service.metadata.namespace.as_deref().unwrap_or_default().into(),
     };
-    (ips, Arc::new(name))
+    ServiceFacts {
+        name: Arc::new(name),
+        addresses: kinds.into_keys().collect(),
+        places,
+        external_policy: policy(spec.and_then(|s| s.external_traffic_policy.as_ref())),
+        internal_policy: policy(spec.and_then(|s| s.internal_traffic_policy.as_ref())),
+    }
 }
 
 /// A node's name, its own addresses and the networks of its pods.
@@ -201,11 +248,12 @@ mod tests {
         let s: Service = serde_json::from_value(json!({"metadata": {"name": "dns", "namespace": "kube-system"},
             "spec": {"clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10", "fd00::a"], "externalIPs": ["1.2.3.4"]}}))
         .unwrap();
-        assert_eq!(service(&s).0.len(), 3);
+        assert_eq!(service(&s).addresses.len(), 3);
+        assert!(service(&s).places.is_empty());
         let headless: Service =
             serde_json::from_value(json!({"metadata": {"name": "h"}, "spec": {"clusterIP": "None"}}))
                 .unwrap();
-        assert_eq!(service(&headless).0.len(), 0);
+        assert_eq!(service(&headless).addresses.len(), 0);
         let n: Node = serde_json::from_value(json!({"metadata": {"name": "n1"}, "spec": {"podCIDR": "10.0.1.0/24", "podCIDRs": ["10.0.1.0/24"]},
             "status": {"addresses": [{"type": "InternalIP", "address": "192.168.0.1"}, {"type": "Hostname", "address": "n1"}]}}))
         .unwrap();
@@ -216,5 +264,34 @@ mod tests {
         )
         .unwrap();
         assert_eq!(slice(&e).len(), 1);
+    }
+
+    #[test]
+    fn a_service_is_reached_at_its_addresses_and_on_nodes() {
+        let s: Service = serde_json::from_value(json!({"metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9"], "externalIPs": ["1.2.3.4"],
+                "externalTrafficPolicy": "Local",
+                "ports": [{"port": 80, "nodePort": 30080}, {"port": 53, "protocol": "UDP"}]},
+            "status": {"loadBalancer": {"ingress": [{"ip": "5.6.7.8"}, {"hostname": "x"}]}}}))
+        .unwrap();
+        let facts = service(&s);
+        let places: Vec<String> = facts
+            .places
+            .iter()
+            .map(|(p, kind)| format!("{}:{} {} {kind}", p.address, p.port, p.protocol))
+            .collect();
+        assert_eq!(
+            places,
+            [
+                "0.0.0.0:30080 TCP NodePort",
+                "1.2.3.4:53 UDP ExternalIPs",
+                "1.2.3.4:80 TCP ExternalIPs",
+                "5.6.7.8:53 UDP LoadBalancer",
+                "5.6.7.8:80 TCP LoadBalancer",
+                "10.96.0.9:53 UDP ClusterIP",
+                "10.96.0.9:80 TCP ClusterIP",
+            ]
+        );
+        assert_eq!((&*facts.external_policy, &*facts.internal_policy), ("Local", "Cluster"));
     }
 }

@@ -1,5 +1,7 @@
 //! The index of addresses: written by a names file or by the Kubernetes watchers, read for every flow.
 
+mod own;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
@@ -12,6 +14,7 @@ use rustc_hash::{FxHashMap as HashMap, FxHashSet};
 
 use super::file;
 use crate::flow::{Endpoint, EndpointInfo, Identity, ServiceName};
+use own::{is_unicast, own_addresses};
 
 /// A deleted pod stays known for this long: its last packets are still dying.
 const REMEMBER: Duration = Duration::from_mins(1);
@@ -262,6 +265,19 @@ impl Names {
         index.sweep(now);
     }
 
+    /// Whether a pod has this address.
+    pub(super) fn is_taken(&self, address: IpAddr) -> bool {
+        let index = self.read();
+        index.pods.get(&address).is_some_and(|tenants| tenants.iter().any(|t| t.until.is_none()))
+    }
+
+    /// What the addresses of nodes and of the API server mean.
+    pub(super) fn reserved_identities(&self) -> std::collections::HashMap<IpAddr, Identity> {
+        let index = self.read();
+        let addresses = index.node_addresses.keys().chain(&index.api_servers);
+        addresses.map(|address| (*address, index.reserved(*address).0)).collect()
+    }
+
     /// Replaces what is known of all services.
     pub(super) fn set_services(&self, services: HashMap<IpAddr, Arc<ServiceName>>) {
         self.write().services = services;
@@ -344,46 +360,6 @@ impl Index {
             !tenants.is_empty()
         });
     }
-}
-
-/// Addresses of the world are unicast and routed.
-fn is_unicast(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(a) => !(a.is_multicast() || a.is_broadcast() || a.is_unspecified() || a.is_link_local()),
-        IpAddr::V6(a) => !(a.is_multicast() || a.is_unspecified() || a.is_unicast_link_local()),
-    }
-}
-
-/// This machine's addresses: what the kernel lists as local.
-pub(super) fn own_addresses() -> Vec<IpAddr> {
-    let v4 = std::fs::read_to_string("/proc/net/fib_trie").map(|text| local_v4(&text)).unwrap_or_default();
-    let v6 = std::fs::read_to_string("/proc/net/if_inet6").map(|text| local_v6(&text)).unwrap_or_default();
-    v4.into_iter().chain(v6).collect()
-}
-
-/// A leaf's address stands on the line before its `/32 host LOCAL`.
-fn local_v4(trie: &str) -> Vec<IpAddr> {
-    let mut leaf = None;
-    let mut out = Vec::new();
-    for line in trie.lines() {
-        let line = line.trim();
-        if let Some(address) = line.strip_prefix("|-- ") {
-            leaf = address.parse::<IpAddr>().ok();
-        } else if line == "/32 host LOCAL"
-            && let Some(address) = leaf
-            && !out.contains(&address)
-        {
-            out.push(address);
-        }
-    }
-    out
-}
-
-fn local_v6(text: &str) -> Vec<IpAddr> {
-    text.lines()
-        .filter_map(|line| u128::from_str_radix(line.split_whitespace().next()?, 16).ok())
-        .map(|bits| IpAddr::V6(bits.into()))
-        .collect()
 }
 
 #[cfg(test)]

@@ -102,11 +102,3 @@ fn nodes_of_addresses() {
     assert_eq!(node("10.0.2.1"), Some("n2".into()));
     assert_eq!(node("8.8.8.8"), None);
 }
-
-#[test]
-fn local_addresses_of_a_trie() {
-    let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 10.1.2.3\n        /32 host LOCAL\n     |-- 10.1.2.255\n        /32 link BROADCAST\n";
-    assert_eq!(local_v4(trie), [ip("10.1.2.3")]);
-    assert_eq!(local_v6("00000000000000000000000000000001 01 80 10 80       lo\n"), [ip("::1")]);
-    assert!(own_addresses().contains(&ip("127.0.0.1")));
-}

@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch_objects};
 use kube::{Api, Client, Config, ResourceExt as _};
 
-use super::{Source, server_name, with_port};
+use super::{Source, publish, server_name, with_port};
 use crate::merge::{PeerAddress, Peers};
 
 /// The API server gets this long to accept a connection.
@@ -56,13 +57,15 @@ pub async fn client(kubeconfig: Option<PathBuf>) -> anyhow::Result<Client> {
 pub fn pods(client: Client, namespace: &str, labels: &str, naming: Naming) -> Source {
     let api: Api<Pod> = Api::namespaced(client, namespace);
     let config = watcher::Config::default().labels(labels);
-    follow(api, config, move |pod| {
-        let node = pod.spec.as_ref()?.node_name.as_deref()?;
-        let status = pod.status.as_ref()?;
-        let ended = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
-        let address = status.pod_ip.as_deref().filter(|_| !ended)?;
-        Some(naming.peer(node, address))
-    })
+    follow(api, config, move |pod| pod_peer(pod, &naming))
+}
+
+fn pod_peer(pod: &Pod, naming: &Naming) -> Option<(Arc<str>, PeerAddress)> {
+    let node = pod.spec.as_ref()?.node_name.as_deref()?;
+    let status = pod.status.as_ref()?;
+    let ended = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
+    let address = status.pod_ip.as_deref().filter(|_| !ended)?;
+    Some(naming.peer(node, address))
 }
 
 /// All nodes, by their internal addresses.
@@ -74,6 +77,27 @@ pub fn nodes(client: Client, naming: Naming) -> Source {
     })
 }
 
+/// What an object tells.
+#[derive(Clone, Debug)]
+struct Found {
+    peer: (Arc<str>, PeerAddress),
+    /// Of several on one node the greatest counts: one that is not about to end, the youngest.
+    rank: (bool, Option<Time>),
+}
+
+impl Found {
+    fn new(object: &impl kube::Resource, peer: (Arc<str>, PeerAddress)) -> Self {
+        let meta = object.meta();
+        Self { peer, rank: (meta.deletion_timestamp.is_none(), meta.creation_timestamp.clone()) }
+    }
+}
+
+fn peers<'a>(found: impl IntoIterator<Item = &'a Found>) -> Peers {
+    let mut found: Vec<_> = found.into_iter().collect();
+    found.sort_by(|a, b| a.rank.cmp(&b.rank));
+    found.into_iter().map(|found| found.peer.clone()).collect()
+}
+
 fn follow<K>(
     api: Api<K>,
     config: watcher::Config,
@@ -83,7 +107,7 @@ where
     K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
 {
     Source::spawn(|to| async move {
-        let mut objects: BTreeMap<String, (Arc<str>, PeerAddress)> = BTreeMap::new();
+        let mut objects: BTreeMap<String, Found> = BTreeMap::new();
         let mut listing = false;
         let mut failing = false;
         let mut stream = Box::pin(watch_objects(api, config).default_backoff());
@@ -101,7 +125,7 @@ where
                         Event::InitApply(object) | Event::Apply(object) => {
                             let key = object.name_any();
                             match peer(&object) {
-                                Some(peer) => objects.insert(key, peer),
+                                Some(peer) => objects.insert(key, Found::new(&object, peer)),
                                 None => objects.remove(&key),
                             };
                         }
@@ -112,7 +136,7 @@ where
                     }
                     // Half a list would look as if the rest had gone.
                     if !listing {
-                        publish(&to, objects.values().cloned().collect());
+                        publish(&to, peers(objects.values()));
                     }
                 }
                 Ok(None) => return,
@@ -126,10 +150,37 @@ where
     })
 }
 
-fn publish(to: &tokio::sync::watch::Sender<Option<Peers>>, peers: Peers) {
-    to.send_if_modified(|now| {
-        let changed = now.as_ref() != Some(&peers);
-        *now = Some(peers);
-        changed
-    });
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// While a DaemonSet puts a new pod in an old one's place, both are there.
+    #[test]
+    fn of_two_pods_on_a_node_the_one_that_stays_counts() {
+        let naming = Naming { port: 4244, tls_cluster: None };
+        let pod = |name: &str, ip: &str, created: &str, ends: Option<&str>| -> Pod {
+            serde_json::from_value(json!({
+                "metadata": {"name": name, "creationTimestamp": created, "deletionTimestamp": ends},
+                "spec": {"nodeName": "n1", "containers": []},
+                "status": {"podIP": ip, "phase": "Running"},
+            }))
+            .unwrap()
+        };
+        let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+        let addresses = |pods: &[Pod]| -> Vec<String> {
+            let found: Vec<_> =
+                pods.iter().filter_map(|p| Some(Found::new(p, pod_peer(p, &naming)?))).collect();
+            peers(&found).into_values().map(|p| p.address).collect()
+        };
+        let [old, new] = [pod("z", "10.0.0.1", early, Some(late)), pod("a", "10.0.0.2", late, None)];
+        assert_eq!(addresses(&[new.clone(), old.clone()]), ["10.0.0.2:4244"]);
+        assert_eq!(addresses(std::slice::from_ref(&old)), ["10.0.0.1:4244"], "it answers until its end");
+        let young = pod("b", "10.0.0.3", "2026-01-03T00:00:00Z", None);
+        assert_eq!(addresses(&[young, new]), ["10.0.0.3:4244"]);
+        let mut failed = old;
+        failed.status.as_mut().unwrap().phase = Some("Failed".into());
+        assert_eq!(addresses(&[failed]), [""; 0]);
+    }
 }

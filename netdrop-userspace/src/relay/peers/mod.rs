@@ -49,6 +49,15 @@ impl Drop for Source {
     }
 }
 
+/// Tells of them, if that changes anything.
+fn publish(to: &watch::Sender<Option<Peers>>, peers: Peers) {
+    to.send_if_modified(|now| {
+        let changed = now.as_ref() != Some(&peers);
+        *now = Some(peers);
+        changed
+    });
+}
+
 /// Peers as they were typed: ADDRESS or NAME=ADDRESS.
 pub fn list(typed: &[String], port: u16) -> anyhow::Result<Peers> {
     let mut peers = Peers::new();

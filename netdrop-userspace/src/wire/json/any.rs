@@ -1,14 +1,22 @@
 //! `google.protobuf.Any`: the message within, beside the name of its type. A type that this build does not know is an error, as it is
 //! for Hubble's client.
 
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::general_purpose::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use prost::Message as Wire;
 use prost_types::{Any, Duration, FieldMask, ListValue, Struct, Timestamp};
 
 use super::JsonError;
 use super::codec::{Message, Value, write_message};
 use super::generated::embedded;
+use super::number::push_float;
 use super::read::Reader;
 use crate::sink::text::push_json;
+
+/// Objects within each other that protobuf's decoder, which takes three steps for each and a hundred in all, can surely follow.
+const DEEP: u32 = 25;
 
 /// How a type is written into an Any's JSON and read from there.
 pub(super) struct Embedded {
@@ -39,30 +47,112 @@ impl Embedded {
     /// A type with a JSON of its own, which stands under `value`.
     fn of_value<T: Value + Wire>() -> Self {
         Self {
+            write: |any, out| write_value(any, out, |value: &T, out| value.write(out)),
+            read: |input| Ok(value(input, T::read)?.encode_to_vec()),
+        }
+    }
+
+    /// `BytesValue`.
+    fn of_bytes() -> Self {
+        Self {
             write: |any, out| {
-                let value: T = decode(any)?;
-                out.push('{');
-                write_type(any, out);
-                out.push_str(",\"value\":");
-                value.write(out)?;
-                out.push('}');
-                Ok(())
+                write_value(any, out, |bytes: &Vec<u8>, out| {
+                    out.push('"');
+                    STANDARD.encode_string(bytes, out);
+                    out.push('"');
+                    Ok(())
+                })
             },
             read: |input| {
-                let mut found = None;
-                input.object(|input, name| match &*name {
-                    "@type" => input.skip(),
-                    "value" if found.is_some() => Err(input.error("a second \"value\"")),
-                    "value" => {
-                        found = Some(T::read(input)?);
-                        Ok(())
-                    }
-                    name => input.unknown(name),
+                let bytes = value(input, |input| {
+                    let text = input.text()?;
+                    from_base64(&text).ok_or_else(|| input.error("no base64"))
                 })?;
-                found.map(|v| v.encode_to_vec()).ok_or_else(|| input.error("an Any without a \"value\""))
+                Ok(bytes.encode_to_vec())
             },
         }
     }
+
+    /// `DoubleValue`. Its negative zero is set, which prost's encoder has for none.
+    fn of_double() -> Self {
+        Self {
+            write: |any, out| write_value(any, out, |n: &f64, out| float(*n, out)),
+            read: |input| {
+                let number: f64 = value(input, Reader::float)?;
+                Ok(fixed(0x09, &number.to_le_bytes()))
+            },
+        }
+    }
+
+    /// `FloatValue`.
+    fn of_float() -> Self {
+        Self {
+            write: |any, out| write_value(any, out, |n: &f32, out| float(*n, out)),
+            read: |input| {
+                let number: f32 = value(input, Reader::float)?;
+                Ok(fixed(0x0d, &number.to_le_bytes()))
+            },
+        }
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as the writers of other values")]
+fn float<F: Into<f64> + Copy + std::fmt::Display + std::fmt::LowerExp>(
+    number: F,
+    out: &mut String,
+) -> Result<(), JsonError> {
+    push_float(number, out);
+    Ok(())
+}
+
+/// A wrapper of a number of fixed size: key and value; nothing, if all its bits are zero.
+fn fixed(key: u8, value: &[u8]) -> Vec<u8> {
+    if value.iter().all(|b| *b == 0) { Vec::new() } else { [&[key], value].concat() }
+}
+
+/// As Go's client reads it: of either alphabet, padded if its length says so, with line ends anywhere and any bits at its end.
+fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let alphabet = if text.contains(['-', '_']) { &alphabet::URL_SAFE } else { &alphabet::STANDARD };
+    let padding = if text.len().is_multiple_of(4) {
+        DecodePaddingMode::RequireCanonical
+    } else {
+        DecodePaddingMode::RequireNone
+    };
+    let config =
+        GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true).with_decode_padding_mode(padding);
+    GeneralPurpose::new(alphabet, config).decode(text.replace(['\r', '\n'], "")).ok()
+}
+
+fn write_value<T: Wire + Default>(
+    any: &Any,
+    out: &mut String,
+    write: impl Fn(&T, &mut String) -> Result<(), JsonError>,
+) -> Result<(), JsonError> {
+    let value: T = decode(any)?;
+    out.push('{');
+    write_type(any, out);
+    out.push_str(",\"value\":");
+    write(&value, out)?;
+    out.push('}');
+    Ok(())
+}
+
+/// What stands under `value`, beside the name of the type.
+fn value<'a, T>(
+    input: &mut Reader<'a>,
+    read: impl Fn(&mut Reader<'a>) -> Result<T, JsonError>,
+) -> Result<T, JsonError> {
+    let mut found = None;
+    input.object(|input, name| match &*name {
+        "@type" => input.skip(),
+        "value" if found.is_some() => Err(input.error("a second \"value\"")),
+        "value" => {
+            found = Some(read(input)?);
+            Ok(())
+        }
+        name => input.unknown(name),
+    })?;
+    found.ok_or_else(|| input.error("an Any without a \"value\""))
 }
 
 /// What an Any of this type URL holds.
@@ -85,8 +175,10 @@ fn find(url: &str) -> Option<Embedded> {
         "UInt32Value" => Embedded::of_value::<u32>(),
         "Int64Value" => Embedded::of_value::<i64>(),
         "UInt64Value" => Embedded::of_value::<u64>(),
-        "DoubleValue" => Embedded::of_value::<f64>(),
+        "DoubleValue" => Embedded::of_double(),
+        "FloatValue" => Embedded::of_float(),
         "StringValue" => Embedded::of_value::<String>(),
+        "BytesValue" => Embedded::of_bytes(),
         _ => return None,
     })
 }
@@ -146,5 +238,10 @@ pub(super) fn read(input: &mut Reader<'_>) -> Result<Any, JsonError> {
         return Err(input.error(format!("unable to resolve {type_url:?}")));
     };
     let value = (embedded.read)(input)?;
-    Ok(Any { type_url, value })
+    let any = Any { type_url, value };
+    // What can't be shown again is not taken: it would end the output, and with it all the lines after this one.
+    if input.deepest() > DEEP && (embedded.write)(&any, &mut String::new()).is_err() {
+        return Err(input.error("a message too deep within others"));
+    }
+    Ok(any)
 }

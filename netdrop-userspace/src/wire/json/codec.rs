@@ -310,7 +310,7 @@ scalar!(u32, |v, out| push_number(*v, out), |input| input.whole("uint32"), |v| *
 scalar!(i32, |v, out| push_number(*v, out), |input| input.whole("int32"), |v| *v == 0);
 scalar!(u64, |v, out| quoted(*v, out), |input| input.whole("uint64"), |v| *v == 0);
 scalar!(i64, |v, out| quoted(*v, out), |input| input.whole("int64"), |v| *v == 0);
-scalar!(f64, |v, out| number::push_f64(*v, out), |input| input.float(), |v| v.to_bits() == 0);
+scalar!(f64, |v, out| number::push_float(*v, out), |input| input.float(), |v| v.to_bits() == 0);
 
 fn quoted(number: impl itoa::Integer, out: &mut String) {
     out.push('"');

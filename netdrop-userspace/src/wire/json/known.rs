@@ -201,7 +201,7 @@ impl Value for prost_types::Value {
                 Err(JsonError::output(format!("google.protobuf.Value.number_value: invalid {shown} value")))
             }
             Some(Kind::NumberValue(n)) => {
-                number::push_f64(*n, out);
+                number::push_float(*n, out);
                 Ok(())
             }
             Some(Kind::StringValue(text)) => text.write(out),
@@ -277,19 +277,36 @@ fn duration(text: &str) -> Option<Duration> {
 
 impl Value for FieldMask {
     fn write(&self, out: &mut String) -> Result<(), JsonError> {
-        let paths: Vec<String> = self.paths.iter().map(|p| camel(p)).collect();
+        let mut paths = Vec::with_capacity(self.paths.len());
+        for path in &self.paths {
+            let camel = camel(path);
+            if !is_path(path) || snake(&camel) != *path {
+                return Err(JsonError::output(format!("google.protobuf.FieldMask.paths: invalid {path:?}")));
+            }
+            paths.push(camel);
+        }
         push_json(&paths.join(","), out);
         Ok(())
     }
 
     fn read(input: &mut Reader<'_>) -> Result<Self, JsonError> {
         let text = input.text()?;
-        let paths = text.trim().split(',').filter(|p| !p.is_empty());
-        if text.contains('_') {
-            return Err(input.error("a mask's paths are in lowerCamelCase"));
+        let text = text.trim();
+        let mut read = Self::default();
+        for path in text.split(',').filter(|_| !text.is_empty()) {
+            let path = Some(snake(path)).filter(|snake| !path.contains('_') && is_path(snake));
+            read.paths.push(path.ok_or_else(|| input.error(format!("no paths of fields {text:?}")))?);
         }
-        Ok(Self { paths: paths.map(snake).collect() })
+        Ok(read)
     }
+}
+
+/// Names with points between them.
+fn is_path(path: &str) -> bool {
+    path.split('.').all(|name| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    })
 }
 
 fn camel(path: &str) -> String {

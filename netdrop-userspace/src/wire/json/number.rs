@@ -1,6 +1,6 @@
 //! Numbers as protojson takes and writes them.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, LowerExp, Write as _};
 use std::str::FromStr;
 
 /// The length of the number that a text begins with, by JSON's grammar; 0: it begins with none. An exponent may lack its digits, as
@@ -24,6 +24,14 @@ pub(super) fn length(text: &[u8]) -> usize {
         at += digits(at);
     }
     if text.get(at).copied().is_some_and(continues_word) { 0 } else { at }
+}
+
+/// The number in a text. Go looks at no more of the text than the number it begins with, but for blanks around it.
+pub(super) fn quoted(text: &str) -> Option<&str> {
+    if text.trim().len() != text.len() {
+        return None;
+    }
+    text.get(..length(text.as_bytes())).filter(|t| !t.is_empty())
 }
 
 /// A byte that can't follow a number or a word.
@@ -64,14 +72,15 @@ pub(super) fn whole<T: FromStr>(text: &str) -> Option<T> {
     format!("{sign}{digits}").parse().ok()
 }
 
-/// Appends a number as Go's encoder does: shortest digits, an exponent below 1e-6 and from 1e21 on.
-pub(super) fn push_f64(number: f64, out: &mut String) {
-    let size = number.abs();
+/// Appends a number as Go's encoder does: the shortest digits that its precision needs, an exponent below 1e-6 and from 1e21 on.
+pub(super) fn push_float<F: Into<f64> + Copy + Display + LowerExp>(number: F, out: &mut String) {
+    let wide: f64 = number.into();
+    let size = wide.abs();
     // Writing to a String does not fail.
-    let _ = if number.is_nan() {
+    let _ = if wide.is_nan() {
         write!(out, "\"NaN\"")
-    } else if number.is_infinite() {
-        write!(out, "\"{}Infinity\"", if number < 0.0 { "-" } else { "" })
+    } else if wide.is_infinite() {
+        write!(out, "\"{}Infinity\"", if wide < 0.0 { "-" } else { "" })
     } else if size != 0.0 && !(1e-6..1e21).contains(&size) {
         let text = format!("{number:e}");
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -142,7 +151,7 @@ mod tests {
             (f64::NEG_INFINITY, "\"-Infinity\""),
         ] {
             let mut out = String::new();
-            push_f64(number, &mut out);
+            push_float(number, &mut out);
             assert_eq!(out, text);
         }
     }

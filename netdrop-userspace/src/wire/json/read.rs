@@ -16,11 +16,13 @@ pub struct Reader<'a> {
     at: usize,
     unknown: Unknown,
     depth: u32,
+    /// The most that `depth` has been.
+    deepest: u32,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(text: &'a str, unknown: Unknown) -> Self {
-        Self { text, at: 0, unknown, depth: 0 }
+        Self { text, at: 0, unknown, depth: 0, deepest: 0 }
     }
 
     fn bytes(&self) -> &'a [u8] {
@@ -107,8 +109,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let found = if self.peek() == Some(b'"') {
             let text = self.text()?;
-            // Go looks at no more of the text than the number it begins with.
-            text.get(..number::length(text.as_bytes())).and_then(number::whole)
+            number::quoted(&text).and_then(number::whole)
         } else {
             number::whole(self.number()?)
         };
@@ -118,17 +119,17 @@ impl<'a> Reader<'a> {
         })
     }
 
-    pub(super) fn float(&mut self) -> Result<f64, JsonError> {
+    /// A number of either precision, also as a text.
+    pub(super) fn float<F: FromStr + PartialOrd + From<f32>>(&mut self) -> Result<F, JsonError> {
         let start = self.at;
         let text = if self.peek() == Some(b'"') { self.text()? } else { self.number()?.into() };
         let parsed = match &*text {
-            "NaN" => Some(f64::NAN),
-            "Infinity" => Some(f64::INFINITY),
-            "-Infinity" => Some(f64::NEG_INFINITY),
-            text => text
-                .get(..number::length(text.as_bytes()))
+            "NaN" => Some(F::from(f32::NAN)),
+            "Infinity" => Some(F::from(f32::INFINITY)),
+            "-Infinity" => Some(F::from(f32::NEG_INFINITY)),
+            text => number::quoted(text)
                 .and_then(|t| t.parse().ok())
-                .filter(|n: &f64| n.is_finite()),
+                .filter(|n: &F| *n > F::from(f32::NEG_INFINITY) && *n < F::from(f32::INFINITY)),
         };
         parsed.ok_or_else(|| {
             self.at = start;
@@ -230,8 +231,14 @@ impl<'a> Reader<'a> {
         Ok(number)
     }
 
+    /// How many objects and lists were within each other so far, at most.
+    pub(super) fn deepest(&self) -> u32 {
+        self.deepest
+    }
+
     fn deeper(&mut self) -> Result<(), JsonError> {
         self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
         if self.depth > DEEPEST {
             return Err(self.error(format!("more than {DEEPEST} objects within each other")));
         }

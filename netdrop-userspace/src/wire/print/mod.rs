@@ -6,6 +6,7 @@ mod debug;
 mod events;
 mod goish;
 mod shown;
+mod stack;
 mod wide;
 
 use std::io;
@@ -30,6 +31,8 @@ pub struct Options {
     pub print: PrintOptions,
     /// Name the policies that allowed or denied.
     pub policy_names: bool,
+    /// Show call stacks.
+    pub stack: bool,
     /// Print the bare flow as JSON (`HUBBLE_COMPAT=legacy-json-output`).
     pub legacy_json: bool,
     /// Print nothing about nodes.
@@ -70,22 +73,33 @@ pub struct Printer<W, E> {
     lines: String,
     table: Option<layout::Table>,
     records: u64,
+    flows: u64,
+    /// Of these, those that had a call stack.
+    stacks: u64,
 }
 
 impl<W: io::Write, E: io::Write> Printer<W, E> {
     /// Prints to `out`, and nodes' troubles to `err`.
     pub fn new(options: Options, out: W, err: E) -> Self {
         let tabular = options.print.format == Format::Table;
-        let table = tabular.then(|| layout::Table::new(options.print.print_node_name));
+        let own = options.stack.then_some("STACK");
+        let table = tabular.then(|| layout::Table::new(options.print.print_node_name, own));
         // Columns have no colours.
         let print = PrintOptions { color: options.print.color && !tabular, ..options.print };
         let options = Options { print, ..options };
-        Self { options, out, err, lines: String::with_capacity(FULL + 4096), table, records: 0 }
+        let lines = String::with_capacity(FULL + 4096);
+        Self { options, out, err, lines, table, records: 0, flows: 0, stacks: 0 }
     }
 
     /// Writes one.
     pub fn write(&mut self, response: &GetFlowsResponse) -> Result<(), PrintError> {
         let Some(types) = &response.response_types else { return Ok(()) };
+        let stack = match types {
+            ResponseTypes::Flow(flow) if self.options.stack => stack::of(flow),
+            _ => None,
+        };
+        self.flows += u64::from(matches!(types, ResponseTypes::Flow(_)));
+        self.stacks += u64::from(stack.is_some());
         match types {
             ResponseTypes::NodeStatus(status) => return self.node_status(response, status),
             _ if self.options.print.format == Format::Json => {
@@ -95,18 +109,24 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
                     return Err(e);
                 }
             }
-            ResponseTypes::Flow(flow) => self.flow(response, flow),
+            ResponseTypes::Flow(flow) => self.flow(response, flow, stack),
             ResponseTypes::LostEvents(lost) => self.lost(response, lost),
         }
         self.records += 1;
         if self.lines.len() < FULL { Ok(()) } else { Ok(self.pass_on()?) }
     }
 
-    fn flow(&mut self, response: &GetFlowsResponse, flow: &wire::Flow) {
+    fn flow(&mut self, response: &GetFlowsResponse, flow: &wire::Flow, stack: Option<stack::Stack>) {
         let (options, out) = (self.options, &mut self.lines);
         let (shown, node) = (Shown { message: flow, response, options }, options.print.print_node_name);
         match (options.print.format, &mut self.table) {
-            (_, Some(table)) => table.flow(&shown),
+            (_, Some(table)) => {
+                let mut cell = String::new();
+                if let Some(stack) = &stack {
+                    stack.cell(&mut cell);
+                }
+                return table.flow(&shown, &cell);
+            }
             (Format::Dict, _) => layout::dict(&shown, node, self.records, out),
             (format, _) => {
                 layout::compact(&shown, node, out);
@@ -114,6 +134,9 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
                     wide::add(flow, options, out);
                 }
             }
+        }
+        if let Some(stack) = stack {
+            self.stack(&stack);
         }
     }
 
@@ -137,6 +160,22 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
         }
         out.push('\n');
         Ok(())
+    }
+
+    /// Behind a flow.
+    fn stack(&mut self, stack: &stack::Stack) {
+        let (begin, indent) = match self.options.print.format {
+            Format::Dict => ("      STACK: ", "             "),
+            _ => ("    ", "    "),
+        };
+        self.lines.push_str(begin);
+        stack.lines(indent, &mut self.lines);
+        self.lines.push('\n');
+    }
+
+    /// Whether stacks were to be shown of flows that had none.
+    pub fn lacks_stacks(&self) -> bool {
+        self.options.stack && self.stacks == 0 && self.flows > 0
     }
 
     fn node_status(

@@ -157,3 +157,53 @@ fn a_message_without_json_is_an_error_and_leaves_no_half_line() {
     drop(printer);
     assert_eq!(String::from_utf8(out).unwrap(), format!("{XWING}\n"));
 }
+
+const STACK: &str = r#"{"flow":{"IP":{"source":"1.1.1.1","destination":"2.2.2.2"},"verdict":"DROPPED","Summary":"UDP","extensions":{"@type":"type.googleapis.com/google.protobuf.Struct","value":{"aggregated":"flow","count":"7","site":"f+0x1","stack":["f+0x1","g+0x2 [m]",5,"h\u001b\n"],"stack_more":true}}}}"#;
+
+fn with_stack(format: Format, lines: &[&str]) -> String {
+    printed(Options { stack: true, ..options(format) }, lines).0
+}
+
+#[test]
+fn stacks_stand_below_their_flow() {
+    let line = "N/A: 1.1.1.1 (unknown) <> 2.2.2.2 (unknown) UNKNOWN DROPPED (UDP)\n";
+    assert_eq!(compact(STACK.strip_prefix("{\"flow\":").unwrap().strip_suffix('}').unwrap()), line);
+    let out = with_stack(Format::Compact, &[STACK, XWING]);
+    let frames = "    (the first of 7)\n    f+0x1\n    g+0x2 [m]\n    h^[\\n\n    ...\n";
+    assert!(out.starts_with(&[line, frames].concat()), "{out}");
+    assert!(out.ends_with("(TCP Flags: SYN)\n"), "one without: {out}");
+    assert!(with_stack(Format::Wide, &[STACK]).ends_with(&["site=f+0x1\n", frames].concat()));
+    let once = STACK.replace("\"aggregated\":\"flow\",\"count\":\"7\",", "");
+    assert!(with_stack(Format::Compact, &[&once]).starts_with(&[line, "    f+0x1\n"].concat()));
+}
+
+#[test]
+fn stacks_in_dict_and_table() {
+    let out = with_stack(Format::Dict, &[STACK, XWING]);
+    let block = "      STACK: (the first of 7)\n             f+0x1\n             g+0x2 [m]\n             h^[\\n\n             ...\n------------\n";
+    assert!(out.contains(block), "{out}");
+    let out = with_stack(Format::Table, &[STACK, XWING, LOST]);
+    let cell = |n: usize| out.lines().nth(n).unwrap().rsplit("   ").next().unwrap();
+    assert_eq!(cell(0), "STACK");
+    assert_eq!(cell(1), "(the first of 7) f+0x1 < g+0x2 [m] < h^[\\n < ...");
+    assert_eq!([cell(2), cell(3)], ["-", "-"]);
+}
+
+#[test]
+fn json_has_stacks_anyway() {
+    assert_eq!(with_stack(Format::Json, &[XWING]), printed(options(Format::Json), &[XWING]).0);
+    assert_eq!(with_stack(Format::Json, &[STACK]), printed(options(Format::Json), &[STACK]).0);
+}
+
+#[test]
+fn who_gets_no_stacks_is_told() {
+    let lacks = |stack: bool, lines: &[&str]| {
+        let mut printer = Printer::new(Options { stack, ..options(Format::Compact) }, Vec::new(), Vec::new());
+        for line in lines {
+            printer.write(&read(line, Unknown::Refuse).unwrap()).unwrap();
+        }
+        printer.lacks_stacks()
+    };
+    assert!(lacks(true, &[XWING, LOST]));
+    assert!(!lacks(true, &[XWING, STACK]) && !lacks(false, &[XWING]) && !lacks(true, &[LOST]));
+}

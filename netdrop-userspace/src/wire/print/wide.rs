@@ -50,7 +50,7 @@ fn facts(flow: &wire::Flow, options: Options, out: &mut String) {
 }
 
 /// netdrop's facts, if the extension is the Struct that holds them.
-fn facts_of(flow: &wire::Flow) -> Struct {
+pub(super) fn facts_of(flow: &wire::Flow) -> Struct {
     let any = flow.extensions.as_ref().filter(|any| any.type_url.ends_with("/google.protobuf.Struct"));
     any.and_then(|any| Struct::decode(any.value.as_slice()).ok()).unwrap_or_default()
 }

@@ -28,6 +28,7 @@ mod remote {
     pub(super) const MEANING: u8 = 16;
     pub(super) const FRAME: u8 = 32;
     pub(super) const FRAME_WITHOUT_MAC: u8 = 64;
+    pub(super) const STACK: u8 = 128;
 }
 
 const KINDS: [TallyKind; 3] = [TallyKind::Packet, TallyKind::Flow, TallyKind::Rest];
@@ -204,6 +205,7 @@ fn put_remote(flow: &Flow, put: &mut Put<'_>) {
     let flags = flags
         | if flow.benign { remote::BENIGN } else { 0 }
         | if flow.meaning.is_some() { remote::MEANING } else { 0 }
+        | if flow.stack.is_some() { remote::STACK } else { 0 }
         | match flow.frame.as_deref() {
             Some(Frame { without_mac: true, .. }) => remote::FRAME | remote::FRAME_WITHOUT_MAC,
             Some(_) => remote::FRAME,
@@ -213,6 +215,9 @@ fn put_remote(flow: &Flow, put: &mut Put<'_>) {
         put.out.push(flags);
         if let Some(meaning) = &flow.meaning {
             put_number(put.out, put.names.text(meaning));
+        }
+        if let Some(stack) = &flow.stack {
+            put_number(put.out, put.names.stack(stack));
         }
         if let Some(frame) = &flow.frame {
             put_number(put.out, frame.length.into());
@@ -372,6 +377,9 @@ fn read_remote(flow: &mut Flow, read: &mut Read<'_, '_, '_>) -> Option<()> {
     flow.benign = flags & remote::BENIGN != 0;
     if flags & remote::MEANING != 0 {
         flow.meaning = Some(of!(Text)(read.name()?)?);
+    }
+    if flags & remote::STACK != 0 {
+        flow.stack = Some(of!(Stack)(read.name()?)?);
     }
     if flags & remote::FRAME != 0 {
         let (length, len) = (read.bytes.number32()?, read.bytes.len()?);

@@ -106,7 +106,7 @@ impl Base {
 }
 
 /// When it was.
-pub(super) fn time_of(observation: &Observation) -> Timestamp {
+pub(in super::super) fn time_of(observation: &Observation) -> Timestamp {
     match observation {
         Observation::Flow(flow) => flow.time,
         Observation::Lost(lost) => lost.time,

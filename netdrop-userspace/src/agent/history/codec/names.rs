@@ -10,7 +10,7 @@ use rustc_hash::{FxBuildHasher, FxHasher};
 
 use super::bytes::{Bytes, put_number, put_text};
 use crate::flow::{
-    DropReason, DropSite, EndpointInfo, Ethernet, Interface, Netns, Process, ServiceName, Workload,
+    DropReason, DropSite, EndpointInfo, Ethernet, Interface, Netns, Process, ServiceName, Stack, Workload,
 };
 
 /// What a name is of.
@@ -26,10 +26,11 @@ pub(in super::super) enum Kind {
     Interface,
     Process,
     Ethernet,
+    Stack,
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Text,
         Self::Endpoint,
         Self::Service,
@@ -39,6 +40,7 @@ impl Kind {
         Self::Interface,
         Self::Process,
         Self::Ethernet,
+        Self::Stack,
     ];
 }
 
@@ -54,6 +56,7 @@ pub(in super::super) enum Name {
     Interface(Interface),
     Process(Process),
     Ethernet(Ethernet),
+    Stack(Arc<Stack>),
 }
 
 /// Names of the block that is being written.
@@ -180,11 +183,14 @@ impl Names {
     }
 
     pub(in super::super) fn site(&mut self, site: &DropSite) -> u64 {
-        self.id(Kind::Site, |out| {
-            put_number(out, site.address);
-            put_number(out, site.offset);
-            put_optional(out, site.symbol.as_deref());
-            put_optional(out, site.module.as_deref());
+        self.id(Kind::Site, |out| put_site(out, site))
+    }
+
+    pub(in super::super) fn stack(&mut self, stack: &Stack) -> u64 {
+        self.id(Kind::Stack, |out| {
+            out.push(u8::from(stack.more));
+            put_number(out, stack.frames.len() as u64);
+            stack.frames.iter().for_each(|frame| put_site(out, frame));
         })
     }
 
@@ -217,6 +223,13 @@ impl Names {
             out.extend_from_slice(&ethernet.destination);
         })
     }
+}
+
+fn put_site(out: &mut Vec<u8>, site: &DropSite) {
+    put_number(out, site.address);
+    put_number(out, site.offset);
+    put_optional(out, site.symbol.as_deref());
+    put_optional(out, site.module.as_deref());
 }
 
 fn put_optional(out: &mut Vec<u8>, text: Option<&str>) {
@@ -285,9 +298,10 @@ fn name(kind: Kind, mut bytes: Bytes<'_>) -> Option<Name> {
         Kind::Reason => {
             Name::Reason(DropReason { code: bytes.number32()?, subsystem: text(bytes)?, name: text(bytes)? })
         }
-        Kind::Site => {
-            let (address, offset) = (bytes.number()?, bytes.number()?);
-            Name::Site(DropSite { address, offset, symbol: optional(bytes)?, module: optional(bytes)? })
+        Kind::Site => Name::Site(site(bytes)?),
+        Kind::Stack => {
+            let more = bytes.u8()? != 0;
+            Name::Stack(Arc::new(Stack { frames: list(bytes, site)?, more }))
         }
         Kind::Netns => Name::Netns(Netns { inode: bytes.number32()?, name: optional(bytes)? }),
         Kind::Interface => Name::Interface(Interface { index: bytes.number32()?, name: optional(bytes)? }),
@@ -297,6 +311,11 @@ fn name(kind: Kind, mut bytes: Bytes<'_>) -> Option<Name> {
         }
         Kind::Ethernet => Name::Ethernet(Ethernet { source: bytes.array()?, destination: bytes.array()? }),
     })
+}
+
+fn site(bytes: &mut Bytes<'_>) -> Option<DropSite> {
+    let (address, offset) = (bytes.number()?, bytes.number()?);
+    Some(DropSite { address, offset, symbol: optional(bytes)?, module: optional(bytes)? })
 }
 
 fn endpoint(bytes: &mut Bytes<'_>) -> Option<EndpointInfo> {

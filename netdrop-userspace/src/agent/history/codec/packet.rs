@@ -10,8 +10,13 @@ use crate::flow::{
 /// Packets in packets are followed so far. Capture follows one.
 const DEPTH: usize = 8;
 
-const PROBLEMS: [ParseProblem; 4] =
-    [ParseProblem::NoBytes, ParseProblem::Truncated, ParseProblem::Malformed, ParseProblem::TooDeep];
+const PROBLEMS: [ParseProblem; 5] = [
+    ParseProblem::NoBytes,
+    ParseProblem::Truncated,
+    ParseProblem::Malformed,
+    ParseProblem::TooDeep,
+    ParseProblem::Unwritten,
+];
 
 /// Headers that few packets have.
 mod more {

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use crate::flow::{
     Arp, DropReason, DropSite, Endpoint, EndpointInfo, Ethernet, EventType, Flow, Fragment, Frame,
     IcmpMessage, Identity, Inner, Interface, Ip, L4, LostEvents, LostSource, Netns, NodeState, NodeStatus,
-    Observation, Packet, ParseProblem, Process, ServiceName, Tally, TallyKind, TcpFlags, TrafficDirection,
-    Verdict, Vlan, Workload, event_type,
+    Observation, Packet, ParseProblem, Process, ServiceName, Stack, Tally, TallyKind, TcpFlags,
+    TrafficDirection, Verdict, Vlan, Workload, event_type,
 };
 
 pub(crate) fn plain(second: i64, drop: bool) -> Flow {
@@ -147,7 +147,8 @@ fn problem() -> impl Strategy<Value = ParseProblem> {
         Just(ParseProblem::NoBytes),
         Just(ParseProblem::Truncated),
         Just(ParseProblem::Malformed),
-        Just(ParseProblem::TooDeep)
+        Just(ParseProblem::TooDeep),
+        Just(ParseProblem::Unwritten)
     ]
 }
 
@@ -271,6 +272,9 @@ prop_compose! {
         f.frame = frame.map(|(bytes, length, without_mac)| Box::new(Frame { bytes: bytes.into(), length, without_mac }));
         (f.source, f.destination, f.source_names, f.destination_names, f.source_service, f.destination_service) = ends;
         (f.reason, f.drop_reason_desc, f.site, _) = why;
+        // Whatever else is known of it.
+        let frames = f.site.clone().into_iter().chain(f.site.clone()).collect();
+        f.stack = f.meaning.as_ref().map(|_| Arc::new(Stack { frames, more: benign }));
         f.event_type = why.3.unwrap_or(event_type(f.drop_reason_desc));
         (f.node_name, f.interface, f.netns, f.process) = place;
         f.tally = tally.unwrap_or(f.tally);

@@ -1,4 +1,6 @@
 mod disk;
+mod index;
+mod live;
 mod made;
 mod model;
 
@@ -92,8 +94,8 @@ pub(super) fn read(reader: &mut Reader, selection: &Selection, room: usize) -> (
     loop {
         let chunk = reader.step(selection, room);
         assert!(chunk.items.len() <= room, "no more than there is room for");
+        missed = missed.and(chunk.missed().unwrap_or_default());
         all.extend(chunk.items);
-        missed = missed.and(chunk.missed.unwrap_or_default());
         if chunk.at_end {
             return (all, missed);
         }
@@ -163,7 +165,7 @@ fn an_overrun_reader_is_told_how_many_it_missed_and_when_they_were() {
     assert!(missed.count > 0);
     let (first, last) = (missed.first.unwrap().as_second(), missed.last.unwrap().as_second());
     assert!(0 <= first && first < last && last < 30_000, "{first} to {last}");
-    assert_eq!(h.reader(h.oldest(None), None).step(&Selection::default(), 1).missed, None);
+    assert_eq!(h.reader(h.oldest(None), None).step(&Selection::default(), 1).missed(), None);
 }
 
 #[test]

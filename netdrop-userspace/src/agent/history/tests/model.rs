@@ -211,7 +211,7 @@ proptest! {
         let mut take = |reader: &mut Reader, room: usize| {
             let chunk = reader.step(&Selection::default(), room);
             got.extend(seconds(&chunk.items));
-            missed += chunk.missed.map_or(0, |m| m.count);
+            missed += chunk.missed().map_or(0, |m| m.count);
             chunk.at_end
         };
         for (push, room) in steps {

@@ -1,0 +1,122 @@
+//! A reader of the output that has stopped reading: the end that is asked for comes all the same.
+
+#![expect(unsafe_code, reason = "how much waits in a pipe has no safe interface in std")]
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::fd::AsRawFd as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use netdrop_tests::observer::die_with_parent;
+use netdrop_tests::{command, expect};
+
+use crate::harness::{LIMIT, binary, json_args};
+use crate::storm::Storm;
+
+/// How long netdrop waits for such a reader, once it was asked to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Drops of as many flows; a line of each is some hundred bytes, and a pipe holds 64 KiB.
+const DROPS: u32 = 1000;
+
+/// `netdrop observe -o json`, stuck in a write.
+struct Stuck {
+    netdrop: Child,
+    talk: BufReader<std::process::ChildStderr>,
+    /// Its drops go with it.
+    _storm: Storm,
+}
+
+impl Stuck {
+    fn new() -> Self {
+        let storm = Storm::new();
+        let mut command = Command::new(binary());
+        command.arg("observe").args(json_args(&[&storm.netns]));
+        die_with_parent(&mut command);
+        let mut netdrop =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("netdrop runs");
+        let mut talk = BufReader::new(netdrop.stderr.take().expect("a pipe"));
+        let mut line = String::new();
+        while !line.contains("capturing") {
+            line.clear();
+            assert!(talk.read_line(&mut line).expect("stderr") > 0, "netdrop ended");
+        }
+        storm.send(DROPS, DROPS);
+        let mut stuck = Self { netdrop, talk, _storm: storm };
+        // Less than a page of room is left, and nothing changes any more.
+        let mut before = 0;
+        let full = || {
+            std::thread::sleep(Duration::from_millis(100));
+            let now = stuck.waiting();
+            Ok(std::mem::replace(&mut before, now) == now && now > 60 << 10)
+        };
+        expect::until("a full pipe", LIMIT, full).expect("more than a pipe holds");
+        stuck
+    }
+
+    /// Bytes in the pipe.
+    fn waiting(&mut self) -> usize {
+        let pipe = self.netdrop.stdout.as_ref().expect("a pipe").as_raw_fd();
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: the kernel writes one int, which lives until the call returns.
+        assert_eq!(unsafe { libc::ioctl(pipe, libc::FIONREAD, &raw mut bytes) }, 0);
+        usize::try_from(bytes).expect("a number of bytes")
+    }
+
+    fn signal(&self, name: &str) {
+        // A process that was not waited for keeps its id.
+        command::run("kill", &[&format!("-{name}"), &self.netdrop.id().to_string()]).expect("a signal");
+    }
+
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.netdrop.try_wait().expect("a child")
+    }
+
+    /// That it says why it ended without the rest, and fails.
+    fn check(mut self, status: ExitStatus) {
+        let mut talk = String::new();
+        self.talk.read_to_string(&mut talk).expect("stderr");
+        assert_eq!(status.code(), Some(1), "{talk}");
+        let said = "netdrop: ended before all was written: the reader of the output takes no more\n";
+        assert!(talk.ends_with(said), "{talk}");
+    }
+}
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.netdrop.kill();
+        let _ = self.netdrop.wait();
+    }
+}
+
+#[test]
+fn a_second_interrupt_ends_it_at_once() {
+    let mut stuck = Stuck::new();
+    let start = Instant::now();
+    let mut status = None;
+    let ends = || {
+        stuck.signal("INT");
+        std::thread::sleep(Duration::from_millis(100));
+        status = stuck.ended();
+        Ok(status.is_some())
+    };
+    expect::until("the end", PATIENCE * 2, ends).expect("netdrop ends");
+    assert!(start.elapsed() < PATIENCE * expect::patience(), "it waited for the time to pass");
+    stuck.check(status.expect("it ended"));
+}
+
+#[test]
+fn one_signal_ends_it_after_a_time() {
+    let mut stuck = Stuck::new();
+    let start = Instant::now();
+    stuck.signal("TERM");
+    let mut status = None;
+    let ends = || {
+        std::thread::sleep(Duration::from_millis(100));
+        status = stuck.ended();
+        Ok(status.is_some())
+    };
+    expect::until("the end", PATIENCE * 4, ends).expect("netdrop ends");
+    assert!(start.elapsed() >= PATIENCE, "it did not wait for its reader");
+    stuck.check(status.expect("it ended"));
+}
