@@ -12,8 +12,19 @@ use anyhow::Context as _;
 use tonic_build::manual::{Method, Service};
 
 fn main() -> anyhow::Result<()> {
+    compiler()?;
     protos()?;
     bpf()
+}
+
+/// What `netdrop version` says it was built with.
+fn compiler() -> anyhow::Result<()> {
+    let rustc = std::env::var_os("RUSTC").context("cargo names no compiler")?;
+    let version = std::process::Command::new(rustc).arg("--version").output()?.stdout;
+    let version = String::from_utf8(version)?;
+    let words: Vec<&str> = version.split_whitespace().take(2).collect();
+    println!("cargo:rustc-env=NETDROP_RUSTC={}", words.join(" "));
+    Ok(())
 }
 
 /// Compiles the API's definitions with protox, a protobuf compiler in Rust: nothing to install.

@@ -6,7 +6,38 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches as _, Subcommand as _};
 use netdrop::app;
 use netdrop::cli::events::{EventKind, EventsConfig};
-use netdrop::cli::{args, config, explain, list, manual, observe, reasons, record, relay, status_local};
+use netdrop::cli::{
+    args, completion, config, explain, list, manual, observe, reasons, record, relay, status_local,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  netdrop observe -f                       what dies on this machine, as it happens
+  netdrop explain NETFILTER_DROP           what a reason means and what to do next
+  netdrop status --local                   whether this machine can capture
+  netdrop observe -P --pod shop/checkout   what died to or from a pod, of a whole cluster";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  netdrop status                           of the local agent
+  netdrop status --server tls://relay:443  of a relay
+  netdrop status --local                   what this kernel has, and what capture here would lack";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  netdrop explain no_socket
+  netdrop explain NOT_SPECIFIED --site tcp_v4_rcv  what a vague reason means where it happens";
+
+/// As the client says it.
+fn version() -> String {
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let (version, rustc, os) = (env!("CARGO_PKG_VERSION"), env!("NETDROP_RUSTC"), std::env::consts::OS);
+    format!("netdrop v{version} compiled with {rustc} on {os}/{arch}\n")
+}
 
 fn command() -> Command {
     Command::new("netdrop")
@@ -29,6 +60,7 @@ fn command() -> Command {
         )
         .subcommand_required(true)
         .arg_required_else_help(true)
+        .after_help(EXAMPLES)
         .subcommand(observe::command())
         .subcommand(record::command())
         .subcommand(netdrop::config::command())
@@ -36,24 +68,27 @@ fn command() -> Command {
         .subcommand(described::<status_local::StatusArgs>(
             "status",
             "State of an agent or relay, or of this machine (--local)",
-        ))
+        ).after_help(STATUS_EXAMPLES))
         .subcommand(
             list::List::augment_subcommands(Command::new("list"))
                 .about("List nodes or namespaces that a server knows")
                 .long_about(None)
-                .subcommand_required(true),
+                .subcommand_required(true)
+                .arg_required_else_help(true),
         )
         .subcommand(
             list::Watch::augment_subcommands(Command::new("watch"))
                 .about("Watch nodes come and go")
                 .long_about(None)
                 .visible_alias("w")
-                .subcommand_required(true),
+                .subcommand_required(true)
+                .arg_required_else_help(true),
         )
         .subcommand(described::<reasons::ReasonsArgs>("reasons", "List this kernel's drop reasons"))
-        .subcommand(described::<explain::ExplainArgs>("explain", "What a drop reason means and what to do next"))
+        .subcommand(described::<explain::ExplainArgs>("explain", "What a drop reason means and what to do next").after_help(EXPLAIN_EXAMPLES))
         .subcommand(config::command())
-        .subcommand(manual::completion_command())
+        .subcommand(Command::new("version").about("Show the version, and what it was built with"))
+        .subcommand(completion::command())
         .subcommand(manual::man_command())
 }
 
@@ -129,7 +164,11 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             to_stdout(|out| explain::run(&explain::ExplainArgs::from_arg_matches(m)?, out))
         }
         Some(("config", m)) => to_stdout(|out| config::run(&command(), m, out)),
-        Some(("completion", m)) => to_stdout(|out| manual::completion(command(), m, out)),
+        Some(("version", _)) => to_stdout(|out| {
+            out.extend(version().bytes());
+            Ok(())
+        }),
+        Some(("completion", m)) => to_stdout(|out| completion::write(command(), m, out)),
         Some(("man", m)) => manual::man(command(), m).map(drop),
         _ => Ok(()),
     }

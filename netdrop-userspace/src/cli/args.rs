@@ -59,7 +59,9 @@ pub fn parse(mut command: Command, words: impl IntoIterator<Item = OsString>) ->
     let defaults = settings.flags(leaf, &typed.named).map_err(Refused::Wrong)?;
     typed.flags.splice(0..0, defaults);
     typed.keep_the_last(leaf);
-    command.try_get_matches_from_mut(typed.canonical(program)).map_err(|e| refused(&e))
+    let path = ["netdrop"].into_iter().chain(typed.commands.iter().map(String::as_str));
+    let path = path.collect::<Vec<_>>().join(" ");
+    command.try_get_matches_from_mut(typed.canonical(program)).map_err(|e| refused(&e, &path))
 }
 
 /// The config file that values were looked for in.
@@ -235,10 +237,11 @@ fn unknown(at: &Command, name: &str) -> String {
     format!("unknown flag: --{name}{near}")
 }
 
-/// clap's complaint in one line.
-fn refused(e: &clap::Error) -> Refused {
+/// clap's complaint about a command in one line.
+fn refused(e: &clap::Error, path: &str) -> Refused {
     let text = e.render().to_string();
-    if !e.use_stderr() {
+    // Who names no command is shown which there are.
+    if !e.use_stderr() || e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return Refused::Shown(text);
     }
     let of = |kind| match e.get(kind) {
@@ -248,7 +251,14 @@ fn refused(e: &clap::Error) -> Refused {
     Refused::Wrong(match (e.kind(), of(ContextKind::InvalidArg), of(ContextKind::InvalidSubcommand)) {
         (ErrorKind::UnknownArgument, Some(arg), _) if arg.starts_with('-') => format!("unknown flag: {arg}"),
         (ErrorKind::UnknownArgument, Some(arg), _) => format!("unknown argument {}", go::quote(&arg)),
-        (ErrorKind::InvalidSubcommand, _, Some(word)) => format!("unknown command {}", go::quote(&word)),
+        (ErrorKind::InvalidSubcommand, _, Some(word)) => {
+            let near = match e.get(ContextKind::SuggestedSubcommand) {
+                Some(ContextValue::Strings(near)) => near.first(),
+                _ => None,
+            };
+            let near = near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
+            format!("unknown command {} for {}{near}", go::quote(&word), go::quote(path))
+        }
         (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(arg), _)
             if arg.starts_with('-') && e.source().is_some() =>
         {
@@ -257,7 +267,6 @@ fn refused(e: &clap::Error) -> Refused {
             let value = of(ContextKind::InvalidValue).unwrap_or_default();
             format!("invalid argument {} for {} flag: {why}", go::quote(&value), go::quote(name))
         }
-        (ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, ..) => text,
         _ => {
             let said = text.split("\n\n").next().unwrap_or_default();
             said.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ")

@@ -48,19 +48,36 @@ pub fn command() -> Command {
     Command::new("config")
         .about("Show or change the config file")
         .long_about(ABOUT)
-        .subcommand(Command::new("get").about("Show one value, or all").arg(words("words").value_name("KEY")))
+        .subcommand(
+            Command::new("get")
+                .about("Show one value, or all")
+                .arg(words("words").value_name("KEY").help(KEY)),
+        )
         .subcommand(
             Command::new("set")
                 .about("Set a value in the config file; without one, its default")
-                .arg(words("words").value_names(["KEY", "VALUE"])),
+                .arg(
+                    words("words")
+                        .value_names(["KEY", "VALUE"])
+                        .help("A flag without its dashes, and its value"),
+                )
+                .after_help(EXAMPLES),
         )
         .subcommand(
             Command::new("reset")
                 .about("Set one value, or all, to the default")
-                .arg(words("words").value_name("KEY")),
+                .arg(words("words").value_name("KEY").help(KEY)),
         )
         .subcommand(Command::new("view").about("Show all values"))
 }
+
+const KEY: &str = "A flag without its dashes, as server";
+
+const EXAMPLES: &str = "\
+Examples:
+  netdrop config set server tls://relay.example:443
+  netdrop config set output json
+  netdrop config set output         the default again";
 
 /// What a flag takes.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -78,12 +78,15 @@ fn command(name: &'static str, about: &'static str) -> Command {
             None => arg,
         });
     }
-    ServerFlags::augment_args(command).about(about).long_about(None)
+    let server = "Agent to ask: unix:///PATH, HOST:PORT or tls://HOST:PORT [default: the local one]";
+    ServerFlags::augment_args(command).mut_arg("server", |a| a.help(server)).about(about).long_about(None)
 }
 
 impl EventsConfig {
     /// Checks all that was typed.
     pub fn from_matches(kind: EventKind, m: &ArgMatches) -> anyhow::Result<Self> {
+        let server = ServerFlags::from_arg_matches(m)?;
+        server.check()?;
         let own = |format| matches!(format, Format::Wide | Format::Pcapng);
         let format = output::format(m, FORMATS, |format| !own(format))?;
         let selection = selection(m)?;
@@ -91,7 +94,6 @@ impl EventsConfig {
             bail!("table output format is not compatible with follow mode");
         }
         let typed = m.get_one::<String>("output").map_or("", String::as_str);
-        let server = ServerFlags::from_arg_matches(m)?;
         if server.named() == ["none"] && !server.forward.port_forward {
             bail!(
                 "--server none captures here, which makes flows and no events: leave it out to ask the local agent"

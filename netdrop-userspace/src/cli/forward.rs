@@ -14,7 +14,7 @@ pub struct ForwardFlags {
     /// Ask the relay of a cluster, through its API server, in place of --server
     #[arg(short = 'P', long)]
     pub port_forward: bool,
-    /// For Hubble's sake: the tunnel of -P begins in netdrop, and takes no port of this machine
+    /// Without effect, and here for scripts: Hubble's client listens at this port; netdrop's tunnel needs none
     #[arg(long, value_name = "PORT", default_value = "4245", value_parser = port)]
     pub port_forward_port: u16,
     /// Cluster of -P: a context of the kubeconfig [default: its current one]

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod args;
 mod capture;
+pub mod completion;
 pub mod config;
 pub mod events;
 pub mod explain;

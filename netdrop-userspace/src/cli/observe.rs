@@ -10,7 +10,7 @@ use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _};
 
 use super::capture::CaptureArgs;
 use super::filters::FilterBuilder;
-use super::flags::{FILTER_FLAGS, FilterFlag};
+use super::flags::{FILTER_GROUPS, FilterFlag, filter_flags};
 use super::output::{self, OutputConfig, output_of_flows};
 use super::selection::{self, Selection, count, selection};
 use super::server_flags::ServerFlags;
@@ -55,19 +55,34 @@ const ABOUT: &str = "Show dropped packets: from the local agent if there is one,
 
 const FORMATS: &str = "compact, dict, table, json, wide (with place, process, namespace, device), pcapng";
 
+const SERVER: &str = "Agents or relays to ask: unix:///PATH, HOST:PORT or tls://HOST:PORT; several, or repeated, are shown as \
+                      one; none: capture here [default: the local agent, if there is one]";
+
 const EXAMPLES: &str = "\
+How filters combine:
+  A flag that is repeated asks for any of its values; different flags must
+  all be true. --not is for the next flag alone: what that matches is hidden.
+  Flags for either end (--pod, --ip, --port ...) must be true of the same end.
+
 Examples:
   netdrop observe --verdict=DROPPED -f                  every drop, as it happens
   netdrop observe --pod production/checkout-api         what dies to or from these pods
   netdrop observe --not --reason NO_SOCKET -o json      all but closed ports, as JSON lines
   netdrop observe --ip 10.0.0.0/8 --port 443 --count 5  the next five on port 443
+  netdrop observe -P --since 5m -o json                 the last five minutes of a whole cluster
+  netdrop observe --input-file drops.json.zst           what `netdrop record` has written
   netdrop explain NETFILTER_DROP                        what a reason means and what to do";
 
-/// The subcommand.
+/// The subcommand, and those below it.
 pub fn command() -> Command {
-    let mut command = Command::new("observe").after_help(EXAMPLES).next_help_heading("Filters");
-    for flag in FILTER_FLAGS {
-        command = command.arg(filter_arg(flag));
+    // The long name of `observe` itself is read by `args`.
+    flags(Command::new("observe")).after_help(EXAMPLES).subcommands(events::commands())
+}
+
+/// The same flags for a command of another name.
+pub(super) fn flags(mut command: Command) -> Command {
+    for group in FILTER_GROUPS {
+        command = command.next_help_heading(group.heading).args(group.flags.iter().map(filter_arg));
     }
     let text = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help)
@@ -104,8 +119,7 @@ pub fn command() -> Command {
         .arg(text("as-node", "NAME", "This node's name in the output of live capture").env("NODE_NAME"));
     let command = ServerFlags::augment_args(shown::add_source(command))
         .mut_arg("kubeconfig", |a| a.help("Cluster of -P; without -P: names for live capture from this one"))
-        // The long name of `observe` itself is read by `args`.
-        .subcommands(events::commands());
+        .mut_arg("server", |a| a.help(SERVER));
     // The flags' own description is that of the flags, not of the command.
     CaptureArgs::augment_args(command.next_help_heading("Live capture")).about(ABOUT).long_about(None)
 }
@@ -125,6 +139,8 @@ impl ObserveConfig {
     /// Checks all that was typed. What a filter's value says is checked where it is used: by a server, as it may know more.
     pub fn from_matches(m: &ArgMatches) -> anyhow::Result<Self> {
         let mut filters = filters(m)?;
+        let server = ServerFlags::from_arg_matches(m)?;
+        server.check()?;
         let output = output_of_flows(m)?;
         let typed = m.get_one::<String>("output").map_or("", String::as_str);
         let selection = selection(m)?;
@@ -135,7 +151,7 @@ impl ObserveConfig {
             selection,
             shown: shown::ShownConfig::from_matches(m, output.format, typed)?,
             output,
-            server: ServerFlags::from_arg_matches(m)?,
+            server,
             count: count(m, "count")?,
             duration: span(m)?,
             names: m.get_one::<String>("names").map(PathBuf::from),
@@ -211,7 +227,7 @@ impl ObserveConfig {
 /// The filter flags, in the order in which they were typed.
 fn filters(m: &ArgMatches) -> anyhow::Result<Filters> {
     let mut typed: Vec<(usize, &FilterFlag, &str)> = Vec::new();
-    for flag in FILTER_FLAGS {
+    for flag in filter_flags() {
         let (Some(indices), Some(values)) = (m.indices_of(flag.name), m.get_many::<String>(flag.name)) else {
             continue;
         };

@@ -21,8 +21,7 @@ pub fn command() -> Command {
     let text = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help)
     };
-    observe::command()
-        .name("record")
+    observe::flags(Command::new("record"))
         .about("Write what observe shows to a file that observe --input-file reads")
         .after_help(EXAMPLES)
         .mut_arg("output", |a| a.default_value("json").hide(true))

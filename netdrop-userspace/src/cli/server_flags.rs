@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 
 use super::forward::ForwardFlags;
 use super::time;
 use crate::agent::DEFAULT_SOCKET;
 use crate::connect::tls::{ClientTls, ClientTlsConfig};
-use crate::connect::{Address, BasicAuth, Dial, Pem, Target};
+use crate::connect::{Address, BasicAuth, Dial, Pem, TLS_PREFIX, Target};
 use crate::merge::{PeerAddress, Peers};
 
 /// What was typed.
@@ -57,7 +57,11 @@ pub struct ServerFlags {
 }
 
 fn span(text: &str) -> Result<Duration, String> {
-    time::duration(text).filter(|d| !d.is_zero()).ok_or_else(|| "want something like 5s or 1m".to_owned())
+    match time::duration(text.trim_start_matches('-')) {
+        Some(span) if !span.is_zero() && !text.starts_with('-') => Ok(span),
+        Some(_) => Err("want more than 0, as 5s or 1m".to_owned()),
+        None => Err(time::no_duration(text)),
+    }
 }
 
 /// Servers to ask, checked.
@@ -110,8 +114,21 @@ impl ServerFlags {
         self.server.iter().filter(|s| !s.is_empty()).cloned().collect()
     }
 
+    /// Whether what was typed fits together, in the words of Hubble's client, which checks it before all else.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let user = BasicAuth::of(self.basic_auth_username.clone(), self.basic_auth_password.clone());
+        user.context("invalid flag(s)")?;
+        let identity = Pem::of(self.tls_client_cert_file.clone(), self.tls_client_key_file.clone());
+        let identity = identity.context("invalid flag(s)")?;
+        if identity.is_some() && !self.tls && !self.named().iter().any(|s| s.starts_with(TLS_PREFIX)) {
+            return Err(anyhow!("invalid flag(s): transport layer security required"));
+        }
+        Ok(())
+    }
+
     /// The servers that were named; else the local agent.
     pub fn servers(&self) -> anyhow::Result<Servers> {
+        self.check()?;
         let mut named = self.named();
         if named.is_empty() {
             named.push(format!("unix://{DEFAULT_SOCKET}"));
@@ -123,7 +140,7 @@ impl ServerFlags {
         let identity = Pem::of(self.tls_client_cert_file.clone(), self.tls_client_key_file.clone())?;
         let user = BasicAuth::of(self.basic_auth_username.clone(), self.basic_auth_password.clone())?;
         let tls = self.tls || targets.iter().any(|t| t.tls);
-        if !tls && (identity.is_some() || user.is_some()) {
+        if !tls && user.is_some() {
             return Err(anyhow!("transport layer security required"));
         }
         let mut dial = Dial { tls_always: self.tls, ..Dial::default() };
@@ -171,16 +188,17 @@ mod tests {
     #[test]
     fn what_needs_tls_says_so() {
         let wrong = |args: &[&str]| servers(args).unwrap_err();
-        let half = "certificate and private key are both required, but only one was provided";
+        let half =
+            "invalid flag(s): certificate and private key are both required, but only one was provided";
         assert_eq!(wrong(&["--tls-client-cert-file", "c.pem"]), half);
         assert_eq!(wrong(&["--tls-client-key-file", "k.pem"]), half);
         let both = ["--server", "a:1", "--tls-client-cert-file", "c.pem", "--tls-client-key-file", "k.pem"];
-        assert_eq!(wrong(&both), "transport layer security required");
+        assert_eq!(wrong(&both), "invalid flag(s): transport layer security required");
         let user = ["--server", "a:1", "--basic-auth-username", "u", "--basic-auth-password", "p"];
         assert_eq!(wrong(&user), "transport layer security required");
         assert_eq!(
             wrong(&["--basic-auth-username", "u"]),
-            "must specify both basic-auth-username and basic-auth-password"
+            "invalid flag(s): must specify both basic-auth-username and basic-auth-password"
         );
     }
 
@@ -195,8 +213,16 @@ mod tests {
 
     #[test]
     fn a_time_is_a_time() {
-        for wrong in ["0s", "soon", "-1s"] {
-            assert!(servers(&["--timeout", wrong]).is_err(), "{wrong}");
+        for (wrong, why) in [
+            ("0s", "want more than 0"),
+            ("-1s", "want more than 0"),
+            ("soon", "time: invalid duration \"soon\""),
+            ("", "time: invalid duration \"\""),
+            ("5", "time: missing unit in duration \"5\""),
+            ("1h5x", "time: unknown unit \"x\" in duration \"1h5x\""),
+        ] {
+            let e = servers(&[&format!("--timeout={wrong}")]).unwrap_err();
+            assert!(e.contains(why), "{wrong}: {e}");
         }
     }
 }

@@ -15,7 +15,7 @@ use super::args::{Flag, invalid};
 use crate::go;
 
 /// Commands that have files of their own, or no flags that are kept.
-pub(super) const WITHOUT: [&str; 6] = ["agent", "relay", "config", "completion", "man", "help"];
+pub(super) const WITHOUT: [&str; 7] = ["agent", "relay", "config", "completion", "man", "help", "version"];
 /// Flags that make no sense without their place on the command line, or are for one call only.
 const NEVER: [&str; 4] = ["not", "help", "version", "config"];
 

@@ -36,6 +36,27 @@ pub fn duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(total).ok()
 }
 
+/// What Go says of a text that is no duration.
+pub fn no_duration(text: &str) -> String {
+    let quoted = crate::go::quote(text);
+    let mut rest = text.trim_start_matches(['-', '+']);
+    while !rest.is_empty() {
+        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        if rest[..number].trim_matches('.').is_empty() {
+            break;
+        }
+        let after = &rest[number..];
+        let unit = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let (unit, next) = after.split_at(unit);
+        match unit {
+            "" => return format!("time: missing unit in duration {quoted}"),
+            "ns" | "us" | "\u{b5}s" | "\u{3bc}s" | "ms" | "s" | "m" | "h" => rest = next,
+            unit => return format!("time: unknown unit {} in duration {quoted}", crate::go::quote(unit)),
+        }
+    }
+    format!("time: invalid duration {quoted}")
+}
+
 /// A time: so long ago, or one of the client's layouts.
 pub fn instant(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     // A negative one lies ahead.

@@ -25,7 +25,7 @@ use tls::ClientTls;
 use tunnel::{Tunnel, TunnelEnd};
 
 /// An address with this before it is asked over TLS.
-const TLS_PREFIX: &str = "tls://";
+pub(crate) const TLS_PREFIX: &str = "tls://";
 /// A server that is there accepts sooner.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// For calls with one answer.

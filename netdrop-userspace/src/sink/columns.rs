@@ -6,11 +6,127 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use super::escape::push as push_escaped;
+use super::layout::{FlowColumns, LostColumns, StatusColumns, join_with_cut};
 use super::{Painter, PrintOptions};
 use crate::flow::{
-    Endpoint, Flow, Identity, LostEvents, ServiceName, TrafficDirection, Verdict, hubble, write_mac,
-    write_summary,
+    Endpoint, Flow, Identity, LostEvents, NodeState, NodeStatus, ServiceName, TrafficDirection, Verdict,
+    hubble, write_mac, write_summary,
 };
+
+/// One of netdrop's own, and how to print it.
+pub(super) struct Shown<'a, T>(pub(super) &'a T, pub(super) PrintOptions);
+
+impl FlowColumns for Shown<'_, Flow> {
+    fn time(&self, out: &mut String) {
+        self.1.time_format.write(self.0.time, out);
+    }
+
+    fn node(&self, out: &mut String) {
+        push_escaped(self.0.node_name.as_deref().unwrap_or(""), out);
+    }
+
+    fn source(&self, out: &mut String) {
+        source(self.0, self.1, out);
+    }
+
+    fn source_identity(&self, out: &mut String) {
+        identity(self.0.source.identity, Painter(self.1.color), out);
+    }
+
+    fn destination(&self, out: &mut String) {
+        destination(self.0, self.1, out);
+    }
+
+    fn destination_identity(&self, out: &mut String) {
+        identity(self.0.destination.identity, Painter(self.1.color), out);
+    }
+
+    fn is_reply(&self) -> Option<bool> {
+        self.0.is_reply
+    }
+
+    fn kind(&self, out: &mut String) {
+        kind(self.0, out);
+    }
+
+    fn verdict(&self, out: &mut String) {
+        verdict(self.0, Painter(self.1.color), out);
+    }
+
+    fn summary(&self, out: &mut String) {
+        summary(self.0, out);
+    }
+}
+
+impl LostColumns for Shown<'_, LostEvents> {
+    fn time(&self, out: &mut String) {
+        self.1.time_format.write(self.0.time, out);
+    }
+
+    fn node(&self, out: &mut String) {
+        push_escaped(self.0.node_name.as_deref().unwrap_or(""), out);
+    }
+
+    fn source(&self, out: &mut String) {
+        out.push_str(self.0.source.name());
+    }
+
+    fn cpu(&self) -> i32 {
+        self.0.cpu.unwrap_or(0)
+    }
+
+    fn count(&self) -> u64 {
+        self.0.count
+    }
+
+    fn span(&self, out: &mut String) {
+        if let (Some(first), Some(last)) = (self.0.first, self.0.last) {
+            out.push_str(" (first: ");
+            self.1.time_format.write(first, out);
+            out.push_str(", last: ");
+            self.1.time_format.write(last, out);
+            out.push(')');
+        }
+    }
+}
+
+impl StatusColumns for Shown<'_, NodeStatus> {
+    fn time(&self, out: &mut String) {
+        self.1.time_format.write(self.0.time, out);
+    }
+
+    fn reporter(&self, out: &mut String) {
+        push_escaped(self.0.reporter.as_deref().unwrap_or(""), out);
+    }
+
+    fn state(&self) -> NodeState {
+        self.0.state
+    }
+
+    fn name(&self, out: &mut String) {
+        out.push_str(self.0.state.name());
+    }
+
+    fn unknown(&self, out: &mut String) {
+        self.message(out);
+    }
+
+    fn count(&self) -> usize {
+        self.0.nodes.len()
+    }
+
+    fn nodes(&self, out: &mut String) {
+        join_with_cut(&self.0.nodes, |name| push_escaped(name, out));
+    }
+
+    fn has_message(&self) -> bool {
+        !self.0.message.is_empty()
+    }
+
+    fn message(&self, out: &mut String) {
+        put(out, format_args!("\"{}\"", super::escape(&self.0.message).replace('"', "\\\"")));
+    }
+}
 
 /// An end's names and address, as one side of a flow.
 struct Side<'a> {
@@ -21,11 +137,11 @@ struct Side<'a> {
     names: &'a [std::sync::Arc<str>],
 }
 
-pub(super) fn source(flow: &Flow, options: PrintOptions, out: &mut String) {
+fn source(flow: &Flow, options: PrintOptions, out: &mut String) {
     host(flow, options, true, out);
 }
 
-pub(super) fn destination(flow: &Flow, options: PrintOptions, out: &mut String) {
+fn destination(flow: &Flow, options: PrintOptions, out: &mut String) {
     host(flow, options, false, out);
 }
 
@@ -96,7 +212,7 @@ impl Side<'_> {
     }
 }
 
-pub(super) fn identity(identity: Identity, painter: Painter, out: &mut String) {
+fn identity(identity: Identity, painter: Painter, out: &mut String) {
     painter.identity(out, |out| match identity.reserved_name() {
         Some(name) => put(out, format_args!("({name})")),
         None => put(out, format_args!("(ID:{})", identity.0)),
@@ -104,7 +220,7 @@ pub(super) fn identity(identity: Identity, painter: Painter, out: &mut String) {
 }
 
 /// The TYPE column. The client cuts the sub type to eight bits.
-pub(super) fn kind(flow: &Flow, out: &mut String) {
+fn kind(flow: &Flow, out: &mut String) {
     let event = flow.event_type;
     let number = event.sub_type.to_le_bytes()[0];
     let text = match event.kind {
@@ -131,7 +247,7 @@ pub(super) fn direction(direction: TrafficDirection) -> &'static str {
     }
 }
 
-pub(super) fn verdict(flow: &Flow, painter: Painter, out: &mut String) {
+fn verdict(flow: &Flow, painter: Painter, out: &mut String) {
     let policy = flow.event_type.kind == 5;
     let text = match flow.verdict {
         Verdict::Forwarded | Verdict::Redirected if policy => "ALLOWED",
@@ -142,45 +258,12 @@ pub(super) fn verdict(flow: &Flow, painter: Painter, out: &mut String) {
     painter.verdict(flow.verdict, out, |out| out.push_str(text));
 }
 
-pub(super) fn summary(flow: &Flow, out: &mut String) {
+fn summary(flow: &Flow, out: &mut String) {
     let start = out.len();
     write_summary(flow, out);
     if let std::borrow::Cow::Owned(safe) = super::escape(&out[start..]) {
         out.truncate(start);
         out.push_str(&safe);
-    }
-}
-
-/// `CPU(3) - 42`, as dict and table say it.
-pub(super) fn lost(lost: &LostEvents, options: PrintOptions, out: &mut String) {
-    put(out, format_args!("CPU({}) - {}", lost.cpu.unwrap_or(0), lost.count));
-    span(lost, options, out);
-}
-
-/// ` (first: T, last: T)`, where both are known.
-pub(super) fn span(lost: &LostEvents, options: PrintOptions, out: &mut String) {
-    if let (Some(first), Some(last)) = (lost.first, lost.last) {
-        out.push_str(" (first: ");
-        options.time_format.write(first, out);
-        out.push_str(", last: ");
-        options.time_format.write(last, out);
-        out.push(')');
-    }
-}
-
-/// Node names, as many as go into 50 characters.
-pub(super) fn nodes(names: &[std::sync::Arc<str>], out: &mut String) {
-    let mut length = 0;
-    for (i, name) in names.iter().enumerate() {
-        length += name.len() + 2;
-        if length > 50 && i > 0 {
-            put(out, format_args!(" (and {} more)", names.len() - i));
-            return;
-        }
-        if i > 0 {
-            out.push_str(", ");
-        }
-        push_escaped(name, out);
     }
 }
 

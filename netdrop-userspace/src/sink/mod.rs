@@ -3,18 +3,18 @@
 pub(crate) mod calendar;
 mod color;
 mod columns;
-mod compact;
-mod dict;
+pub(crate) mod elastic;
 pub(crate) mod escape;
 mod json;
+pub(crate) mod layout;
 mod pcapng;
-mod table;
 pub(crate) mod text;
 pub(crate) mod time;
 
 use std::io;
 
-use crate::flow::{NodeState, Observation};
+use crate::flow::{NodeState, NodeStatus, Observation};
+use columns::Shown;
 
 pub use color::{ColorWhen, Painter};
 pub use escape::escape;
@@ -85,95 +85,94 @@ pub struct PrintOptions {
 }
 
 /// One of the printers: observations to `out`, the state of nodes to `err`.
-pub struct Printer<W: io::Write, E> {
+pub struct Printer<W, E> {
     options: PrintOptions,
-    out: Out<W>,
+    out: W,
     err: E,
     /// Lines that wait to be written together.
     lines: String,
-    /// Up to here they are for `out`.
-    written: usize,
+    table: Option<layout::Table>,
     records: u64,
 }
 
 /// So many bytes of lines are written at once, if nobody flushes before.
 const FULL: usize = 64 * 1024;
 
-enum Out<W: io::Write> {
-    Plain(W),
-    Table(table::Table<W>),
-}
-
 impl<W: io::Write, E: io::Write> Printer<W, E> {
     /// Prints to `out`, and nodes' troubles to `err`.
     pub fn new(options: PrintOptions, out: W, err: E) -> Self {
-        let out = match options.format {
-            Format::Table => Out::Table(table::Table::new(out, options)),
-            _ => Out::Plain(out),
-        };
-        Self { options, out, err, lines: String::with_capacity(FULL + 4096), written: 0, records: 0 }
+        let tabular = options.format == Format::Table;
+        let table = tabular.then(|| layout::Table::new(options.print_node_name, None));
+        // Columns have no colours.
+        let options = PrintOptions { color: options.color && !tabular, ..options };
+        Self { options, out, err, lines: String::with_capacity(FULL + 4096), table, records: 0 }
+    }
+
+    fn status(&mut self, observation: &Observation, status: &NodeStatus) -> io::Result<()> {
+        let trouble = matches!(status.state, NodeState::Unavailable | NodeState::Error);
+        // Only trouble is news; the client keeps the rest for its debug log.
+        if self.options.format != Format::Json && !self.options.debug && !trouble {
+            return Ok(());
+        }
+        let mut line = String::new();
+        let shown = Shown(status, self.options);
+        match self.options.format {
+            Format::Json => write_json(observation, &mut line),
+            Format::Dict => layout::dict_status(&shown, self.records, &mut line),
+            _ => {
+                layout::compact_status(&shown, &mut line);
+                if status.state == NodeState::Unavailable && !status.message.is_empty() {
+                    line.extend([" (", &escape(&status.message), ")"]);
+                }
+                line.push('\n');
+            }
+        }
+        self.err.write_all(line.as_bytes())
+    }
+
+    /// Writes the lines that wait.
+    fn pass_on(&mut self) -> io::Result<()> {
+        let written = self.out.write_all(self.lines.as_bytes());
+        self.lines.clear();
+        written
     }
 }
 
 impl<W: io::Write, E: io::Write> Sink for Printer<W, E> {
     fn write(&mut self, observation: &Observation) -> io::Result<()> {
         if let Observation::Status(status) = observation {
-            // Only trouble is news; the client keeps the rest for its debug log.
-            if self.options.format != Format::Json
-                && !self.options.debug
-                && !matches!(status.state, NodeState::Unavailable | NodeState::Error)
-            {
-                return Ok(());
-            }
+            return self.status(observation, status);
         }
-        match (self.options.format, &mut self.out) {
-            (_, Out::Table(table)) if !matches!(observation, Observation::Status(_)) => {
-                return table.write(observation);
+        let (options, out) = (self.options, &mut self.lines);
+        let node = options.print_node_name;
+        match (options.format, observation, &mut self.table) {
+            (_, Observation::Flow(flow), Some(table)) => table.flow(&Shown(flow, options), ""),
+            (_, Observation::Lost(lost), Some(table)) => table.lost(&Shown(lost, options)),
+            (Format::Json, ..) => write_json(observation, out),
+            (Format::Dict, Observation::Flow(flow), _) => {
+                layout::dict(&Shown(flow, options), node, self.records, out);
             }
-            (Format::Json, _) => write_json(observation, &mut self.lines),
-            (Format::Dict, _) => dict::write(observation, self.options, self.records, &mut self.lines),
-            _ => compact::write(observation, self.options, &mut self.lines),
+            (Format::Dict, Observation::Lost(lost), _) => {
+                layout::dict_lost(&Shown(lost, options), node, self.records, out);
+            }
+            (_, Observation::Flow(flow), _) => layout::compact(&Shown(flow, options), node, out),
+            (_, Observation::Lost(lost), _) => layout::compact_lost(&Shown(lost, options), out),
+            (_, Observation::Status(_), _) => {}
         }
-        match (observation, &mut self.out) {
-            (Observation::Status(_), _) | (_, Out::Table(_)) => {
-                let line = self.lines.split_off(self.written);
-                self.err.write_all(line.as_bytes())
-            }
-            (_, Out::Plain(_)) => {
-                self.records += 1;
-                self.written = self.lines.len();
-                if self.written < FULL { Ok(()) } else { self.pass_on() }
-            }
-        }
+        self.records += 1;
+        if self.lines.len() < FULL { Ok(()) } else { self.pass_on() }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.pass_on()?;
-        match &mut self.out {
-            Out::Plain(out) => out.flush(),
-            Out::Table(_) => Ok(()),
-        }
+        self.out.flush()
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.pass_on()?;
-        match &mut self.out {
-            Out::Plain(out) => out.flush(),
-            Out::Table(table) => table.finish(),
+        if let Some(table) = &mut self.table {
+            table.finish(&mut self.lines);
         }
-    }
-}
-
-impl<W: io::Write, E> Printer<W, E> {
-    /// Writes the lines that wait.
-    fn pass_on(&mut self) -> io::Result<()> {
-        let Out::Plain(out) = &mut self.out else {
-            return Ok(());
-        };
-        let written = out.write_all(self.lines.as_bytes());
-        self.lines.clear();
-        self.written = 0;
-        written
+        self.flush()
     }
 }
 

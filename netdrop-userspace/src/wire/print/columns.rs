@@ -4,8 +4,8 @@
 
 use std::borrow::Cow;
 
+use super::Options;
 use super::goish;
-use super::{Options, time};
 use crate::flow::{Identity, hubble};
 use crate::proto::flow as wire;
 use crate::proto::flow::layer4::Protocol;
@@ -277,25 +277,4 @@ pub(super) fn summary(flow: &wire::Flow, options: Options, out: &mut String) {
         let code = if flow.auth_type == 2 { "31" } else { "32" };
         Painter(options.print.color).around(code, out, |out| FLOW_AUTH_TYPE.push(flow.auth_type, out));
     }
-}
-
-/// `CPU(3)`, a joint and how many, and when, where both ends are known.
-pub(super) fn lost(lost: &wire::LostEvent, joint: &str, options: Options, out: &mut String) {
-    out.push_str("CPU(");
-    push_number(lost.cpu.unwrap_or(0), out);
-    out.push(')');
-    out.push_str(joint);
-    push_number(lost.num_events_lost, out);
-    if lost.first.is_some() && lost.last.is_some() {
-        out.push_str(" (first: ");
-        time(lost.first.as_ref(), options, out);
-        out.push_str(", last: ");
-        time(lost.last.as_ref(), options, out);
-        out.push(')');
-    }
-}
-
-/// The node of lost events, as dict and table name it.
-pub(super) fn lost_node(name: &str, options: Options, out: &mut String) {
-    options.text().push(if name.is_empty() { "-" } else { name }, out);
 }

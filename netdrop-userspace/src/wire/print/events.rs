@@ -6,10 +6,10 @@ use std::io;
 
 use prost_types::Timestamp;
 
-use super::elastic::Elastic;
 use super::{FULL, Options, PrintError, agent, debug, one, time};
 use crate::proto::observer::{GetAgentEventsResponse, GetDebugEventsResponse};
 use crate::sink::Format;
+use crate::sink::elastic::Elastic;
 use crate::wire::json::Message;
 
 const SEPARATOR: &str = "------------";

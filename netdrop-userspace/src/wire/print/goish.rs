@@ -38,22 +38,6 @@ fn clean(path: Cow<'_, str>) -> Cow<'_, str> {
     })
 }
 
-/// Appends as many names as go into 50 bytes, at least one.
-pub(super) fn join_with_cut(names: &[String], mut push: impl FnMut(&str)) {
-    let mut length = 0;
-    for (i, name) in names.iter().enumerate() {
-        length += name.len() + 2;
-        if length > 50 && i > 0 {
-            push(&format!(" (and {} more)", names.len() - i));
-            return;
-        }
-        if i > 0 {
-            push(", ");
-        }
-        push(name);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,14 +2,11 @@
 
 mod agent;
 mod columns;
-mod compact;
 mod debug;
-mod dict;
-mod elastic;
 mod events;
 mod goish;
+mod shown;
 mod stack;
-mod table;
 mod wide;
 
 use std::io;
@@ -17,11 +14,13 @@ use std::io;
 use prost_types::Timestamp;
 
 use super::json;
+use crate::proto::flow as wire;
 use crate::proto::observer::GetFlowsResponse;
 use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::proto::relay::{NodeState, NodeStatusEvent};
-use crate::sink::{Format, PrintOptions};
+use crate::sink::{Format, PrintOptions, layout};
 use columns::Text;
+use shown::Shown;
 
 pub use events::{Event, EventPrinter};
 
@@ -72,7 +71,7 @@ pub struct Printer<W, E> {
     err: E,
     /// Lines that wait to be written together.
     lines: String,
-    table: Option<table::Table>,
+    table: Option<layout::Table>,
     records: u64,
     flows: u64,
     /// Of these, those that had a call stack.
@@ -82,53 +81,73 @@ pub struct Printer<W, E> {
 impl<W: io::Write, E: io::Write> Printer<W, E> {
     /// Prints to `out`, and nodes' troubles to `err`.
     pub fn new(options: Options, out: W, err: E) -> Self {
-        let table = (options.print.format == Format::Table).then(|| table::Table::new(options));
-        Self {
-            options,
-            out,
-            err,
-            lines: String::with_capacity(FULL + 4096),
-            table,
-            records: 0,
-            flows: 0,
-            stacks: 0,
-        }
+        let tabular = options.print.format == Format::Table;
+        let own = options.stack.then_some("STACK");
+        let table = tabular.then(|| layout::Table::new(options.print.print_node_name, own));
+        // Columns have no colours.
+        let print = PrintOptions { color: options.print.color && !tabular, ..options.print };
+        let options = Options { print, ..options };
+        let lines = String::with_capacity(FULL + 4096);
+        Self { options, out, err, lines, table, records: 0, flows: 0, stacks: 0 }
     }
 
     /// Writes one.
     pub fn write(&mut self, response: &GetFlowsResponse) -> Result<(), PrintError> {
         let Some(types) = &response.response_types else { return Ok(()) };
-        if let ResponseTypes::NodeStatus(status) = types {
-            return self.node_status(response, status);
-        }
         let stack = match types {
             ResponseTypes::Flow(flow) if self.options.stack => stack::of(flow),
             _ => None,
         };
         self.flows += u64::from(matches!(types, ResponseTypes::Flow(_)));
         self.stacks += u64::from(stack.is_some());
-        if let Some(table) = &mut self.table {
-            table.write(response, types, stack.as_ref());
-            return Ok(());
-        }
-        let start = self.lines.len();
-        match self.options.print.format {
-            Format::Json => {
-                let written = self.json(response, types);
-                if let Err(e) = written {
+        match types {
+            ResponseTypes::NodeStatus(status) => return self.node_status(response, status),
+            _ if self.options.print.format == Format::Json => {
+                let start = self.lines.len();
+                if let Err(e) = self.json(response, types) {
                     self.lines.truncate(start);
                     return Err(e);
                 }
             }
-            Format::Dict => dict::write(response, types, self.options, self.records, &mut self.lines),
-            Format::Wide => wide::write(response, types, self.options, &mut self.lines),
-            _ => compact::write(response, types, self.options, &mut self.lines),
+            ResponseTypes::Flow(flow) => self.flow(response, flow, stack),
+            ResponseTypes::LostEvents(lost) => self.lost(response, lost),
+        }
+        self.records += 1;
+        if self.lines.len() < FULL { Ok(()) } else { Ok(self.pass_on()?) }
+    }
+
+    fn flow(&mut self, response: &GetFlowsResponse, flow: &wire::Flow, stack: Option<stack::Stack>) {
+        let (options, out) = (self.options, &mut self.lines);
+        let (shown, node) = (Shown { message: flow, response, options }, options.print.print_node_name);
+        match (options.print.format, &mut self.table) {
+            (_, Some(table)) => {
+                let mut cell = String::new();
+                if let Some(stack) = &stack {
+                    stack.cell(&mut cell);
+                }
+                return table.flow(&shown, &cell);
+            }
+            (Format::Dict, _) => layout::dict(&shown, node, self.records, out),
+            (format, _) => {
+                layout::compact(&shown, node, out);
+                if format == Format::Wide {
+                    wide::add(flow, options, out);
+                }
+            }
         }
         if let Some(stack) = stack {
             self.stack(&stack);
         }
-        self.records += 1;
-        if self.lines.len() < FULL { Ok(()) } else { Ok(self.pass_on()?) }
+    }
+
+    fn lost(&mut self, response: &GetFlowsResponse, lost: &wire::LostEvent) {
+        let (options, out) = (self.options, &mut self.lines);
+        let (shown, node) = (Shown { message: lost, response, options }, options.print.print_node_name);
+        match (options.print.format, &mut self.table) {
+            (_, Some(table)) => table.lost(&shown),
+            (Format::Dict, _) => layout::dict_lost(&shown, node, self.records, out),
+            _ => layout::compact_lost(&shown, out),
+        }
     }
 
     fn json(&mut self, response: &GetFlowsResponse, types: &ResponseTypes) -> Result<(), PrintError> {
@@ -146,7 +165,6 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
     /// Behind a flow.
     fn stack(&mut self, stack: &stack::Stack) {
         let (begin, indent) = match self.options.print.format {
-            Format::Json => return,
             Format::Dict => ("      STACK: ", "             "),
             _ => ("    ", "    "),
         };
@@ -175,6 +193,7 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
             return Ok(());
         }
         let mut line = String::new();
+        let shown = Shown { message: status, response, options: self.options };
         match self.options.print.format {
             Format::Json if self.options.legacy_json => {}
             Format::Json => {
@@ -182,11 +201,14 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
                 line.push('\n');
             }
             Format::Dict => {
-                dict::status(response, status, self.options, self.records, &mut line);
+                layout::dict_status(&shown, self.records, &mut line);
                 // Separators stay right where both streams end on one terminal.
                 self.records = self.records.max(1);
             }
-            _ => compact::status(response, status, self.options, &mut line),
+            _ => {
+                layout::compact_status(&shown, &mut line);
+                line.push('\n');
+            }
         }
         Ok(self.err.write_all(line.as_bytes())?)
     }

@@ -5,15 +5,11 @@ use prost_types::value::Kind;
 use prost_types::{Struct, Value};
 
 use super::Options;
-use super::compact;
 use crate::proto::flow as wire;
-use crate::proto::observer::GetFlowsResponse;
-use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::sink::text::push_number;
 
-pub(super) fn write(response: &GetFlowsResponse, types: &ResponseTypes, options: Options, out: &mut String) {
-    compact::write(response, types, options, out);
-    let ResponseTypes::Flow(flow) = types else { return };
+/// Appends them to a line of compact.
+pub(super) fn add(flow: &wire::Flow, options: Options, out: &mut String) {
     out.truncate(out.trim_end_matches('\n').len());
     facts(flow, options, out);
     out.push('\n');

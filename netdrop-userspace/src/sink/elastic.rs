@@ -9,7 +9,7 @@ struct Cell {
 }
 
 /// Lines that wait for the widths of their columns.
-pub(super) struct Elastic {
+pub(crate) struct Elastic {
     least: usize,
     padding: usize,
     /// The text of all cells, one after the other.
@@ -21,11 +21,11 @@ pub(super) struct Elastic {
 
 impl Elastic {
     /// `least`: width of a column; `padding`: spaces behind its widest cell.
-    pub(super) fn new(least: usize, padding: usize) -> Self {
+    pub(crate) fn new(least: usize, padding: usize) -> Self {
         Self { least, padding, text: String::new(), lines: vec![Vec::new()], done: String::new() }
     }
 
-    pub(super) fn write(&mut self, text: &str) {
+    pub(crate) fn write(&mut self, text: &str) {
         let mut rest = text;
         while let Some(at) = rest.find(['\t', '\u{b}', '\n', '\u{c}']) {
             self.cell(&rest[..at], true);
@@ -55,7 +55,7 @@ impl Elastic {
     }
 
     /// Appends everything.
-    pub(super) fn finish(&mut self, out: &mut String) {
+    pub(crate) fn finish(&mut self, out: &mut String) {
         self.lay_out();
         out.push_str(&self.done);
         self.done.clear();
