@@ -79,11 +79,19 @@ unsafe fn of_socket(ends: &mut Ends, facts: &Facts) -> bool {
         } else if kind == SOCK_DGRAM && (protocol == u16::from(UDP) || protocol == u16::from(UDP_LITE)) {
             ends.protocol = if protocol == u16::from(UDP) { UDP } else { UDP_LITE };
             // Where nobody knows where it was to go, at least nobody reads what stands there.
-            corked(ends, sk) || unrouted(facts)
+            corked(ends, sk) || nowhere(ends, facts)
         } else {
             false
         }
     }
+}
+
+/// Takes back what was read in part.
+#[inline(always)]
+unsafe fn nowhere(ends: &mut Ends, facts: &Facts) -> bool {
+    ends.family = 0;
+    // SAFETY: typed pointers.
+    unsafe { unrouted(facts) }
 }
 
 /// A connection has one other end.
@@ -125,45 +133,36 @@ fn corked(ends: &mut Ends, sk: Ptr) -> bool {
         return false;
     }
     // The destination's first (union flowi_uli).
-    let Some([to_high, to_low, from_high, from_low]) = read::at::<[u8; 4]>(sk + u64::from(ports)) else {
-        return false;
-    };
-    ends.destination_port = [to_high, to_low];
-    ends.source_port = [from_high, from_low];
-    true
+    let ports = sk + u64::from(ports);
+    straight(&mut ends.destination_port, ports) && straight(&mut ends.source_port, ports + 2)
 }
 
 #[inline(always)]
 fn v4(ends: &mut Ends, base: u64, source: u32, destination: u32) -> bool {
-    if !present(source) || !present(destination) {
-        return false;
-    }
+    ends.family = 4;
     let (Some(from), Some(to)) =
-        (read::at::<[u8; 4]>(base + u64::from(source)), read::at::<[u8; 4]>(base + u64::from(destination)))
+        (ends.source.first_chunk_mut::<4>(), ends.destination.first_chunk_mut::<4>())
     else {
         return false;
     };
-    ends.source[..4].copy_from_slice(&from);
-    ends.destination[..4].copy_from_slice(&to);
-    ends.family = 4;
-    true
+    present(source)
+        && present(destination)
+        && straight(from, base + u64::from(source))
+        && straight(to, base + u64::from(destination))
 }
 
 #[inline(always)]
 fn v6(ends: &mut Ends, base: u64, source: u32, destination: u32) -> bool {
-    if !present(source) || !present(destination) {
-        return false;
-    }
-    let (Some([a, b]), Some([c, d])) = (
-        read::at::<[[u8; 8]; 2]>(base + u64::from(source)),
-        read::at::<[[u8; 8]; 2]>(base + u64::from(destination)),
-    ) else {
-        return false;
-    };
-    ends.source[..8].copy_from_slice(&a);
-    ends.source[8..].copy_from_slice(&b);
-    ends.destination[..8].copy_from_slice(&c);
-    ends.destination[8..].copy_from_slice(&d);
     ends.family = 6;
-    true
+    present(source)
+        && present(destination)
+        && straight(&mut ends.source, base + u64::from(source))
+        && straight(&mut ends.destination, base + u64::from(destination))
+}
+
+/// Reads into the record: the stack of older kernels has no room for a copy (512 bytes with all that is called, before 6.13).
+#[inline(always)]
+fn straight<const N: usize>(to: &mut [u8; N], address: u64) -> bool {
+    // SAFETY: the array has as many bytes.
+    unsafe { read::copy(to.as_mut_ptr(), N as u32, address) }
 }

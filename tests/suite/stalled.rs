@@ -42,12 +42,14 @@ impl Stuck {
         }
         storm.send(DROPS, DROPS);
         let mut stuck = Self { netdrop, talk, _storm: storm };
-        // Less than a page of room is left, and nothing changes any more.
-        let mut before = 0;
+        // How much fits depends on how it is cut into pages; there is more, so when nothing is added any more, nothing fits.
+        let (mut before, mut same) = (0, 0);
         let full = || {
             std::thread::sleep(Duration::from_millis(100));
             let now = stuck.waiting();
-            Ok(std::mem::replace(&mut before, now) == now && now > 60 << 10)
+            same = if now == before { same + 1 } else { 0 };
+            before = now;
+            Ok(now > 16 << 10 && same >= 10 * expect::patience())
         };
         expect::until("a full pipe", LIMIT, full).expect("more than a pipe holds");
         stuck

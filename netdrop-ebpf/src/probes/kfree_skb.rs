@@ -23,13 +23,17 @@ use crate::{flowkey, flows, prefilter, stack, wakeup, write};
 /// kernel-proto: btf_trace_kfree_skb(skb: sk_buff, location, reason: skb_drop_reason, rx_sk: sock)
 ///
 /// `reason` since 5.17, `rx_sk` since 6.11 (include/trace/events/skb.h).
+///
+/// Inlined into the entry point that the macro makes: another frame is more than older kernels' 512 bytes of stack hold.
 #[btf_tracepoint(function = "kfree_skb")]
+#[inline(always)]
 pub fn kfree_skb(ctx: BtfTracePointContext) -> i32 {
     run::<false>(&ctx)
 }
 
 /// The same with call stacks. One of the two is loaded, so that stacks cost nothing where nobody asked for them.
 #[btf_tracepoint(function = "kfree_skb")]
+#[inline(always)]
 pub fn kfree_skb_stack(ctx: BtfTracePointContext) -> i32 {
     run::<true>(&ctx)
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod schema;
+mod size;
 mod value;
 
 use std::sync::{Arc, OnceLock};
@@ -56,7 +57,7 @@ fn parsed(text: &str) -> Result<IdedExpr, String> {
         said.lines().find(|l| !l.trim().is_empty()).unwrap_or("no expression").to_owned()
     })?;
     match Checker::new().check(&mut expression)? {
-        Type::Bool => Ok(expression),
+        Type::Bool => size::check(&expression).map(|()| expression),
         other => Err(format!("got \"{other}\", wanted \"bool\" result type")),
     }
 }

@@ -94,6 +94,30 @@ fn an_expression_is_bounded() {
                   _flow.source.labels.all(d, a == b && c == d))))";
     assert!(Program::new(nested).unwrap_err().0.contains("too many rounds"));
     assert!(Program::new(&"!".repeat(9000)).unwrap_err().0.contains("longer than"));
+    for grows in [
+        format!("['a']{} == []", ".map(x, x + x)".repeat(40)),
+        format!("[[1]]{} == []", ".map(x, x + x)".repeat(40)),
+        format!("[b'a']{} == []", ".map(x, x + x)".repeat(40)),
+        format!("[dyn(_flow.uuid)]{} == []", ".map(x, x + x)".repeat(40)),
+        format!("{{'a': 'b'}}{}.size() == 0", ".map(x, x + x)".repeat(40)),
+        format!("['a']{} == []", ".map(x, true, true ? x + x : x)".repeat(40)),
+        format!("[1]{} == []", ".map(x, [x, x])".repeat(40)),
+        "_flow.source.labels.map(a, _flow.source.labels.map(b, _flow.source.labels.map(c, a + b + c))) == []"
+            .into(),
+    ] {
+        let e = Program::new(&grows).unwrap_err().0;
+        assert!(e.contains("too much of each flow") || e.contains("too many rounds"), "{grows}: {e}");
+    }
+    // What people write is small.
+    for fine in [
+        format!("[1]{} == []", ".map(x, x + x)".repeat(5)),
+        "_flow.source.labels.map(l, l + '!').filter(l, l.startsWith('k8s')).map(l, l + l).exists(l, l == '')"
+            .into(),
+        "_flow.source.labels.exists(a, _flow.destination.labels.exists(b, a + b == 'xy'))".into(),
+        "(_flow.source.namespace + '/' + _flow.source.pod_name) in ['a/b', 'c/d']".into(),
+    ] {
+        Program::new(&fine).unwrap_or_else(|e| panic!("{fine}: {e}"));
+    }
     for deep in [
         format!("{}true{}", "(".repeat(4000), ")".repeat(4000)),
         format!("{}true", "!".repeat(8000)),
