@@ -111,6 +111,7 @@ async fn remote(
     // What is wrong with Hubble's filters is the server's to say: it may know more than this build.
     let own = filters_to_extension(&config.filters).is_some();
     let filter = own.then(|| config.filters.compile()).transpose()?;
+    say_unknown_reasons(config);
     let request = request(config);
     tracing::debug!(%servers, ?request, "asking for flows");
     let mut source = Remote::open(servers, request).await?;
@@ -209,6 +210,20 @@ fn say_without_stacks<W: io::Write, E: io::Write>(printer: &print::Printer<W, E>
         say(format_args!(
             "netdrop: no call stacks: they are read where drops are captured, by netdrop agent, observe or record with --stack"
         ));
+    }
+}
+
+/// A server's kernel may be another one, so a reason that nobody knows here is no error; but it is more likely a slip of the hand.
+fn say_unknown_reasons(config: &ObserveConfig) {
+    let filters = config.filters.allow.iter().chain(&config.filters.deny);
+    for reason in filters.flat_map(|f| &f.reason) {
+        let name = reason.to_ascii_uppercase();
+        let name = name.strip_prefix("SKB_DROP_REASON_").unwrap_or(&name);
+        if !name.contains(['*', ':']) && explain::find(name).is_none() {
+            say(format_args!(
+                "netdrop: no kernel up to 6.18 has the drop reason {reason:?}; `netdrop reasons --all` lists those that there are"
+            ));
+        }
     }
 }
 

@@ -45,7 +45,9 @@ pub(super) fn variable(flag: &str) -> Option<(String, String)> {
     ["NETDROP", "HUBBLE"].iter().find_map(|prefix| {
         let name = format!("{prefix}_{name}");
         let value = std::env::var(&name).ok().filter(|v| !v.is_empty())?;
-        Some((name, value))
+        // In a pod, beside a service of this name: the address of its port.
+        let linked = flag == "port" && value.contains("://");
+        (!linked).then_some((name, value))
     })
 }
 
@@ -123,7 +125,9 @@ pub(super) fn texts(value: &Value) -> Vec<String> {
 /// As typed; a switch that is off is not.
 fn flag(arg: &Arg, name: &str, value: String) -> Result<Option<Flag>, String> {
     let name = name.to_owned();
-    if !matches!(arg.get_action(), ArgAction::SetTrue) {
+    // Some switches stand for a value of another flag.
+    let takes_none = arg.get_num_args().is_some_and(|n| n.max_values() == 0);
+    if !takes_none && !matches!(arg.get_action(), ArgAction::SetTrue) {
         return Ok(Some(Flag { name, value: Some(value) }));
     }
     let on = go::parse_bool(&value).map_err(|why| invalid(arg, &value, &why))?;
@@ -148,6 +152,11 @@ mod tests {
             .collect();
         shown.sort();
         assert_eq!(shown, ["follow", "last=7", "verdict=DROPPED", "verdict=ERROR"]);
+        let text = "all-namespaces: true\nipv4: false\nencrypted: 1\n";
+        let settings = Settings { path: None, values: read(Path::new("f"), text).unwrap() };
+        let flags = settings.flags(&command, &[]).unwrap();
+        let shown: Vec<_> = flags.iter().map(|f| (f.name.as_str(), f.value.as_deref())).collect();
+        assert_eq!(shown, [("all-namespaces", None), ("encrypted", None)]);
         let wrong =
             Settings { path: Some("f".into()), values: read(Path::new("f"), "follow: perhaps").unwrap() };
         assert!(wrong.flags(&command, &[]).unwrap_err().starts_with("f: invalid argument \"perhaps\""));

@@ -1,46 +1,70 @@
 //! How much an expression may make of a flow, before it meets one: expressions come from clients of an agent, and `x + x` in a
 //! chain of lists would fill any machine's memory.
 
+use std::rc::Rc;
+
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
 
-/// Elements of a flow's list, and bytes of one of its texts, at a guess.
-const GUESS: Size = Size { len: 100, each: 256 };
+/// Bytes of one of a flow's texts, and elements of one of its lists, at a guess.
+const TEXT: u64 = 256;
+const LIST: u64 = 100;
 /// Bytes of a number, a time or a truth, as text.
 const SMALL: u64 = 32;
+/// Bytes that a value takes beside its own.
+const VALUE: u64 = 64;
 /// Most bytes of one value.
-const MOST: u64 = 16 << 20;
+const MOST: u64 = 4 << 20;
 /// Most bytes of all that is made on the way, with a flow.
-const MOST_WORK: u64 = 256 << 20;
+const MOST_WORK: u64 = 32 << 20;
 /// Most parts of expressions looked at.
 const MOST_STEPS: u32 = 100_000;
 
-/// A bound of a value: so many elements of so many bytes. A text is one element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Size {
-    len: u64,
-    each: u64,
+/// A bound of a value.
+#[derive(Clone, Debug)]
+enum Size {
+    /// So many bytes; also of what is a flow's and may be a list.
+    One(u64),
+    /// So many elements of at most this size each.
+    Many(u64, Rc<Size>),
 }
 
 impl Size {
-    fn one(bytes: u64) -> Self {
-        Self { len: 1, each: bytes }
-    }
-
-    fn bytes(self) -> u64 {
-        self.len.saturating_mul(self.each.max(1))
-    }
-
-    fn most(self, other: Self) -> Self {
-        Self { len: self.len.max(other.len), each: self.each.max(other.each) }
-    }
-
-    /// Of texts the bytes add up, of lists the elements: which these are is not known here.
-    fn plus(self, other: Self) -> Self {
-        if self.len <= 1 && other.len <= 1 {
-            return Self { len: 1, each: self.each.saturating_add(other.each) };
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::One(bytes) => bytes.saturating_add(VALUE),
+            Self::Many(len, each) => len.saturating_mul(each.bytes()).saturating_add(VALUE),
         }
-        Self { len: self.len.saturating_add(other.len), each: self.each.max(other.each) }
+    }
+
+    /// How many elements it may have, and of what size.
+    fn elements(&self) -> (u64, Rc<Self>) {
+        match self {
+            Self::One(bytes) => (bytes.div_ceil(TEXT).max(1).saturating_mul(LIST), Rc::new(Self::One(TEXT))),
+            Self::Many(len, each) => (*len, Rc::clone(each)),
+        }
+    }
+
+    fn most(&self, other: &Self) -> Self {
+        if let (Self::One(a), Self::One(b)) = (self, other) {
+            return Self::One(*a.max(b));
+        }
+        let ((a, each), (b, of)) = (self.elements(), other.elements());
+        Self::Many(a.max(b), Rc::new(each.most(&of)))
+    }
+
+    fn plus(&self, other: &Self) -> Self {
+        if let (Self::One(a), Self::One(b)) = (self, other) {
+            return Self::One(a.saturating_add(*b));
+        }
+        let ((a, each), (b, of)) = (self.elements(), other.elements());
+        Self::Many(a.saturating_add(b), Rc::new(each.most(&of)))
+    }
+
+    /// A list of these.
+    fn list(elements: &[Self]) -> Self {
+        let each = elements.iter().cloned().reduce(|a, b| a.most(&b)).unwrap_or(Self::One(0));
+        Self::Many(len(elements.len()), Rc::new(each))
     }
 }
 
@@ -61,28 +85,31 @@ impl<'a> Sizer<'a> {
     fn of(&mut self, expr: &'a IdedExpr) -> Result<Size, String> {
         self.steps += 1;
         let size = match &expr.expr {
-            Expr::Literal(LiteralValue::String(text)) => Size::one(len(text.inner().len())),
-            Expr::Literal(LiteralValue::Bytes(bytes)) => Size::one(len(bytes.inner().len())),
-            Expr::Literal(_) | Expr::Unspecified | Expr::Struct(_) => Size::one(0),
+            Expr::Literal(LiteralValue::String(text)) => Size::One(len(text.inner().len())),
+            Expr::Literal(LiteralValue::Bytes(bytes)) => Size::One(len(bytes.inner().len())),
+            Expr::Literal(_) | Expr::Unspecified | Expr::Struct(_) => Size::One(0),
             Expr::Ident(name) => {
                 let bound = self.scope.iter().rev().find(|(bound, _)| bound == name);
-                return Ok(bound.map_or(GUESS, |(_, size)| *size));
+                return Ok(bound.map_or(Size::One(TEXT), |(_, size)| size.clone()));
             }
-            Expr::Select(select) => self.of(&select.operand)?,
+            Expr::Select(select) => match self.of(&select.operand)? {
+                Size::Many(_, each) => each.as_ref().clone(),
+                one => one,
+            },
             Expr::Call(call) => self.call(call)?,
             Expr::List(list) => {
                 let elements: Result<Vec<_>, _> = list.elements.iter().map(|e| self.of(e)).collect();
-                together(&elements?)
+                Size::list(&elements?)
             }
             Expr::Map(map) => {
                 let mut sizes = Vec::new();
                 for entry in &map.entries {
                     if let EntryExpr::MapEntry(entry) = &entry.expr {
                         let (key, value) = (self.of(&entry.key)?, self.of(&entry.value)?);
-                        sizes.push(Size::one(key.bytes().saturating_add(value.bytes())));
+                        sizes.push(Size::One(key.bytes().saturating_add(value.bytes())));
                     }
                 }
-                together(&sizes)
+                Size::list(&sizes)
             }
             Expr::Comprehension(c) => self.comprehension(c)?,
         };
@@ -99,43 +126,42 @@ impl<'a> Sizer<'a> {
             sizes.push(self.of(part)?);
         }
         Ok(match (call.func_name.as_str(), &sizes[..]) {
-            (operators::ADD, [a, b]) => a.plus(*b),
-            (operators::CONDITIONAL, [_, a, b]) => a.most(*b),
-            (operators::INDEX, [of, _]) => Size::one(of.each),
-            ("string" | "bytes" | "dyn", [of]) => Size { each: of.each.max(SMALL), ..*of },
-            _ => Size::one(0),
+            (operators::ADD, [a, b]) => a.plus(b),
+            (operators::CONDITIONAL, [_, a, b]) => a.most(b),
+            (operators::INDEX, [of, _]) => match of {
+                Size::Many(_, each) => each.as_ref().clone(),
+                Size::One(bytes) => Size::One(*bytes),
+            },
+            ("string" | "bytes", [of]) => of.most(&Size::One(SMALL)),
+            ("dyn", [of]) => of.clone(),
+            _ => Size::One(0),
         })
     }
 
     /// The sum has no name that can be typed: the macros alone make it, and add to it in each round what they add in the first.
     fn comprehension(&mut self, c: &'a ComprehensionExpr) -> Result<Size, String> {
-        let range = self.of(&c.iter_range)?;
+        let (times, element) = self.of(&c.iter_range)?.elements();
         let sum = self.of(&c.accu_init)?;
         let before = (self.scope.len(), self.rounds);
-        let times = range.len.max(1);
-        self.rounds = self.rounds.saturating_mul(times);
-        let element = Size { len: range.each.max(1).min(GUESS.len), each: range.each };
-        self.scope.push((&c.accu_var, sum));
-        self.scope.push((&c.iter_var, element));
-        self.scope.extend(c.iter_var2.as_deref().map(|name| (name, element)));
+        self.rounds = self.rounds.saturating_mul(times.max(1));
+        self.scope.push((&c.accu_var, sum.clone()));
+        self.scope.push((&c.iter_var, element.as_ref().clone()));
+        self.scope.extend(c.iter_var2.as_deref().map(|name| (name, element.as_ref().clone())));
         self.of(&c.loop_cond)?;
         let step = self.of(&c.loop_step)?;
         self.rounds = before.1;
-        let grown = Size {
-            len: step.len.saturating_sub(sum.len).saturating_mul(times).saturating_add(sum.len),
-            ..step
-        };
         self.scope.truncate(before.0);
+        let grown = match (step, sum) {
+            (Size::Many(after, each), Size::Many(first, _)) => {
+                Size::Many(after.saturating_sub(first).saturating_mul(times).saturating_add(first), each)
+            }
+            (step, _) => step,
+        };
         self.scope.push((&c.accu_var, grown));
         let result = self.of(&c.result);
         self.scope.truncate(before.0);
         result
     }
-}
-
-/// A list of these.
-fn together(elements: &[Size]) -> Size {
-    Size { len: len(elements.len()), each: elements.iter().map(|e| e.bytes()).max().unwrap_or(0) }
 }
 
 fn len(of: usize) -> u64 {

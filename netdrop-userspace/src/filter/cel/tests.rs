@@ -101,7 +101,8 @@ fn an_expression_is_bounded() {
         format!("[dyn(_flow.uuid)]{} == []", ".map(x, x + x)".repeat(40)),
         format!("{{'a': 'b'}}{}.size() == 0", ".map(x, x + x)".repeat(40)),
         format!("['a']{} == []", ".map(x, true, true ? x + x : x)".repeat(40)),
-        format!("[1]{} == []", ".map(x, [x, x])".repeat(40)),
+        format!("[[1]]{0} == [[1]]{0}", ".map(x, [x, x])".repeat(26)),
+        format!("[1]{} == []", ".map(x, {'a': x, 'b': x})".repeat(24)),
         "_flow.source.labels.map(a, _flow.source.labels.map(b, _flow.source.labels.map(c, a + b + c))) == []"
             .into(),
     ] {
