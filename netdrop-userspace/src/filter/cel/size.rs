@@ -94,7 +94,7 @@ impl<'a> Sizer<'a> {
             }
             Expr::Select(select) => match self.of(&select.operand)? {
                 Size::Many(_, each) => each.as_ref().clone(),
-                one => one,
+                one @ Size::One(_) => one,
             },
             Expr::Call(call) => self.call(call)?,
             Expr::List(list) => {
