@@ -157,7 +157,10 @@ impl Tracker {
                 Box::new(move |f| f.pid.push(pid))
             }
             "comm" => Box::new(move |f| f.comm.push(text())),
-            "site" => Box::new(move |f| f.site.push(text())),
+            // As it is shown, with an offset, it is the same place to a person.
+            "site" => {
+                Box::new(move |f| f.site.push(text().split("+0x").next().unwrap_or_default().to_owned()))
+            }
             "ip-trace-id" => {
                 let id = values::ip_trace_id(value)?;
                 Box::new(move |f| f.ip_trace_id.push(id))

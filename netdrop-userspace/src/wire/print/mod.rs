@@ -131,7 +131,7 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
             (format, _) => {
                 layout::compact(&shown, node, out);
                 if format == Format::Wide {
-                    wide::add(flow, options, out);
+                    wide::add(flow, out);
                 }
             }
         }

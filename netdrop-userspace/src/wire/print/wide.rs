@@ -4,45 +4,45 @@ use prost::Message as _;
 use prost_types::value::Kind;
 use prost_types::{Struct, Value};
 
-use super::Options;
 use crate::proto::flow as wire;
+use crate::sink::escape::push as push_escaped;
 use crate::sink::text::push_number;
 
 /// Appends them to a line of compact.
-pub(super) fn add(flow: &wire::Flow, options: Options, out: &mut String) {
+pub(super) fn add(flow: &wire::Flow, out: &mut String) {
     out.truncate(out.trim_end_matches('\n').len());
-    facts(flow, options, out);
+    facts(flow, out);
     out.push('\n');
 }
 
-fn facts(flow: &wire::Flow, options: Options, out: &mut String) {
+fn facts(flow: &wire::Flow, out: &mut String) {
     let facts = facts_of(flow);
     let text = |key: &str| match facts.fields.get(key)?.kind.as_ref()? {
         Kind::StringValue(text) => Some(text.as_str()),
         _ => None,
     };
     if let Some(site) = text("site") {
-        put("site", site, options, out);
+        put("site", site, out);
     }
     if let Some(comm) = text("comm") {
         // Who was only interrupted is not to blame.
         let owner =
             facts.fields.get("process_owner").and_then(|v| v.kind.as_ref()) == Some(&Kind::BoolValue(true));
-        put(if owner { "process" } else { "running" }, comm, options, out);
+        put(if owner { "process" } else { "running" }, comm, out);
         number(facts.fields.get("pid"), out);
     }
     match (text("netns_name"), facts.fields.get("netns")) {
         (Some(name), inode) => {
-            put("netns", name, options, out);
+            put("netns", name, out);
             number(inode, out);
         }
         (None, Some(Value { kind: Some(Kind::NumberValue(inode)) })) => {
-            put("netns", &inode.to_string(), options, out);
+            put("netns", &inode.to_string(), out);
         }
         _ => {}
     }
     if let Some(device) = &flow.interface {
-        put("interface", &device.name, options, out);
+        put("interface", &device.name, out);
         out.push('[');
         push_number(device.index, out);
         out.push(']');
@@ -55,11 +55,12 @@ pub(super) fn facts_of(flow: &wire::Flow) -> Struct {
     any.and_then(|any| Struct::decode(any.value.as_slice()).ok()).unwrap_or_default()
 }
 
-fn put(key: &str, value: &str, options: Options, out: &mut String) {
+/// Names of processes are anybody's: what would break a line or drive a terminal is escaped in any case.
+fn put(key: &str, value: &str, out: &mut String) {
     out.push(' ');
     out.push_str(key);
     out.push('=');
-    options.text().push(value, out);
+    push_escaped(value, out);
 }
 
 fn number(value: Option<&Value>, out: &mut String) {
