@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fastrand::Rng;
 use netdrop_tests::command;
@@ -88,6 +89,12 @@ impl Drops {
     }
 }
 
+/// Agents see the whole machine, and the names that they know are those of every scene: there is one at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Two agents and a relay with drops in their history, and both clients.
 struct Scene {
     bed: Bed,
@@ -95,6 +102,7 @@ struct Scene {
     clients: [PathBuf; 2],
     since: String,
     until: String,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Scene {
@@ -102,6 +110,7 @@ impl Scene {
     /// stock client here, and one line has said so.
     fn new(what: &str, storm: bool) -> Option<Self> {
         let hubble = stock::client(what).expect("the stock client")?;
+        let alone = alone();
         let (bed, drops, since) = (Bed::new(), Drops::new(), now());
         drops.all();
         if storm {
@@ -120,7 +129,7 @@ impl Scene {
             }
             count >= usize::from(COUNT) * 6 * 2 && last.1.elapsed().as_secs() >= 3
         });
-        Some(Self { bed, drops, clients: [hubble, binary()], since, until: now() })
+        Some(Self { bed, drops, clients: [hubble, binary()], since, until: now(), _alone: alone })
     }
 
     /// Both clients' answers, made comparable by `comparable`; what differs.
