@@ -161,6 +161,7 @@ fn v6(ends: &mut Ends, base: u64, source: u32, destination: u32) -> bool {
 }
 
 /// Reads into the record: the stack of older kernels has no room for a copy (512 bytes with all that is called, before 6.13).
+#[expect(clippy::cast_possible_truncation, reason = "the size of a field, a few bytes")]
 #[inline(always)]
 fn straight<const N: usize>(to: &mut [u8; N], address: u64) -> bool {
     // SAFETY: the array has as many bytes.
