@@ -64,15 +64,17 @@ impl Query {
         Ok(Self { selection, filters, mask, number, first, follow, since, until: until.filter(|_| follow) })
     }
 
-    /// Where it begins and, unless it follows, ends. May read from disk.
-    pub fn range(&self, history: &History) -> (Position, Option<Position>) {
+    /// Where it begins and, unless it follows, ends. May read from disk, for as long as it is `wanted`.
+    pub fn range(&self, history: &History, wanted: &dyn Fn() -> bool) -> (Position, Option<Position>) {
         let newest = || history.position();
         let [from, end] = match (self.since, self.first, self.number) {
             (Some(since), ..) => [history.oldest(Some(since)), newest()],
             (None, false, 0) if self.follow => [newest(); 2],
             (None, true, _) | (None, false, 0) => [history.oldest(None), newest()],
             // Hubble's server goes back by what matches, whatever the time until which it sends.
-            (None, false, number) => history.last(number, &(*self.selection).clone().between(None, None)),
+            (None, false, number) => {
+                history.last(number, &(*self.selection).clone().between(None, None), wanted)
+            }
         };
         (from, (!self.follow).then_some(end))
     }

@@ -75,11 +75,16 @@ async fn stop_of(stopped: &mut watch::Receiver<bool>) {
 
 async fn reader(query: &Query, history: &Arc<History>) -> Reader {
     let (query, history) = (query.clone(), Arc::clone(history));
-    aside(move || {
-        let (from, end) = query.range(&history);
+    // This goes with the call, and a thread of its own does not.
+    let client = Arc::new(());
+    let there = Arc::downgrade(&client);
+    let reader = aside(move || {
+        let (from, end) = query.range(&history, &|| there.strong_count() > 0);
         history.reader(from, end)
     })
-    .await
+    .await;
+    drop(client);
+    reader
 }
 
 struct Stream {
@@ -124,6 +129,10 @@ impl Stream {
     /// Sends all up to the reader's end, or to what is the newest.
     async fn read(&mut self, mut reader: Reader) -> Result<Reader, Ended> {
         loop {
+            // A filter may let nothing through for long, and then nothing is sent that would tell.
+            if self.to.is_closed() {
+                return Err(Ended::ClientGone);
+            }
             let (chunk, back) = step(reader, &self.query.selection).await;
             reader = back;
             self.gaps.add(chunk.missed());

@@ -16,8 +16,8 @@ struct Backwards {
 
 impl Backwards {
     /// The next flow back, which stays.
-    fn peek(&mut self, selection: &Selection) -> Option<u64> {
-        while self.found.is_empty() {
+    fn peek(&mut self, selection: &Selection, wanted: &dyn Fn() -> bool) -> Option<u64> {
+        while self.found.is_empty() && wanted() {
             self.found = matches(&self.slots.pop()?, selection);
         }
         self.found.last().copied()
@@ -69,8 +69,14 @@ fn index_of(seq: u64, block: &Block) -> u32 {
     }
 }
 
-/// Where the last `number` flows that match begin, and where they end. May read from disk.
-pub(super) fn begin(history: &History, number: u64, selection: &Selection) -> [Position; 2] {
+/// Where the last `number` flows that match begin, and where they end. May read from disk, and a filter may be slow: each block is
+/// read only if the answer is still `wanted`.
+pub(super) fn begin(
+    history: &History,
+    number: u64,
+    selection: &Selection,
+    wanted: &dyn Fn() -> bool,
+) -> [Position; 2] {
     let (rings, end) = history.snapshot();
     let mut back = rings.clone().map(|slots| Backwards { slots, found: Vec::new() });
     for (ring, back) in back.iter_mut().enumerate() {
@@ -80,7 +86,7 @@ pub(super) fn begin(history: &History, number: u64, selection: &Selection) -> [P
     }
     let mut first = None;
     for _ in 0..number {
-        let next = (0..RINGS).filter_map(|ring| Some((back[ring].peek(selection)?, ring))).max();
+        let next = (0..RINGS).filter_map(|ring| Some((back[ring].peek(selection, wanted)?, ring))).max();
         let Some((seq, ring)) = next else {
             // All of them, and the losses before.
             first = None;

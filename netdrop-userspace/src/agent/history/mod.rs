@@ -233,9 +233,9 @@ impl History {
     }
 
     /// Where the last `number` flows that are selected begin; what does not match is not counted. Then where they end, as long as
-    /// nothing more comes. Reads from disk what is only there.
-    pub fn last(&self, number: u64, selection: &Selection) -> [Position; 2] {
-        last::begin(self, number, selection)
+    /// nothing more comes. Reads from disk what is only there. Once it is no longer `wanted`, it ends with whatever it has.
+    pub fn last(&self, number: u64, selection: &Selection, wanted: &dyn Fn() -> bool) -> [Position; 2] {
+        last::begin(self, number, selection, wanted)
     }
 
     /// A reader between two places; without an end it reads what comes, too.

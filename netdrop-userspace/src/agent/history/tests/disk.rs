@@ -11,7 +11,7 @@ use super::super::{History, HistoryDisk, HistorySize, Selection};
 use super::{made, read, seconds};
 use crate::flow::{Observation, Verdict};
 
-fn open(folder: &Path, bytes: u64) -> Arc<History> {
+pub(super) fn open(folder: &Path, bytes: u64) -> Arc<History> {
     let disk = HistoryDisk { folder: folder.to_owned(), bytes };
     // Another test's child may hold the lock for the moment between fork and exec.
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -55,7 +55,7 @@ fn a_restart_goes_on_where_the_last_run_ended() {
     }
     let history = open(folder.path(), 64 << 20);
     let last = |number| {
-        let [from, end] = history.last(number, &Selection::default());
+        let [from, end] = history.last(number, &Selection::default(), &|| true);
         seconds(&read(&mut history.reader(from, Some(end)), &Selection::default(), 64).0)
     };
     assert_eq!(last(5), [8995, 8996, 8997, 8998, 8999]);

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::super::{History, HistoryDisk, HistorySize, Missed, Selection, ring_of};
+use super::super::{History, Missed, Selection, ring_of};
+use super::disk::open;
 use super::model::{Ask, Model, observation};
 use super::{history, read, seconds};
 use crate::agent::Query;
@@ -121,7 +121,7 @@ proptest! {
         let asks = close_asks(&kept);
         let ask = Ask { room, ..asks[which.index(asks.len())].clone() };
         let query = Query::new(ask.request()).unwrap();
-        let (from, end) = query.range(&h);
+        let (from, end) = query.range(&h, &|| true);
         let expected = ask.expected(&kept);
         let (mut reader, mut got, mut missed) = (h.reader(from, end), Vec::new(), Missed::default());
         let (mut kinds, mut steps) = (&meanwhile[..], steps.into_iter());
@@ -163,7 +163,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let all: Vec<_> = (0i64..).zip(&kinds).map(|(second, kind)| observation(second, *kind)).collect();
         {
-            let h = open(folder.path());
+            let h = open(folder.path(), 64 << 20);
             for (at, items) in all.chunks(16).enumerate() {
                 h.push(items.to_vec());
                 if at.is_multiple_of(4) {
@@ -174,7 +174,7 @@ proptest! {
             prop_assert_eq!(h.status().disk.unwrap().not_written, 0);
         }
         tear(folder.path(), &tears);
-        let h = open(folder.path());
+        let h = open(folder.path(), 64 << 20);
         let (kept, _) = read(&mut h.reader(h.oldest(None), None), &with_benign(), 64);
         let kept: Vec<_> = kept.into_iter().map(Arc::new).collect();
         prop_assert!(seconds_of(&kept).is_sorted_by(|a, b| a < b), "in order, nothing twice");
@@ -193,19 +193,6 @@ fn with_benign() -> Selection {
 
 fn seconds_of(items: &[Arc<Observation>]) -> Vec<i64> {
     items.iter().map(|o| super::codec::time_of(o).as_second()).collect()
-}
-
-fn open(folder: &Path) -> Arc<History> {
-    let disk = HistoryDisk { folder: folder.to_owned(), bytes: 64 << 20 };
-    // Another test's child may hold the lock for the moment between fork and exec.
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        match History::on_disk(HistorySize { drops: 256 << 10, flows: 256 << 10 }, &disk) {
-            Ok(history) => return history,
-            Err(e) if Instant::now() > deadline => panic!("{e:#}"),
-            Err(_) => std::thread::yield_now(),
-        }
-    }
 }
 
 /// Cuts files off somewhere, or what is before their end.

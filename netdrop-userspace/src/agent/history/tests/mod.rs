@@ -203,6 +203,30 @@ fn a_rest_that_a_filter_asks_too_much_of_is_told_as_lost() {
     assert!(matches!(&items[..], [Observation::Lost(LostEvents { count: 77, .. })]), "{items:?}");
 }
 
+/// The last that match may be far back, and a filter slow: nothing is looked for when whoever asked has gone.
+#[test]
+fn what_nobody_wants_any_more_is_not_looked_for() {
+    let h = history(256 << 10);
+    for second in 0..2000 {
+        h.push(vec![flow(second, true)]);
+    }
+    let filters = crate::filter::Filters {
+        allow: vec![crate::filter::FlowFilter { source_port: vec!["9".into()], ..Default::default() }],
+        deny: vec![],
+    };
+    let nothing = Selection::new(&filters).unwrap();
+    let asked = std::cell::Cell::new(0);
+    let wanted = |most| {
+        asked.set(0);
+        h.last(1, &nothing, &|| asked.replace(asked.get() + 1) < most);
+        asked.get()
+    };
+    let blocks = wanted(usize::MAX);
+    assert!(blocks > 4, "{blocks} blocks are no proof");
+    // The other rings ask once more before they end.
+    assert!(wanted(2) <= 2 + super::RINGS, "{}", asked.get());
+}
+
 #[test]
 fn the_span_is_known() {
     let h = history(256 << 10);

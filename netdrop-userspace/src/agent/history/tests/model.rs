@@ -111,7 +111,7 @@ impl Ask {
     /// What the history gives.
     pub(super) fn got(&self, h: &Arc<History>) -> (Vec<Observation>, Missed) {
         let query = Query::new(self.request()).unwrap();
-        let (from, end) = query.range(h);
+        let (from, end) = query.range(h, &|| true);
         let (mut items, missed) = read(&mut h.reader(from, end), &query.selection, self.room);
         if let Some(limit) = query.limit() {
             let mut flows = 0;
