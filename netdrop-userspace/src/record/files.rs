@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::RecordConfig;
 use super::pack::Pack;
@@ -17,6 +18,8 @@ use crate::wire::json;
 /// What a person should know while it goes on.
 #[derive(Debug)]
 pub enum News {
+    /// A file of that name was there; it has another name now.
+    Earlier(PathBuf, PathBuf),
     /// Nothing can be written; flows are counted until it can.
     Stuck(PathBuf, io::Error),
     /// It goes on; so many lines are missing.
@@ -28,6 +31,9 @@ pub enum News {
 impl fmt::Display for News {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Earlier(file, away) => {
+                write!(f, "an earlier {} was there; it is {} now", file.display(), away.display())
+            }
             Self::Stuck(file, e) => write!(
                 f,
                 "cannot write {}: {e}; flows are only counted until it can be written again",
@@ -64,7 +70,6 @@ pub(super) struct Files {
     opened: Instant,
     /// Lines for the next part.
     part: Vec<u8>,
-    lines: u64,
     /// Since when the oldest of them waits.
     waits: Option<Instant>,
     /// Lines since it is stuck; `None`: it is not.
@@ -75,9 +80,14 @@ pub(super) struct Files {
 
 impl Files {
     /// A file of that name from an earlier time is put away first.
-    pub(super) fn create(config: RecordConfig, news: impl FnMut(News) + Send + 'static) -> io::Result<Self> {
+    pub(super) fn create(
+        config: RecordConfig,
+        mut news: impl FnMut(News) + Send + 'static,
+    ) -> io::Result<Self> {
         if fs::metadata(&config.file).is_ok_and(|m| m.is_file() && m.len() > 0) {
-            fs::rename(&config.file, away(&config.file, Timestamp::now()))?;
+            let earlier = away(&config.file, Timestamp::now());
+            fs::rename(&config.file, &earlier)?;
+            news(News::Earlier(config.file.clone(), earlier));
         }
         let file = open(&config.file)?;
         let mut files = Self {
@@ -87,7 +97,6 @@ impl Files {
             size: 0,
             opened: Instant::now(),
             part: Vec::new(),
-            lines: 0,
             waits: None,
             stuck: None,
             written: Written { files: 1, ..Written::default() },
@@ -98,9 +107,8 @@ impl Files {
     }
 
     /// Takes whole lines.
-    pub(super) fn take(&mut self, text: &str, lines: u64) {
+    pub(super) fn take(&mut self, text: &str) {
         self.part.extend_from_slice(text.as_bytes());
-        self.lines += lines;
         self.waits.get_or_insert_with(Instant::now);
         if self.part.len() >= self.pack.part() {
             self.write_part();
@@ -128,13 +136,24 @@ impl Files {
         self.written
     }
 
+    /// Writes what waits, cut where a file may hold less than that.
     fn write_part(&mut self) {
         self.waits = None;
-        if self.part.is_empty() {
-            return;
-        }
-        let lines = std::mem::take(&mut self.lines);
         let mut part = std::mem::take(&mut self.part);
+        let most =
+            self.config.max_size.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+        let mut rest = &part[..];
+        while !rest.is_empty() {
+            let (lines, after) = rest.split_at(whole_lines(rest, most));
+            self.write_lines(lines.to_vec());
+            rest = after;
+        }
+        part.clear();
+        self.part = part;
+    }
+
+    fn write_lines(&mut self, mut part: Vec<u8>) {
+        let lines = memchr_iter(b'\n', &part).count() as u64;
         if let Some(lost) = self.stuck {
             part.extend_from_slice(gap(lost).as_bytes());
         }
@@ -153,8 +172,6 @@ impl Files {
                 *self.stuck.get_or_insert(0) += lines;
             }
         }
-        part.clear();
-        self.part = part;
     }
 
     /// Writes a part whole, or not at all.
@@ -205,6 +222,15 @@ impl Files {
             }
         }
     }
+}
+
+/// Bytes of the lines that fit, one at least.
+fn whole_lines(text: &[u8], most: usize) -> usize {
+    if text.len() <= most {
+        return text.len();
+    }
+    let end = memrchr(b'\n', &text[..most]).or_else(|| memchr(b'\n', text));
+    end.map_or(text.len(), |at| at + 1)
 }
 
 fn open(file: &Path) -> io::Result<File> {

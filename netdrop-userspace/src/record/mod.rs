@@ -44,17 +44,9 @@ const DELAY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Recorder {
     lines: String,
-    count: u64,
     /// `None`: the end has come.
-    send: Option<SyncSender<Chunk>>,
+    send: Option<SyncSender<String>>,
     thread: Option<JoinHandle<Written>>,
-}
-
-/// Whole lines.
-#[derive(Debug)]
-struct Chunk {
-    text: String,
-    lines: u64,
 }
 
 impl Recorder {
@@ -63,17 +55,11 @@ impl Recorder {
         let files = Files::create(config, news)?;
         let (send, chunks) = sync_channel(WAITING);
         let thread = thread::Builder::new().name("record".to_owned()).spawn(move || write(files, &chunks))?;
-        Ok(Self {
-            lines: String::with_capacity(CHUNK + 4096),
-            count: 0,
-            send: Some(send),
-            thread: Some(thread),
-        })
+        Ok(Self { lines: String::with_capacity(CHUNK + 4096), send: Some(send), thread: Some(thread) })
     }
 
     fn line_ended(&mut self) -> io::Result<()> {
         self.lines.push('\n');
-        self.count += 1;
         if self.lines.len() < CHUNK { Ok(()) } else { self.pass_on() }
     }
 
@@ -81,8 +67,7 @@ impl Recorder {
         if self.lines.is_empty() {
             return Ok(());
         }
-        let text = std::mem::replace(&mut self.lines, String::with_capacity(CHUNK + 4096));
-        let chunk = Chunk { text, lines: std::mem::take(&mut self.count) };
+        let chunk = std::mem::replace(&mut self.lines, String::with_capacity(CHUNK + 4096));
         let sent = self.send.as_ref().is_some_and(|send| send.send(chunk).is_ok());
         if sent { Ok(()) } else { Err(io::Error::other("the writing thread has ended")) }
     }
@@ -97,10 +82,10 @@ impl Recorder {
     }
 }
 
-fn write(mut files: Files, chunks: &Receiver<Chunk>) -> Written {
+fn write(mut files: Files, chunks: &Receiver<String>) -> Written {
     loop {
         match chunks.recv_timeout(DELAY) {
-            Ok(chunk) => files.take(&chunk.text, chunk.lines),
+            Ok(chunk) => files.take(&chunk),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return files.close(),
         }

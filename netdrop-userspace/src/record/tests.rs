@@ -19,7 +19,8 @@ async fn lines(file: &Path) -> usize {
 }
 
 fn recorded(config: &RecordConfig, count: u32) -> Written {
-    let mut recorder = Recorder::start(config.clone(), |n| panic!("{n}")).unwrap();
+    let news = |n| assert!(matches!(n, News::Earlier(..)), "{n}");
+    let mut recorder = Recorder::start(config.clone(), news).unwrap();
     for n in 0..count {
         WireSink::write(&mut recorder, &response(n)).unwrap();
     }
@@ -65,6 +66,39 @@ async fn files_stay_small_and_few() {
     recorded(&RecordConfig { max_files: None, ..config }, 10);
     assert_eq!(lines(&file).await, 10);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5);
+}
+
+/// Also where a file holds less than what is handed to the writer at once.
+#[tokio::test]
+async fn the_smallest_files_are_no_larger_than_asked() {
+    for (name, least) in [("flows.json", 20), ("flows.json.gz", 2), ("flows.json.zst", 2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(name);
+        let config = RecordConfig { file, max_size: Some(4096), ..RecordConfig::default() };
+        let written = recorded(&config, 3000);
+        assert_eq!((written.lines, written.lost), (3000, 0));
+        assert!(written.files >= least, "{name}: {written:?}");
+        let mut all = 0;
+        for entry in fs::read_dir(folder.path()).unwrap() {
+            let path = entry.unwrap().path();
+            assert!(fs::metadata(&path).unwrap().len() <= 4096, "{}", path.display());
+            all += lines(&path).await;
+        }
+        assert_eq!(all, 3000, "{name}");
+    }
+}
+
+#[test]
+fn an_earlier_file_is_said_to_have_another_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("d.json");
+    fs::write(&file, "{}\n").unwrap();
+    let (send, said) = std::sync::mpsc::sync_channel(4);
+    let config = RecordConfig { file: file.clone(), ..RecordConfig::default() };
+    let recorder = Recorder::start(config, move |n| send.send(n).unwrap()).unwrap();
+    recorder.close().unwrap();
+    let Ok(News::Earlier(name, away)) = said.recv() else { panic!("nothing was said") };
+    assert_eq!((name, fs::read_to_string(away).unwrap()), (file, "{}\n".to_owned()));
 }
 
 #[test]
