@@ -108,6 +108,7 @@ impl Observer for RelayService {
         Ok(Response::new(GetNamespacesResponse { namespaces }))
     }
 
+    /// Events are one agent's, and asked of it: Hubble's relay refuses them in these words, which clients know.
     async fn get_agent_events(
         &self,
         _request: Request<GetAgentEventsRequest>,

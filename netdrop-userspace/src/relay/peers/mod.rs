@@ -11,7 +11,7 @@ use anyhow::ensure;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::connect::Target;
+use crate::connect::{TLS_PREFIX, Target};
 use crate::merge::{PeerAddress, Peers};
 
 /// Port of agents.
@@ -64,6 +64,14 @@ pub fn list(typed: &[String], port: u16) -> anyhow::Result<Peers> {
     for text in typed {
         let (name, address) = text.split_once('=').unwrap_or((text, text));
         ensure!(!name.is_empty(), "peer {text:?} has no name before the =");
+        ensure!(
+            !address.starts_with(TLS_PREFIX),
+            "peer {text:?}: all peers are asked over TLS or none; --tls-hubble-server-ca-files names whom to trust, and addresses have no {TLS_PREFIX}"
+        );
+        ensure!(
+            address.starts_with("unix:") || !text.contains(char::is_whitespace) && !address.contains('='),
+            "peer {text:?} has a space or a second = in it; peers are separated by commas"
+        );
         let address = with_port(address, port);
         Target::parse(&address).map_err(|_| {
             anyhow::anyhow!(
@@ -118,7 +126,16 @@ mod tests {
             ]
             .map(|(n, a)| (n.to_owned(), a.to_owned()))
         );
-        for wrong in [&["=a:1"][..], &["a:b:c"], &["a="], &[""], &["x=a", "x=b"]] {
+        for wrong in [
+            &["=a:1"][..],
+            &["a:b:c"],
+            &["a="],
+            &[""],
+            &["x=a", "x=b"],
+            &["a b"],
+            &["a=b=c"],
+            &["n=tls://x:1"],
+        ] {
             assert!(typed(wrong).is_err(), "{wrong:?}");
         }
     }
