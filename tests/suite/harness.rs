@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use netdrop_tests::expect;
 use netdrop_tests::kernel::{Kernel, UNNAMED};
 use netdrop_tests::netns::Netns;
@@ -38,6 +39,11 @@ pub fn binary() -> PathBuf {
 pub fn kernel() -> &'static Kernel {
     static KERNEL: OnceLock<Kernel> = OnceLock::new();
     KERNEL.get_or_init(|| Kernel::running(&binary()).expect("the kernel names its reasons"))
+}
+
+/// When something was, as JSON has it. As a text it can't be compared: zeros at its end are left out.
+pub fn time_of(text: &Value) -> Timestamp {
+    text.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no time: {text}"))
 }
 
 /// A flow that netdrop printed.

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use netdrop_tests::netns::Netns;
 use netdrop_tests::{stock, traffic};
 use serde_json::Value;
 
-use crate::harness::{COUNT, binary};
+use crate::harness::{COUNT, binary, time_of};
 use crate::servers::{Program, free, output, text, until};
 
 fn agent(folder: &Path, name: &str) -> (Program, String) {
@@ -123,10 +124,10 @@ impl Follower {
     }
 
     /// Node and time of each flow, as they were told.
-    fn flows(&self) -> Vec<(String, String)> {
-        let word = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    fn flows(&self) -> Vec<(String, Timestamp)> {
+        let name = |v: &Value| v.as_str().unwrap_or_default().to_owned();
         let flows = Self::lines(&self.out).into_iter().filter(|v| v.get("flow").is_some());
-        flows.map(|v| (word(&v["node_name"]), word(&v["flow"]["time"]))).collect()
+        flows.map(|v| (name(&v["node_name"]), time_of(&v["flow"]["time"]))).collect()
     }
 
     fn of(&self, node: &str) -> usize {

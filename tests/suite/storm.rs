@@ -13,7 +13,7 @@ use netdrop_tests::traffic::craft::{self, Ipv4, protocol};
 use netdrop_tests::{expect, traffic};
 
 use crate::flags::Tally;
-use crate::harness::{LIMIT, Seen, binary, json_args};
+use crate::harness::{LIMIT, Seen, binary, json_args, time_of};
 
 const PORT: u16 = 4280;
 pub const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -105,9 +105,7 @@ impl Told {
             assert_eq!(count, 1, "{seen:?}");
             self.records += 1;
         } else {
-            let told =
-                [seen.fact("first"), seen.fact("last")].map(|t| t.as_str().unwrap_or_default().to_owned());
-            assert!(!told[0].is_empty() && told[0] <= told[1], "{seen:?}");
+            assert!(time_of(seen.fact("first")) <= time_of(seen.fact("last")), "{seen:?}");
             assert!(seen.summary().ends_with(&format!("x{count}")) || count == 1, "{seen:?}");
         }
         *self.flows.entry((from, seen.l4("source_port"))).or_default() += count;
@@ -173,6 +171,33 @@ fn without_a_rate_every_drop_has_its_line() {
     let told = storm.end(observer);
     told.check();
     assert_eq!((told.records, told.tally.aggregated), (3_000, 0), "{}", told.talk);
+}
+
+/// A flow that was added up is told among others whose drops came after its last: lines are in order all the same.
+#[test]
+fn what_was_added_up_has_its_place_in_time() {
+    let storm = Storm::new();
+    let observer = storm.watch(&["--events-per-flow=5"]);
+    for _ in 0..3 {
+        // Long done when it is told.
+        storm.netns.run(|| traffic::packets((0..50).map(|_| packet(0)))).expect("traffic");
+        for other in 1..30 {
+            storm.netns.run(|| traffic::packets([packet(other)])).expect("traffic");
+            // A thread that ran others may be unparked by them.
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+    let ended = observer.interrupt().expect("netdrop ends when interrupted");
+    let told: Vec<_> = ended
+        .rest
+        .iter()
+        .map(|line| {
+            let mut value: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            (time_of(&value["time"]), Seen(value["flow"].take()).count())
+        })
+        .collect();
+    assert!(told.is_sorted_by(|a, b| a.0 <= b.0), "{told:?}");
+    assert!(told.iter().any(|(_, count)| *count > 1), "{told:?}");
 }
 
 /// Each flow is below its rate: each is named, whatever all of them come to.

@@ -211,7 +211,7 @@ pub struct Process {
 /// One observed flow event. Unknown is `None`, never zero.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flow {
-    /// Wall time (of the last packet, where it stands for several).
+    /// Wall time; where it stands for several packets, when they were told: after the last, and after all that was told before.
     pub time: Timestamp,
     /// Kernel monotonic time, ns; absent for a flow from another machine.
     pub monotonic_ns: Option<u64>,

@@ -36,6 +36,8 @@ pub struct FlowMaps {
     active: Active,
     maps: [MapData; 2],
     current: usize,
+    /// The one that was in place before, until it is read.
+    full: Option<usize>,
     rests: Rests,
     /// Where stacks were asked for.
     stacks: Option<StackMap>,
@@ -52,22 +54,31 @@ impl FlowMaps {
         stacks: Option<StackMap>,
     ) -> Result<Self, MapError> {
         active.set(0, maps[0].fd(), 0)?;
-        Ok(Self { active, maps, current: 0, rests, stacks, told: StdHashMap::new(), drain: Drain::default() })
+        let (told, drain) = (StdHashMap::new(), Drain::default());
+        Ok(Self { active, maps, current: 0, full: None, rests, stacks, told, drain })
     }
 
-    /// Takes what was aggregated since the last time; `barrier`: also waits for programs under way, if there is nothing.
-    pub fn take(
+    /// Puts the other map in place if there is anything in this one, which can be taken then; `barrier`: in any case, as it waits
+    /// for programs under way.
+    pub(super) fn exchange(&mut self, barrier: bool) -> anyhow::Result<()> {
+        let Self { active, maps, current, full, .. } = self;
+        if barrier || !batch::is_empty(maps[*current].fd().as_fd()).context("cannot look at the flow map")? {
+            let next = 1 - *current;
+            active.set(0, maps[next].fd(), 0).context("cannot change the flow map")?;
+            *full = Some(std::mem::replace(current, next));
+        }
+        Ok(())
+    }
+
+    /// Takes what was added up until the exchange, and the rest until now.
+    pub(super) fn take(
         &mut self,
-        barrier: bool,
         mut flow: impl FnMut(FlowCount),
         mut undecodable: impl FnMut(u64),
         rest: impl FnMut(RestCount),
     ) -> anyhow::Result<()> {
-        let Self { maps, current, drain, stacks, .. } = self;
-        if barrier || !batch::is_empty(maps[*current].fd().as_fd()).context("cannot look at the flow map")? {
-            let full = *current;
-            *current = 1 - full;
-            self.active.set(0, maps[*current].fd(), 0).context("cannot change the flow map")?;
+        let Self { maps, full, drain, stacks, .. } = self;
+        if let Some(full) = full.take() {
             drain
                 .take_all(maps[full].fd().as_fd(), |entry| match counted(entry, stacks.as_mut()) {
                     Ok(count) => flow(count),

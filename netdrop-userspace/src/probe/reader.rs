@@ -16,6 +16,7 @@ use rustix::event::{EventfdFlags, Timespec, epoll};
 use tokio::sync::mpsc;
 
 use super::FlowMaps;
+use crate::clock::{Clocks as _, SystemClocks};
 use crate::decode::{DropEvent, FlowCount, RestCount};
 
 /// After this long without a wakeup the kernel side wakes the reader for the next record.
@@ -38,10 +39,10 @@ const QUEUE: usize = 8;
 pub enum Batch {
     /// Records in the order the kernel wrote them.
     Records(Vec<DropEvent>),
-    /// Flows that were added up.
-    Flows(Vec<FlowCount>),
-    /// What found no room as a flow.
-    Rest(Vec<RestCount>),
+    /// Flows that were added up until this time (`CLOCK_MONOTONIC`, ns); all records of before have been told.
+    Flows(u64, Vec<FlowCount>),
+    /// What found no room as a flow, likewise.
+    Rest(u64, Vec<RestCount>),
 }
 
 /// Handle of the reading thread; dropping it stops the thread.
@@ -159,43 +160,65 @@ impl Worker {
     fn drain(&mut self) -> Result<bool, NobodyListens> {
         let mut any = false;
         loop {
-            while let Some(item) = self.ring.next() {
-                match DropEvent::decode(&item) {
-                    Ok(event) => self.batch.push(event),
-                    Err(_) => {
-                        self.undecodable.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-                if self.batch.len() == BATCH {
-                    break;
-                }
-            }
-            if self.batch.is_empty() {
+            if self.fill().is_none() {
                 return Ok(any);
             }
             any = true;
-            let empty = self.reuse.try_recv().unwrap_or_else(|_| Vec::with_capacity(BATCH));
-            let full = std::mem::replace(&mut self.batch, empty);
-            send(&self.tx, Batch::Records(full))?;
+            self.send_records()?;
             if self.flushed.elapsed() >= FLUSH {
                 self.flush(false)?;
             }
         }
     }
 
-    /// Tells the flows that were added up since the last time.
+    /// Reads records into the batch; the time of the last, if there is any.
+    fn fill(&mut self) -> Option<u64> {
+        while let Some(item) = self.ring.next() {
+            match DropEvent::decode(&item) {
+                Ok(event) => self.batch.push(event),
+                Err(_) => {
+                    self.undecodable.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            if self.batch.len() == BATCH {
+                break;
+            }
+        }
+        self.batch.last().map(DropEvent::time_ns)
+    }
+
+    fn send_records(&mut self) -> Result<(), NobodyListens> {
+        let empty = self.reuse.try_recv().unwrap_or_else(|_| Vec::with_capacity(BATCH));
+        send(&self.tx, Batch::Records(std::mem::replace(&mut self.batch, empty)))
+    }
+
+    /// Reads the records of before `end`, and those that are read together with them; until when that is.
+    fn drain_until(&mut self, end: u64) -> Result<u64, NobodyListens> {
+        while let Some(time) = self.fill() {
+            self.send_records()?;
+            if time >= end {
+                return Ok(time);
+            }
+        }
+        Ok(end)
+    }
+
+    /// Tells the flows that were added up since the last time. Each has its place in the order of time behind the records of before.
     fn flush(&mut self, last: bool) -> Result<(), NobodyListens> {
         self.flushed = Instant::now();
+        if let Err(e) = self.flows.exchange(last) {
+            tracing::error!("{e:#}");
+        }
+        let now = self.drain_until(now())?;
         let Self { flows, tx, undecodable, .. } = self;
         let mut counts = Vec::new();
         let mut rests = Vec::new();
         let mut sent = Ok(());
         let taken = flows.take(
-            last,
             |count| {
                 counts.push(count);
                 if counts.len() == BATCH && sent.is_ok() {
-                    sent = send(tx, Batch::Flows(std::mem::take(&mut counts)));
+                    sent = send(tx, Batch::Flows(now, std::mem::take(&mut counts)));
                 }
             },
             |lost| {
@@ -208,10 +231,10 @@ impl Worker {
         }
         sent?;
         if !counts.is_empty() {
-            send(tx, Batch::Flows(counts))?;
+            send(tx, Batch::Flows(now, counts))?;
         }
         if !rests.is_empty() {
-            send(tx, Batch::Rest(rests))?;
+            send(tx, Batch::Rest(now, rests))?;
         }
         Ok(())
     }
@@ -225,6 +248,11 @@ impl Worker {
             Err(e) => e != rustix::io::Errno::INTR,
         }
     }
+}
+
+/// `CLOCK_MONOTONIC` in ns, as records have it.
+fn now() -> u64 {
+    u64::try_from(SystemClocks.monotonic()).unwrap_or_default()
 }
 
 fn send(to: &mpsc::Sender<Batch>, batch: Batch) -> Result<(), NobodyListens> {

@@ -120,13 +120,12 @@ impl Assembler {
         flow
     }
 
-    /// The flow that drops were added up to. Of what may differ between them only what the last or all have is told.
-    pub(super) fn flow_count(&mut self, of: &FlowCount, probe: &mut ProbeSet) -> Flow {
+    /// The flow that drops were added up to, told at `told`. Of what may differ between them only what the last or all have is told.
+    pub(super) fn flow_count(&mut self, told: u64, of: &FlowCount, probe: &mut ProbeSet) -> Flow {
         let mut flow = self.flow(&of.event, probe);
         let (first, last) = (flow.time, self.clock.wall(of.last_ns));
         flow.tally = Tally { kind: TallyKind::Flow, count: of.count, bytes: of.bytes, first, last };
-        flow.time = last;
-        flow.monotonic_ns = Some(of.last_ns);
+        self.at(&mut flow, told.max(of.last_ns));
         if of.count > 1 {
             flow.packet.inner = None;
             flow.length = None;
@@ -136,11 +135,16 @@ impl Assembler {
         flow
     }
 
-    /// The rest of a reason and namespace.
-    pub(super) fn rest(&mut self, of: &RestCount, have_reason: bool) -> Flow {
+    /// The place in time of what stands for several packets: where it is told, as no later one was told before.
+    fn at(&mut self, flow: &mut Flow, ns: u64) {
+        (flow.time, flow.monotonic_ns) = (self.clock.wall(ns), Some(ns));
+    }
+
+    /// The rest of a reason and namespace, told at `told`.
+    pub(super) fn rest(&mut self, told: u64, of: &RestCount, have_reason: bool) -> Flow {
         let (first, last) = (self.clock.wall(of.first_ns), self.clock.wall(of.last_ns));
         let mut flow = Flow::new(last, Verdict::Dropped);
-        flow.monotonic_ns = Some(of.last_ns);
+        self.at(&mut flow, told.max(of.last_ns));
         flow.uuid = Some(uuid::Uuid::new_v4());
         flow.tally = Tally { kind: TallyKind::Rest, count: of.count, bytes: of.bytes, first, last };
         self.reason(&mut flow, have_reason.then_some(of.reason));

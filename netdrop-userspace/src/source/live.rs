@@ -105,15 +105,15 @@ impl LiveSource {
                 }
                 self.reader.recycle(records);
             }
-            Batch::Flows(counts) => {
+            Batch::Flows(told, counts) => {
                 for count in &counts {
-                    let flow = self.assembler.flow_count(count, &mut self.probe);
+                    let flow = self.assembler.flow_count(told, count, &mut self.probe);
                     self.place(flow, count.event.local_addr(), batch);
                 }
             }
-            Batch::Rest(rests) => {
+            Batch::Rest(told, rests) => {
                 for rest in &rests {
-                    let flow = self.assembler.rest(rest, self.have_reason);
+                    let flow = self.assembler.rest(told, rest, self.have_reason);
                     self.place(flow, None, batch);
                 }
             }
