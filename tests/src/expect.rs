@@ -54,6 +54,19 @@ pub fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> Result<bool
     Ok(())
 }
 
+/// Like [`until`], with a pause before each look: where looking takes from what it waits for, or asks for it.
+pub fn until_looked(
+    what: &str,
+    pause: Duration,
+    limit: Duration,
+    mut holds: impl FnMut() -> Result<bool>,
+) -> Result<()> {
+    until(what, limit, || {
+        thread::sleep(pause);
+        holds()
+    })
+}
+
 /// Lines of a pipe, each waited for with a deadline.
 #[derive(Debug)]
 pub struct Lines<R> {

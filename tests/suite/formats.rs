@@ -17,18 +17,6 @@ fn given(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |n| n.parse().unwrap_or_else(|_| panic!("{name} is no number")))
 }
 
-/// Flows that both clients know all of.
-fn flows(generator: &mut FlowGen) -> String {
-    let mut text = String::new();
-    for _ in 0..FLOWS {
-        let mut response = generator.response();
-        stock::for_stock(&mut response);
-        text.push_str(&response.to_string());
-        text.push('\n');
-    }
-    text
-}
-
 /// Flags, and what is set around them.
 #[derive(Debug, Default)]
 struct Line {
@@ -169,13 +157,13 @@ fn judge(stock: &Path, file: &Path, line: &Line) -> Result<usize, String> {
 
 #[test]
 fn files_look_as_the_stock_client_shows_them() {
-    alike(|mut generator| flows(&mut generator));
+    alike(|mut generator| generator.responses(FLOWS, stock::for_stock));
 }
 
 /// With everything that protobuf's JSON allows.
 #[test]
 fn odd_flows_look_as_the_stock_client_shows_them() {
-    alike(|generator| flows(&mut generator.wild()));
+    alike(|generator| generator.wild().responses(FLOWS, stock::for_stock));
 }
 
 /// With events that are no flows, fields that nobody knows, and lines that nobody can read.

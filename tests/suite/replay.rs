@@ -15,15 +15,7 @@ use crate::servers::{output, text, until};
 const FLOWS: usize = 1000;
 
 fn flows() -> String {
-    let mut generator = FlowGen::new(1).expect("a generator");
-    let mut text = String::new();
-    for _ in 0..FLOWS {
-        let mut response = generator.response();
-        stock::for_stock(&mut response);
-        text.push_str(&response.to_string());
-        text.push('\n');
-    }
-    text
+    FlowGen::new(1).expect("a generator").responses(FLOWS, stock::for_stock)
 }
 
 /// A folder with a file of that name.

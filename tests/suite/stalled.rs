@@ -15,6 +15,8 @@ use crate::storm::Storm;
 
 /// How long netdrop waits for such a reader, once it was asked to end.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks, and between two signals.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Drops of as many flows; a line of each is some hundred bytes, and a pipe holds 64 KiB.
 const DROPS: u32 = 1000;
 
@@ -45,13 +47,12 @@ impl Stuck {
         // How much fits depends on how it is cut into pages; there is more, so when nothing is added any more, nothing fits.
         let (mut before, mut same) = (0, 0);
         let full = || {
-            std::thread::sleep(Duration::from_millis(100));
             let now = stuck.waiting();
             same = if now == before { same + 1 } else { 0 };
             before = now;
             Ok(now > 16 << 10 && same >= 10 * expect::patience())
         };
-        expect::until("a full pipe", LIMIT, full).expect("more than a pipe holds");
+        expect::until_looked("a full pipe", PAUSE, LIMIT, full).expect("more than a pipe holds");
         stuck
     }
 
@@ -98,11 +99,10 @@ fn a_second_interrupt_ends_it_at_once() {
     let mut status = None;
     let ends = || {
         stuck.signal("INT");
-        std::thread::sleep(Duration::from_millis(100));
         status = stuck.ended();
         Ok(status.is_some())
     };
-    expect::until("the end", PATIENCE * 2, ends).expect("netdrop ends");
+    expect::until_looked("the end", PAUSE, PATIENCE * 2, ends).expect("netdrop ends");
     assert!(start.elapsed() < PATIENCE * expect::patience(), "it waited for the time to pass");
     stuck.check(status.expect("it ended"));
 }
@@ -114,11 +114,10 @@ fn one_signal_ends_it_after_a_time() {
     stuck.signal("TERM");
     let mut status = None;
     let ends = || {
-        std::thread::sleep(Duration::from_millis(100));
         status = stuck.ended();
         Ok(status.is_some())
     };
-    expect::until("the end", PATIENCE * 4, ends).expect("netdrop ends");
+    expect::until_looked("the end", PAUSE, PATIENCE * 4, ends).expect("netdrop ends");
     assert!(start.elapsed() >= PATIENCE, "it did not wait for its reader");
     stuck.check(status.expect("it ended"));
 }

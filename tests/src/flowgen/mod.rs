@@ -86,6 +86,18 @@ impl FlowGen {
         Value::Object(out)
     }
 
+    /// A line for each of `count` responses; each is given to `mend` while it is a value still.
+    pub fn responses(&mut self, count: usize, mend: impl Fn(&mut Value)) -> String {
+        let mut text = String::new();
+        for _ in 0..count {
+            let mut response = self.response();
+            mend(&mut response);
+            text.push_str(&response.to_string());
+            text.push('\n');
+        }
+        text
+    }
+
     /// A flow alone.
     pub fn flow(&mut self) -> Value {
         self.message("Flow", 0)

@@ -7,7 +7,6 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::Duration;
 
 use netdrop_tests::expect;
@@ -67,11 +66,9 @@ impl Agent {
     fn wait_for(&self, name: &str, labels: &[&str], sum: u64) {
         let what = format!("{name} {labels:?} of {sum}");
         // Between two looks the agent has time for something else than answers.
-        let look = || {
-            thread::sleep(Duration::from_millis(10));
-            Ok(self.metric(name, labels) >= sum)
-        };
-        if let Err(e) = expect::until(&what, LIMIT, look) {
+        let pause = Duration::from_millis(10);
+        let look = || Ok(self.metric(name, labels) >= sum);
+        if let Err(e) = expect::until_looked(&what, pause, LIMIT, look) {
             panic!("{e}; instead:\n{}", self.get("/metrics").unwrap_or_default());
         }
     }
