@@ -48,9 +48,17 @@ pub(super) struct Slot {
 /// A block that was.
 #[derive(Clone, Copy, Debug)]
 struct Gone {
+    first_ordinal: u64,
     end_ordinal: u64,
     earliest: i128,
     latest: i128,
+}
+
+impl Gone {
+    fn of(meta: &Meta) -> Self {
+        let Meta { first_ordinal, earliest, latest, .. } = *meta;
+        Self { first_ordinal, end_ordinal: meta.end_ordinal(), earliest, latest }
+    }
 }
 
 /// What a reader finds at its place.
@@ -166,8 +174,7 @@ impl Ring {
 
     fn forget(&mut self) {
         while let Some(slot) = self.slots.pop_front_if(|slot| slot.is_gone()) {
-            let Meta { earliest, latest, .. } = slot.meta;
-            self.gone.push_back(Gone { end_ordinal: slot.meta.end_ordinal(), earliest, latest });
+            self.gone.push_back(Gone::of(&slot.meta));
         }
         while self.gone.len() > REMEMBERED {
             self.gone.pop_front();
@@ -242,16 +249,16 @@ impl Ring {
     /// How many are missing between two ordinals, and when they were. `after`: what the first is not before, where that is known;
     /// whoever was overrun by far asks for more than is remembered.
     pub(super) fn missed(&self, from: u64, to: u64, after: Option<i128>) -> Missed {
-        let gone = || self.gone.iter().filter(|g| g.end_ordinal > from && g.end_ordinal <= to);
+        // Those that are gone may be behind one that is still read.
+        let known = || self.gone.iter().copied().chain(self.slots.iter().map(|slot| Gone::of(&slot.meta)));
+        let gone = || known().filter(|g| g.first_ordinal < to && g.end_ordinal > from);
         let time = |ns: Option<i128>| ns.and_then(|ns| Timestamp::from_nanosecond(ns).ok());
         let first = gone().map(|g| g.earliest).min();
-        let remembered =
-            self.gone.front().is_some_and(|g| g.end_ordinal <= from) || self.gone.len() < REMEMBERED;
-        Missed {
-            count: to - from,
-            first: time(if remembered { first.max(after) } else { after.or(first) }),
-            last: time(gone().map(|g| g.latest).max()),
-        }
+        let remembered = known().next().is_none_or(|g| g.first_ordinal <= from);
+        // No later than what came then, where all of it is forgotten.
+        let last = gone().map(|g| g.latest).max().or_else(|| known().next().map(|g| g.earliest));
+        let first = if remembered { first.max(after) } else { after.or(first) };
+        Missed { count: to - from, first: time(first.or(last)), last: time(last.max(first)) }
     }
 
     pub(super) fn counts(&self) -> Counts {

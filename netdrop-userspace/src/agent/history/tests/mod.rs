@@ -169,6 +169,24 @@ fn an_overrun_reader_is_told_how_many_it_missed_and_when_they_were() {
     assert_eq!(h.reader(h.oldest(None), None).step(&Selection::default(), 1).missed(), None);
 }
 
+/// Its end may be anywhere in a block that is gone, even one that nobody remembers.
+#[test]
+fn a_reader_that_is_overrun_before_its_end_is_told_from_when_to_when() {
+    for more in [40_000, 300_000] {
+        let h = history(256 << 10);
+        h.push((0..10).map(|second| flow(second, true)).collect());
+        let mut reader = h.reader(h.oldest(None), None);
+        assert_eq!(read(&mut reader, &Selection::default(), 64).0.len(), 10);
+        h.push(vec![flow(10, true), flow(11, true)]);
+        let mut reader = reader.until(h.position());
+        h.push((12..more).map(|second| flow(second, true)).collect());
+        let (items, missed) = read(&mut reader, &Selection::default(), 64);
+        assert_eq!((items.len(), missed.count), (0, 2));
+        let (first, last) = (missed.first.unwrap(), missed.last.unwrap());
+        assert!(9 <= first.as_second() && first <= last, "{first} to {last}");
+    }
+}
+
 #[test]
 fn losses_and_states_come_in_their_place() {
     let h = history(256 << 10);
