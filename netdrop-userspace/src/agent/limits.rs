@@ -76,6 +76,10 @@ pub(super) const FAREWELL: Duration = Duration::from_millis(500);
 pub(super) struct Complaints(Mutex<(Option<Instant>, u64)>);
 
 impl Complaints {
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new((None, 0)))
+    }
+
     /// Calls `say` with the number of those that were kept quiet, if it is time.
     pub(super) fn make(&self, say: impl FnOnce(u64)) {
         if let Some(kept) = self.due(Instant::now()) {
