@@ -114,7 +114,7 @@ async fn remote(
     say_unknown_reasons(config);
     let request = request(config);
     tracing::debug!(%servers, ?request, "asking for flows");
-    let mut source = Remote::open(servers, request).await?;
+    let mut source = Remote::open(servers, request, |slow| say(format_args!("netdrop: {slow}"))).await?;
     let noun = match &servers.targets[..] {
         [Target { address: Address::Tunnel(_), .. }] => "",
         [_] => "the agent at ",

@@ -1,3 +1,4 @@
+mod damage;
 mod disk;
 mod edges;
 mod index;
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use prost::Message as _;
 
-use super::block::{Block, Open};
+use super::block::{Block, META, Meta, Open};
 use super::codec::Dictionary;
 use super::*;
 use crate::convert::to_wire;
@@ -48,11 +49,12 @@ proptest! {
             let wire = |o: &Option<Observation>| o.as_ref().map(|o| to_wire(o).encode_to_vec());
             prop_assert_eq!(wire(got), wire(expected));
         }
-        let mut bytes = Vec::new();
+        let (mut meta, mut bytes) = (Vec::new(), Vec::new());
+        block.meta.write(&mut meta);
         block.write(&mut bytes);
-        let back = Block::read(&bytes).unwrap();
+        let back = Block::read(Meta::read(&meta).unwrap(), &bytes).unwrap();
         prop_assert_eq!(decode(&back), got);
-        prop_assert_eq!(Block::meta_of(&bytes).unwrap(), block.meta);
+        prop_assert_eq!((back.meta, meta.len()), (block.meta, META));
     }
 
     #[test]
@@ -65,17 +67,17 @@ proptest! {
         for (seq, observation) in (0u64..).zip(&items) {
             open.push(seq, observation);
         }
-        let mut bytes = Vec::new();
-        open.block().write(&mut bytes);
+        let (block, mut bytes) = (open.block(), Vec::new());
+        block.write(&mut bytes);
         for (at, value) in damage {
             let at = at.index(bytes.len());
             bytes[at] ^= value;
         }
-        if let Some(block) = Block::read(&bytes) {
+        if let Some(block) = Block::read(block.meta, &bytes) {
             decode(&block);
         }
         bytes.truncate(cut.index(bytes.len()));
-        if let Some(block) = Block::read(&bytes) {
+        if let Some(block) = Block::read(block.meta, &bytes) {
             decode(&block);
         }
     }
