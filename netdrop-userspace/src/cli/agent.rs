@@ -8,7 +8,7 @@ use clap::builder::ArgAction;
 use clap::{Args, Command};
 
 use super::capture::CaptureArgs;
-use super::listen::ListenArgs;
+use super::listen::{ListenArgs, address};
 use super::time;
 use crate::agent::metrics::DEFAULT_MOST;
 use crate::config::filters_of_json;
@@ -106,8 +106,8 @@ pub struct ExportArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Metrics and health")]
 pub struct MetricsArgs {
-    /// Serve /metrics, /healthz and /readyz here, as 127.0.0.1:9965
-    #[arg(long, value_name = "ADDRESS:PORT", env = "NETDROP_METRICS_ADDRESS")]
+    /// Serve /metrics, /healthz and /readyz here, as :9965 or 127.0.0.1:9965
+    #[arg(long, value_name = "[ADDRESS]:PORT", env = "NETDROP_METRICS_ADDRESS", value_parser = metrics_address)]
     pub metrics_address: Option<SocketAddr>,
     /// Hubble's metrics and their options, as "drop:sourceContext=pod;destinationContext=pod flow"
     #[arg(long, value_name = "LIST", default_value = "drop flow", env = "NETDROP_METRICS")]
@@ -149,6 +149,10 @@ fn disk_bytes(text: &str) -> Result<u64, String> {
         return Err("too little to outlive anything; want 16MiB or more".into());
     }
     Ok(bytes)
+}
+
+fn metrics_address(text: &str) -> Result<SocketAddr, String> {
+    address(text).map_err(|_| "not an address and port: write :9965, 127.0.0.1:9965 or [::1]:9965".into())
 }
 
 fn span(text: &str) -> Result<Duration, String> {
