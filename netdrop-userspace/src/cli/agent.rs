@@ -13,6 +13,13 @@ use super::time;
 use crate::agent::metrics::DEFAULT_MOST;
 use crate::config::filters_of_json;
 
+const EXAMPLES: &str = "\
+Examples:
+  netdrop agent --log-rate 0                                for netdrop and hubble on this machine
+  netdrop agent --history-dir /var/lib/netdrop --metrics-address :9965
+  netdrop agent --listen-address :4244 --tls-cert-file a.crt --tls-key-file a.key --tls-client-ca-files ca.crt
+  netdrop agent --config agent.yaml --print-config          what would be in effect, and from where";
+
 /// What was typed after `netdrop agent`.
 #[derive(Clone, Debug, Args)]
 pub struct AgentArgs {
@@ -123,6 +130,7 @@ pub fn command() -> Command {
     AgentArgs::augment_args(Command::new("agent"))
         .about("Capture for many: history, server, log feeds, metrics")
         .long_about(None)
+        .after_help(EXAMPLES)
 }
 
 /// Less holds nothing worth a look.
