@@ -114,7 +114,13 @@ async fn remote(
     say_unknown_reasons(config);
     let request = request(config);
     tracing::debug!(%servers, ?request, "asking for flows");
-    let mut source = Remote::open(servers, request).await?;
+    // Whoever ends it before there is an answer gets an end, not a kill.
+    let mut stop = pin!(stop);
+    let mut source = tokio::select! {
+        biased;
+        () = &mut stop => return Ok(()),
+        opened = Remote::open(servers, request) => opened?,
+    };
     let noun = match &servers.targets[..] {
         [Target { address: Address::Tunnel(_), .. }] => "",
         [_] => "the agent at ",
