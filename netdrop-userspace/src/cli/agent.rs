@@ -15,10 +15,10 @@ use crate::config::filters_of_json;
 
 const EXAMPLES: &str = "\
 Examples:
-  netdrop agent --log-rate 0                                for netdrop and hubble on this machine
-  netdrop agent --history-dir /var/lib/netdrop --metrics-address :9965
-  netdrop agent --listen-address :4244 --tls-cert-file a.crt --tls-key-file a.key --tls-client-ca-files ca.crt
-  netdrop agent --config agent.yaml --print-config          what would be in effect, and from where";
+  netdrop agent --log-rate 0                        for netdrop and hubble on this machine
+  netdrop agent --metrics-address :9965             for Prometheus, and for probes
+  netdrop agent --history-dir /var/lib/netdrop      with a history that outlives the agent
+  netdrop agent --config agent.yaml --print-config  what would be in effect, and from where";
 
 /// What was typed after `netdrop agent`.
 #[derive(Clone, Debug, Args)]
