@@ -20,14 +20,15 @@ fn certificates() {
 /// The command line of Hubble's client on n1, at the relay's service; with a certificate, or none.
 fn line(service: &str, certificate: Option<&str>, rest: &str) -> Vec<String> {
     let folder = folder();
-    let mut words = format!(
-        "ns n1 {} {rest} --server tls://{service} --tls-server-name netdrop-relay.netdrop.svc --tls-ca-cert-files {folder}/clients-ca.crt",
-        hubble()
+    let identity = certificate.map(|name| {
+        format!("--tls-client-cert-file {folder}/{name}.crt --tls-client-key-file {folder}/{name}.key")
+    });
+    let words = format!(
+        "ns n1 {} {rest} --server tls://{service} --tls-server-name netdrop-relay.netdrop.svc \
+         --tls-ca-cert-files {folder}/clients-ca.crt {}",
+        hubble(),
+        identity.unwrap_or_default()
     );
-    if let Some(name) = certificate {
-        words +=
-            &format!(" --tls-client-cert-file {folder}/{name}.crt --tls-client-key-file {folder}/{name}.key");
-    }
     words.split_whitespace().map(str::to_owned).collect()
 }
 
