@@ -1,9 +1,15 @@
 //! What Go's standard library says and reads, where Hubble's client passes that on: numbers, booleans, quoted texts.
 
+mod csv;
+mod duration;
+
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use regex::Regex;
+
+pub use csv::parse_list;
+pub use duration::parse_duration;
 
 /// A text as Go's `%q` writes it.
 pub fn quote(text: &str) -> String {

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use tokio::net::{UnixListener, UnixSocket};
 
+use crate::connect::check_path;
+
 /// Where an agent listens, and where `observe` looks for one.
 pub const DEFAULT_SOCKET: &str = "/run/netdrop/netdrop.sock";
 /// Owner and group read and write; nobody else.
@@ -31,6 +33,7 @@ impl Drop for SocketFile {
 /// Listens, after clearing away what a killed agent left. Who may connect is settled before anybody can.
 pub(super) fn bind(path: &Path, group: Option<u32>) -> anyhow::Result<(UnixListener, SocketFile)> {
     let shown = path.display();
+    check_path(path).context("choose a shorter --socket-path")?;
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| {
             format!("cannot create the folder of the socket {shown}; choose another --socket-path")

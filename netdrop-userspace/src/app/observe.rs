@@ -35,7 +35,8 @@ pub async fn observe(config: ObserveConfig, stop: impl Future<Output = ()>) -> a
     if config.print_raw_filters {
         return print_raw_filters(&config);
     }
-    let servers = servers(&config)?;
+    // A file needs no server, whatever is said of one.
+    let servers = if config.shown.input_file.is_none() { servers(&config)? } else { None };
     let elsewhere = config.shown.input_file.is_some() || servers.is_some();
     if config.output.format == Format::Pcapng && elsewhere {
         bail!("-o pcapng needs the packets themselves, which only live capture has: --server none");

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::server_flags::file;
 use crate::connect::tunnel::Tunnel;
 use crate::go;
 
@@ -24,7 +25,7 @@ pub struct ForwardFlags {
     #[arg(long, value_name = "NAME")]
     pub kube_namespace: Option<String>,
     /// Cluster of -P [default: $KUBECONFIG, ~/.kube/config, or the cluster that netdrop runs in]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file)]
     pub kubeconfig: Option<PathBuf>,
 }
 

@@ -54,13 +54,8 @@ pub(super) fn count(m: &ArgMatches, name: &str) -> anyhow::Result<Option<u64>> {
 
 pub(super) fn selection(m: &ArgMatches) -> anyhow::Result<Selection> {
     let time = |name: &str| -> anyhow::Result<Option<Timestamp>> {
-        m.get_one::<String>(name)
-            .filter(|text| !text.is_empty())
-            .map(|text| {
-                time::instant(text, Timestamp::now())
-                    .map_err(|why| anyhow!("failed to parse the {name} time: {why}"))
-            })
-            .transpose()
+        let text = m.get_one::<String>(name).filter(|text| !text.is_empty());
+        text.map(|text| time::instant(text, Timestamp::now(), name).map_err(|why| anyhow!(why))).transpose()
     };
     // 0 is as good as not set.
     let some = |name| count(m, name).map(|n| n.filter(|n| *n > 0));
@@ -75,7 +70,8 @@ pub(super) fn selection(m: &ArgMatches) -> anyhow::Result<Selection> {
     if let Some((one, other, _)) = conflicts.iter().find(|c| c.2) {
         bail!("cannot set both --{one} and --{other}");
     }
+    let since = time("since")?;
     // Following has no end.
     let until = if follow { None } else { time("until")? };
-    Ok(Selection { last, first, all, follow, since: time("since")?, until })
+    Ok(Selection { last, first, all, follow, since, until })
 }

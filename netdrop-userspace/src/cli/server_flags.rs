@@ -1,5 +1,6 @@
 //! The flags that say which servers to ask, and how.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +9,10 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 
 use super::forward::ForwardFlags;
-use super::time;
 use crate::agent::DEFAULT_SOCKET;
 use crate::connect::tls::{ClientTls, ClientTlsConfig};
 use crate::connect::{Address, BasicAuth, Dial, Pem, TLS_PREFIX, Target};
+use crate::go;
 use crate::merge::{PeerAddress, Peers};
 
 /// What was typed.
@@ -28,13 +29,13 @@ pub struct ServerFlags {
     #[arg(long)]
     pub tls_allow_insecure: bool,
     /// Authorities to trust in place of the system's, in PEM files
-    #[arg(long, value_name = "FILE", value_delimiter = ',')]
+    #[arg(long, value_name = "FILE", value_delimiter = ',', value_parser = file)]
     pub tls_ca_cert_files: Vec<PathBuf>,
     /// Certificate to show to the server, in a PEM file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file)]
     pub tls_client_cert_file: Option<PathBuf>,
     /// Key of that certificate, in a PEM file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file)]
     pub tls_client_key_file: Option<PathBuf>,
     /// Name to expect in the server's certificate, in place of its address
     #[arg(long, value_name = "NAME")]
@@ -56,11 +57,16 @@ pub struct ServerFlags {
     pub forward: ForwardFlags,
 }
 
+/// A file's name; an empty one is as good as none.
+#[expect(clippy::unnecessary_wraps, reason = "clap wants a Result")]
+pub(super) fn file(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(PathBuf::from(text))
+}
+
 fn span(text: &str) -> Result<Duration, String> {
-    match time::duration(text.trim_start_matches('-')) {
-        Some(span) if !span.is_zero() && !text.starts_with('-') => Ok(span),
-        Some(_) => Err("want more than 0, as 5s or 1m".to_owned()),
-        None => Err(time::no_duration(text)),
+    match u64::try_from(go::parse_duration(text)?) {
+        Ok(nanos) if nanos > 0 => Ok(Duration::from_nanos(nanos)),
+        _ => Err("want more than 0, as 5s or 1m".to_owned()),
     }
 }
 
@@ -149,7 +155,12 @@ impl ServerFlags {
         }
         if tls {
             let config = ClientTlsConfig {
-                ca_files: self.tls_ca_cert_files.clone(),
+                ca_files: self
+                    .tls_ca_cert_files
+                    .iter()
+                    .filter(|f| !f.as_os_str().is_empty())
+                    .cloned()
+                    .collect(),
                 identity,
                 server_name: self.tls_server_name.clone(),
                 allow_insecure: self.tls_allow_insecure,

@@ -12,6 +12,7 @@ use clap::{Arg, Command};
 use serde_json::Value;
 
 use super::args::{Flag, invalid};
+use crate::config::SyntaxError;
 use crate::go;
 
 /// Commands that have files of their own, or no flags that are kept.
@@ -121,8 +122,9 @@ fn read(path: &Path, text: &str) -> Result<BTreeMap<String, Value>, String> {
         return Ok(BTreeMap::new());
     }
     let values: BTreeMap<String, Value> = serde_saphyr::from_str(text).map_err(|e| {
-        let why = e.to_string();
-        format!("cannot read the config file {}: {}", path.display(), why.lines().next().unwrap_or_default())
+        let e = SyntaxError::from(e);
+        let line = e.line.map_or_else(String::new, |line| format!(" line {line}:"));
+        format!("cannot read the config file {}:{line} {}", path.display(), e.why)
     })?;
     Ok(values.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).collect())
 }
@@ -199,6 +201,11 @@ mod tests {
             Settings { path: Some("f".into()), values: read(Path::new("f"), "follow: perhaps").unwrap() };
         assert!(wrong.flags(&command, &[]).unwrap_err().starts_with("f: invalid argument \"perhaps\""));
         assert!(read(Path::new("f"), "a: [").unwrap_err().starts_with("cannot read the config file f: "));
+        let twice = read(Path::new("f"), "server: a:1\nserver: b:1\n").unwrap_err();
+        assert_eq!(
+            twice,
+            "cannot read the config file f: line 2: \"server\" is there twice; keep one of them"
+        );
         assert!(read(Path::new("f"), "\n# nothing\n").unwrap().is_empty());
     }
 }

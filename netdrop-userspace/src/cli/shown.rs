@@ -42,7 +42,6 @@ pub(super) fn add(command: Command) -> Command {
             Arg::new("field-mask")
                 .long("field-mask")
                 .value_name("FIELD,...")
-                .value_delimiter(',')
                 .action(ArgAction::Append)
                 .help("With -o json, ask a server for these fields only, as source.pod_name,verdict"),
         )
@@ -71,8 +70,13 @@ pub(super) fn add_source(command: Command) -> Command {
 impl ShownConfig {
     /// `output`: the format as typed.
     pub(super) fn from_matches(m: &ArgMatches, format: Format, output: &str) -> anyhow::Result<Self> {
-        let mut mask: Vec<String> =
-            m.get_many::<String>("field-mask").into_iter().flatten().cloned().collect();
+        let mut mask = Vec::new();
+        for value in m.get_many::<String>("field-mask").into_iter().flatten() {
+            let paths = go::parse_list(value).map_err(|why| {
+                anyhow!("invalid argument {} for \"--field-mask\" flag: {why}", go::quote(value))
+            })?;
+            mask.extend(paths);
+        }
         let own_mask = !mask.is_empty();
         let defaults = m.get_one::<String>("use-default-field-masks").map_or("true", String::as_str);
         let defaults = go::parse_bool(defaults).map_err(|why| {

@@ -11,3 +11,4 @@ mod yaml;
 pub(crate) use list::filters_of_json;
 pub use reload::{Reloader, SetLevel, watch};
 pub use resolve::{Loaded, Origin, Problems, Setting, command, load};
+pub(crate) use yaml::SyntaxError;

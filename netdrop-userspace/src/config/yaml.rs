@@ -33,9 +33,30 @@ pub(super) struct Key {
 
 /// What is wrong with a file as such.
 #[derive(Debug)]
-pub(super) struct SyntaxError {
-    pub(super) line: Option<u64>,
-    pub(super) why: String,
+pub(crate) struct SyntaxError {
+    pub(crate) line: Option<u64>,
+    pub(crate) why: String,
+}
+
+impl From<serde_saphyr::Error> for SyntaxError {
+    /// In one line, without the place, and without a word on how its reader could be set.
+    fn from(e: serde_saphyr::Error) -> Self {
+        let line = e.location().map(|l| l.line());
+        let why = match e.without_snippet() {
+            serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
+                format!("{} is there twice; keep one of them", crate::go::quote(key))
+            }
+            e => {
+                let said = e.to_string();
+                let first = said.lines().next().unwrap_or_default();
+                let first = first.strip_prefix("error: ").unwrap_or(first);
+                let place = first.strip_prefix("line ").and_then(|rest| rest.split_once(": "));
+                let bare = place.map_or(first, |(_, bare)| bare);
+                bare.split(" at line ").next().unwrap_or_default().to_owned()
+            }
+        };
+        Self { line, why }
+    }
 }
 
 /// Reads a file's text; an empty one is an empty map.
@@ -45,11 +66,7 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     match serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options) {
         Ok(Spanned { value: Value::Null, .. }) => Ok(Node { line: 1, value: Value::Map(Vec::new()) }),
         Ok(node) => Ok(node.into()),
-        Err(e) => {
-            let line = e.location().map(|l| l.line());
-            let why = e.without_snippet().to_string();
-            Err(SyntaxError { line, why: why.lines().next().unwrap_or_default().to_owned() })
-        }
+        Err(e) => Err(e.into()),
     }
 }
 
@@ -182,6 +199,10 @@ mod tests {
             let e = parse(text).unwrap_err();
             assert!(e.line.is_some_and(|l| l.abs_diff(line) <= 1), "{text}: {:?} {}", e.line, e.why);
             assert!(!e.why.is_empty() && !e.why.contains('\n'));
+            for library in ["DuplicateKeyPolicy", " at line ", "error: "] {
+                assert!(!e.why.contains(library), "{}", e.why);
+            }
         }
+        assert_eq!(parse("a: 1\na: 2\n").unwrap_err().why, "\"a\" is there twice; keep one of them");
     }
 }

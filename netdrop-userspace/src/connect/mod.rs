@@ -78,9 +78,11 @@ impl Target {
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         if let Some(path) = text.strip_prefix("unix://").or_else(|| text.strip_prefix("unix:")) {
             anyhow::ensure!(!path.is_empty(), "--server {text:?} names no socket; want unix:///PATH");
+            check_path(Path::new(path))?;
             return Ok(Self { address: Address::Unix(path.into()), tls: false });
         }
         if text.starts_with('/') {
+            check_path(Path::new(text))?;
             return Ok(Self { address: Address::Unix(text.into()), tls: false });
         }
         let (tls, rest) = match text.strip_prefix(TLS_PREFIX) {
@@ -103,6 +105,20 @@ impl Target {
                 .map_or(target.as_str(), |(host, _)| host.trim_start_matches('[').trim_end_matches(']')),
         }
     }
+}
+
+/// Bytes that the kernel has for a socket's path, without the one at its end (`sun_path`, 108).
+const LONGEST_SOCKET: usize = 107;
+
+/// Whether a path can be a unix socket's.
+pub(crate) fn check_path(path: &Path) -> anyhow::Result<()> {
+    let length = path.as_os_str().len();
+    anyhow::ensure!(
+        length <= LONGEST_SOCKET,
+        "a unix socket's path may have {LONGEST_SOCKET} bytes, and this one has {length}: {}",
+        path.display()
+    );
+    Ok(())
 }
 
 fn has_port(target: &str) -> bool {
@@ -268,6 +284,10 @@ mod tests {
         {
             assert!(Target::parse(wrong).is_err(), "{wrong}");
         }
+        let path = format!("/tmp/{}", "a".repeat(102));
+        assert!(Target::parse(&path).is_ok());
+        let e = Target::parse(&format!("unix://{path}a")).unwrap_err().to_string();
+        assert_eq!(e, format!("a unix socket's path may have 107 bytes, and this one has 108: {path}a"));
     }
 
     #[test]

@@ -56,9 +56,13 @@ fn has_zone(text: &str) -> bool {
 
 /// A length has no sign and no leading zeros.
 fn prefix(text: &str) -> Option<IpNet> {
-    let (_, length) = text.rsplit_once('/')?;
+    let (address, length) = text.rsplit_once('/')?;
     let plain = length.bytes().all(|b| b.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));
-    plain.then(|| text.parse::<IpNet>().ok()).flatten().map(|net| net.trunc())
+    if !plain {
+        return None;
+    }
+    // By the standard library's rules, which know no leading zeros.
+    IpNet::new(address.parse().ok()?, length.parse().ok()?).ok().map(|net| net.trunc())
 }
 
 /// `namespace/name`, both may be empty; the name is a prefix.
@@ -174,6 +178,9 @@ mod tests {
             "",
             "10.0.0",
             "010.0.0.1",
+            "010.0.0.0/8",
+            "::ffff:010.0.0.0/104",
+            "fe80::1%eth0/64",
             "10.0.0.0/33",
             "10.0.0.0/08",
             "10.0.0.0/+8",

@@ -4,6 +4,7 @@ use regex::Regex;
 
 use super::compile::FilterError;
 use super::fields::Http;
+use crate::go;
 
 /// A status code, or its beginning.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +22,7 @@ impl Status {
         match (good, digits.len(), digits.len() < text.len()) {
             (true, 3, false) => Ok(Self::Whole(digits.to_owned())),
             (true, 1 | 2, true) => Ok(Self::Prefix(digits.to_owned())),
-            _ => Err(FilterError(format!("invalid status code prefix: {text:?}"))),
+            _ => Err(FilterError(format!("invalid status code prefix: {}", go::quote(text)))),
         }
     }
 }
@@ -38,10 +39,10 @@ pub(super) fn status(wanted: &[Status], http: &Http<'_>) -> bool {
     })
 }
 
-/// In any case.
+/// In any case; the long s is an s.
 pub(super) fn method(wanted: &[String], http: &Http<'_>) -> bool {
-    let same =
-        |w: &String| w.eq_ignore_ascii_case(http.method) || w.to_lowercase() == http.method.to_lowercase();
+    let folded = |text: &str| text.to_lowercase().replace('\u{17f}', "s");
+    let same = |w: &String| w.eq_ignore_ascii_case(http.method) || folded(w) == folded(http.method);
     !http.method.is_empty() && wanted.iter().any(same)
 }
 

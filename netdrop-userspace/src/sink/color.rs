@@ -13,10 +13,10 @@ pub enum ColorWhen {
 }
 
 impl ColorWhen {
-    /// By the name that `--color` takes.
+    /// By the name that `--color` takes, in any case; none is as good as `auto`.
     pub fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "auto" => Self::Auto,
+        Some(match name.to_lowercase().as_str() {
+            "" | "auto" => Self::Auto,
             "always" => Self::Always,
             "never" => Self::Never,
             _ => return None,

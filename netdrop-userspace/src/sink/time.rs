@@ -49,8 +49,11 @@ const MONTHS: [&str; 12] =
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 impl TimeFormat {
-    /// By name.
+    /// By name, in any case; without one it is the default.
     pub fn from_name(name: &str) -> Option<Self> {
+        if name.is_empty() {
+            return Some(Self::default());
+        }
         TIME_FORMATS.iter().find(|f| f.0.eq_ignore_ascii_case(name)).map(|f| f.1)
     }
 

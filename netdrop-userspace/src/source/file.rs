@@ -1,6 +1,8 @@
 //! A file of flows as a source: a `GetFlowsResponse` as JSON on each line, as `observe -o json` and Hubble's exporter write them.
 //! One thread reads and parses, so that printing goes on beside it; what is in memory does not grow with the file.
 
+mod packed;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -83,47 +85,11 @@ fn open(path: &Path) -> io::Result<Input> {
         return Ok(buffered(Box::new(io::stdin())));
     }
     let file = File::open(path)?;
-    let packed = |file| BufReader::with_capacity(BUFFER, file);
-    Ok(buffered(match path.extension().and_then(|e| e.to_str()) {
-        Some("gz") => Box::new(flate2::bufread::MultiGzDecoder::new(packed(file))),
-        Some("zst") => Box::new(Frames { input: Some(packed(file)), frame: None }),
-        _ => Box::new(file),
-    }))
+    Ok(buffered(packed::unpacked(path, file, BUFFER)))
 }
 
 fn buffered(input: Box<dyn Read + Send>) -> Input {
     BufReader::with_capacity(BUFFER, input)
-}
-
-type Frame = ruzstd::decoding::StreamingDecoder<BufReader<File>, ruzstd::decoding::FrameDecoder>;
-
-/// Zstandard's frames, one after the other: a recorder begins a new one now and then.
-struct Frames {
-    /// Between two frames.
-    input: Option<BufReader<File>>,
-    frame: Option<Frame>,
-}
-
-impl Read for Frames {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if let Some(frame) = &mut self.frame {
-                let read = frame.read(buffer)?;
-                if read > 0 || buffer.is_empty() {
-                    return Ok(read);
-                }
-                self.input = self.frame.take().map(Frame::into_inner);
-            }
-            let Some(mut input) = self.input.take() else { return Ok(0) };
-            if input.fill_buf()?.is_empty() {
-                self.input = Some(input);
-                return Ok(0);
-            }
-            let frame =
-                Frame::new(input).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e.to_string()))?;
-            self.frame = Some(frame);
-        }
-    }
 }
 
 /// Lines under way to messages.

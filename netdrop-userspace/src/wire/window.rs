@@ -40,7 +40,8 @@ impl Window {
         since: Option<Timestamp>,
         until: Option<Timestamp>,
     ) -> anyhow::Result<Self> {
-        let last = match last.filter(|n| *n > 0 && first.is_none()) {
+        // Hubble's client asks for all by the largest number.
+        let last = match last.filter(|n| *n > 0 && *n < u64::MAX && first.is_none()) {
             Some(n) if n > MOST => bail!("--last must be <= 1_000_000, got {n}"),
             Some(n) => Some(Last { most: usize::try_from(n)?, kept: VecDeque::new() }),
             None => None,
@@ -121,6 +122,7 @@ mod tests {
         assert_eq!(through(Window::all()).len(), 10);
         assert_eq!(through(new(Some(2), None, None, None)), [0, 1]);
         assert_eq!(through(new(None, Some(2), None, None)), [8, 9]);
+        assert_eq!(through(new(None, Some(u64::MAX), None, None)).len(), 10);
         assert_eq!(through(new(None, Some(2), time(1), time(4))), [3, 4]);
         assert_eq!(through(new(Some(2), None, time(5), None)), [5, 6]);
         assert_eq!(through(new(Some(0), Some(0), None, time(0))), [0]);

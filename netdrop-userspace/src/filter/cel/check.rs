@@ -10,7 +10,7 @@ use cel::common::types::CelInt;
 
 use super::schema::{Field, Kind, Shape, constant};
 use super::value::PRESENT;
-use crate::filter::pattern::bounded;
+use crate::filter::pattern::compiled;
 
 /// How often a list of a flow may go round, at a guess; one that is written out is counted.
 const ROUNDS: u64 = 100;
@@ -287,7 +287,7 @@ impl Checker {
 /// A pattern is compiled for each flow: it must be there to be seen, and small.
 fn check_pattern(pattern: Option<&IdedExpr>) -> Result<(), String> {
     match pattern.map(|p| &p.expr) {
-        Some(Expr::Literal(LiteralValue::String(text))) => bounded(text.inner()).map(drop).map_err(|_| {
+        Some(Expr::Literal(LiteralValue::String(text))) => compiled(text.inner()).map(drop).map_err(|_| {
             format!("{:?} of matches() is no regular expression, or too big a one", text.inner())
         }),
         _ => Err("matches() wants its pattern written out".into()),
