@@ -9,15 +9,16 @@ use anyhow::Context as _;
 /// RUSTC_BOOTSTRAP.
 #[expect(unsafe_code, reason = "the environment is set before any thread starts")]
 fn main() -> anyhow::Result<()> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = here.parent().context("crate has no parent folder")?;
+    // Asked now: with a target folder that several clones share, this may have been compiled in another.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").context("cargo names no folder")?;
+    let root = Path::new(&here).parent().context("crate has no parent folder")?;
     for path in ["benches/ebpf", "netdrop-common", "rust-toolchain.toml"] {
         println!("cargo:rerun-if-changed={}", root.join(path).display());
     }
     let toolchain = pinned_toolchain(&root.join("rust-toolchain.toml"))?;
     // SAFETY: the build script has one thread here.
     unsafe { std::env::set_var("RUSTC_BOOTSTRAP", "1") };
-    let ebpf = here.join("ebpf");
+    let ebpf = Path::new(&here).join("ebpf");
     let package = aya_build::Package {
         name: "netdrop-bench-ebpf",
         root_dir: ebpf.to_str().context("path of the workspace is not UTF-8")?,

@@ -103,7 +103,9 @@ fn uncoded_observer() {
 /// Compiles netdrop-ebpf with the pinned toolchain. `-Z build-std` is unstable, so that one build runs with RUSTC_BOOTSTRAP.
 #[expect(unsafe_code, reason = "the environment is set before any thread starts")]
 fn bpf() -> anyhow::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("crate has no parent folder")?;
+    // Asked now: with a target folder that several clones share, this may have been compiled in another.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").context("cargo names no folder")?;
+    let root = Path::new(&here).parent().context("crate has no parent folder")?;
     for path in ["netdrop-ebpf", "netdrop-common", "rust-toolchain.toml"] {
         println!("cargo:rerun-if-changed={}", root.join(path).display());
     }

@@ -96,31 +96,34 @@ impl Balance {
     }
 }
 
-/// Rows as a table.
+/// Rows as a table; with a column for what is in none of the others, where there is any.
 pub fn table<'a>(rows: impl Iterator<Item = (&'a str, Row)>) -> Option<String> {
+    let rows: Vec<_> = rows.collect();
+    let has_others = rows.iter().any(|(_, row)| row.remainder() > 0);
     let mut table = TabWriter::new(Vec::new()).padding(2).alignment(Alignment::Right);
-    let _ = writeln!(table, "DROPS\tSHOWN\tAGGREGATED\tHIDDEN\tLOST\t REASON");
+    let title = if has_others { "\tOTHER" } else { "" };
+    let _ = writeln!(table, "DROPS\tSHOWN\tAGGREGATED\tHIDDEN\tLOST{title}\t REASON");
     for (name, row) in rows {
+        let other = if has_others { format!("\t{}", row.remainder()) } else { String::new() };
         let Row { drops, shown, aggregated, hidden, lost, .. } = row;
-        let _ = writeln!(table, "{drops}\t{shown}\t{aggregated}\t{hidden}\t{lost}\t {name}");
+        let _ = writeln!(table, "{drops}\t{shown}\t{aggregated}\t{hidden}\t{lost}{other}\t {name}");
     }
     String::from_utf8(table.into_inner().ok()?).ok()
 }
 
 impl Row {
+    /// What the other columns leave: another node's, after the end, or still under way.
+    fn remainder(&self) -> u64 {
+        self.drops.saturating_sub(self.shown + self.aggregated + self.hidden + self.lost)
+    }
+
     fn new(kernel: &Counters, here: &Sums, undecodable: u64) -> Self {
         let drops = kernel.seen - kernel.skipped;
         let hidden = kernel.filtered + here.hidden;
         let lost = kernel.lost + here.unnamed + undecodable;
-        let told = here.shown + here.aggregated + hidden + lost;
-        Self {
-            drops,
-            shown: here.shown,
-            aggregated: here.aggregated,
-            hidden,
-            lost,
-            other: drops.saturating_sub(told),
-        }
+        let (shown, aggregated) = (here.shown, here.aggregated);
+        let row = Self { drops, shown, aggregated, hidden, lost, other: 0 };
+        Self { other: row.remainder(), ..row }
     }
 }
 
@@ -211,5 +214,15 @@ mod tests {
              (5 of whatever reason and namespace: netdrop's program was busy on their CPU)"
         );
         assert!(balance.by_reason().unwrap().contains(" 100         890       0    10   NETFILTER_DROP"));
+    }
+
+    #[test]
+    fn what_is_of_other_nodes_has_a_column() {
+        let row = Row { drops: 20, shown: 11, aggregated: 3, hidden: 1, lost: 0, other: 0 };
+        let text = table([("all", row), ("NO_SOCKET", Row { drops: 15, ..row })].into_iter()).unwrap();
+        assert_eq!(
+            text.split_whitespace().collect::<Vec<_>>().join(" "),
+            "DROPS SHOWN AGGREGATED HIDDEN LOST OTHER REASON 20 11 3 1 0 5 all 15 11 3 1 0 0 NO_SOCKET"
+        );
     }
 }

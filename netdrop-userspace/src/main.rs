@@ -28,6 +28,21 @@ Examples:
   netdrop explain no_socket
   netdrop explain NOT_SPECIFIED --site tcp_v4_rcv  what a vague reason means where it happens";
 
+const LIST_EXAMPLES: &str = "\
+Examples:
+  netdrop list nodes --server relay:4245  all nodes of a relay, and how they are
+  netdrop list nodes -P -o wide           the same by the API server of a cluster
+  netdrop list namespaces                 whom flows of the last hour were of";
+
+const WATCH_EXAMPLES: &str = "\
+Examples:
+  netdrop watch peers --server relay:4245";
+
+const REASONS_EXAMPLES: &str = "\
+Examples:
+  netdrop reasons
+  netdrop reasons --all -o json  those of Linux 5.17 to 6.18";
+
 /// As the client says it.
 fn version() -> String {
     let arch = match std::env::consts::ARCH {
@@ -73,6 +88,7 @@ fn command() -> Command {
             list::List::augment_subcommands(Command::new("list"))
                 .about("List nodes or namespaces that a server knows")
                 .long_about(None)
+                .after_help(LIST_EXAMPLES)
                 .subcommand_required(true)
                 .arg_required_else_help(true),
         )
@@ -81,10 +97,11 @@ fn command() -> Command {
                 .about("Watch nodes come and go")
                 .long_about(None)
                 .visible_alias("w")
+                .after_help(WATCH_EXAMPLES)
                 .subcommand_required(true)
                 .arg_required_else_help(true),
         )
-        .subcommand(described::<reasons::ReasonsArgs>("reasons", "List this kernel's drop reasons"))
+        .subcommand(described::<reasons::ReasonsArgs>("reasons", "List this kernel's drop reasons").after_help(REASONS_EXAMPLES))
         .subcommand(described::<explain::ExplainArgs>("explain", "What a drop reason means and what to do next").after_help(EXPLAIN_EXAMPLES))
         .subcommand(config::command())
         .subcommand(Command::new("version").about("Show the version, and what it was built with"))
@@ -194,3 +211,7 @@ fn to_stdout(write: impl FnOnce(&mut Vec<u8>) -> anyhow::Result<()>) -> anyhow::
 fn is_broken_pipe(e: &anyhow::Error) -> bool {
     e.chain().any(|c| c.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe))
 }
+
+#[cfg(test)]
+#[path = "shown_tests.rs"]
+mod tests;

@@ -76,6 +76,9 @@ fn hubbles_client_by_mutual_tls_and_news_for_systemd() {
     let agent = Observer::run(&mut agent).expect("the agent captures");
     news(&systemd, |text| text.starts_with("READY=1\n"));
     news(&systemd, |text| text == "WATCHDOG=1");
+    agent.signal(libc::SIGHUP).expect("a signal");
+    news(&systemd, |text| text.starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    news(&systemd, |text| text == "READY=1");
 
     let ask = |words: &[&str], certificate: bool| -> Output {
         let mut ask = Command::new(&hubble);

@@ -68,7 +68,9 @@ pub fn q<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>)
 
 /// The workspace's root.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| ".".into(), Path::to_path_buf)
+    // Of the clone that this was asked in, though another one that shares its target folder may have compiled it.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&here).parent().map_or_else(|| ".".into(), Path::to_path_buf)
 }
 
 /// The cargo that runs this.

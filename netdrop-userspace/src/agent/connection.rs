@@ -13,11 +13,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tonic::service::Routes;
 
+use super::arrivals::{Arrival, Arrivals, Origin};
 use super::call::Desk;
 use super::doors::{Door, Socket};
 use super::limits::{
-    Complaints, FAREWELL, Limits, MAX_BROKEN, MAX_HEADERS, MAX_TAKEN_BACK, RECEIVE_WINDOWS, REFUSAL, REFUSED,
-    SEND_BUFFER,
+    Complaints, FAREWELL, LEAVING, Limits, MAX_BROKEN, MAX_HEADERS, MAX_TAKEN_BACK, PAUSE, RECEIVE_WINDOWS,
+    REFUSAL, REFUSED, SEND_BUFFER,
 };
 use super::tls::Tls;
 
@@ -38,10 +39,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
 pub(super) async fn serve(door: Door, routes: Routes, limits: Limits, mut stopped: watch::Receiver<bool>) {
     let hall = Arc::new(Hall::new(&door, routes, limits));
     let mut connections = JoinSet::new();
+    let mut untold = tokio::time::interval(PAUSE);
     loop {
         tokio::select! {
             biased;
             () = end(&mut stopped) => break,
+            _ = untold.tick() => hall.say_untold(),
             Some(_) = connections.join_next() => {}
             arrived = hall.next(&door) => {
                 let (hall, stopped) = (Arc::clone(&hall), stopped.clone());
@@ -59,6 +62,7 @@ pub(super) async fn serve(door: Door, routes: Routes, limits: Limits, mut stoppe
 struct Arrived {
     bytes: Box<dyn Bytes>,
     who: String,
+    arrival: Arrival,
     place: OwnedSemaphorePermit,
 }
 
@@ -68,11 +72,14 @@ struct Hall {
     tls: Option<Tls>,
     routes: Routes,
     limits: Limits,
+    arrivals: Arc<Arrivals>,
+    /// Sockets of those that arrive, and of those that were cut and are about to be closed.
     arriving: Arc<Semaphore>,
     connected: Arc<Semaphore>,
     refused: Arc<Semaphore>,
     calls: Arc<Semaphore>,
     strangers: Complaints,
+    silent: Complaints,
     crowd: Complaints,
 }
 
@@ -84,32 +91,39 @@ impl Hall {
             tls: door.tls.clone(),
             routes,
             limits,
-            arriving: places(limits.arriving),
+            arrivals: Arrivals::new(limits.arriving),
+            arriving: places(limits.arriving.max(1) + LEAVING),
             connected: places(limits.connections),
             refused: places(REFUSED),
             calls: places(limits.calls),
             strangers: Complaints::default(),
+            silent: Complaints::default(),
             crowd: Complaints::default(),
         }
     }
 
-    /// The next one, once there is a place to arrive at. Whatever can go wrong here may pass, so it is tried again.
+    /// The next one. Whatever can go wrong here may pass, so it is tried again.
     async fn next(&self, door: &Door) -> Arrived {
         loop {
+            // Who was cut has its place for a moment more, so this waits no longer than that.
             let place = Arc::clone(&self.arriving).acquire_owned().await;
             let accepted = match &door.socket {
                 Socket::Unix(socket) => socket.accept().await.map(|(stream, _)| {
+                    let origin = Origin::of_socket(&stream);
                     let bytes: Box<dyn Bytes> = Box::new(stream);
-                    (bytes, "a client of this machine".to_owned())
+                    (bytes, "a client of this machine".to_owned(), origin)
                 }),
                 Socket::Tcp(socket) => socket.accept().await.map(|(stream, from)| {
                     without_delay(&stream);
                     let bytes: Box<dyn Bytes> = Box::new(stream);
-                    (bytes, from.to_string())
+                    (bytes, from.to_string(), Origin::of_address(from.ip()))
                 }),
             };
             match (accepted, place) {
-                (Ok((bytes, who)), Ok(place)) => return Arrived { bytes, who, place },
+                (Ok((bytes, who, origin)), Ok(place)) => {
+                    let arrival = self.admit(origin);
+                    return Arrived { bytes, who, arrival, place };
+                }
                 (Err(error), _) => {
                     self.strangers.make(|more| {
                         tracing::warn!(at = %self.name, %error, more, "cannot accept a connection; trying again");
@@ -122,10 +136,35 @@ impl Hall {
         }
     }
 
+    /// Lets one in; where too many arrive, one is cut for it.
+    fn admit(&self, origin: Origin) -> Arrival {
+        let (arrival, cut) = self.arrivals.admit(origin);
+        if let Some(from) = cut {
+            let most = self.limits.arriving;
+            self.silent.make(|more| {
+                tracing::warn!(at = %self.name, %from, most, more, "cut off a client that had not yet shown that it may talk to this server, for one that came after it: too many arrive at once, most of them from there");
+            });
+        }
+        arrival
+    }
+
+    /// Says how many complaints were kept quiet, once nobody gives cause for another.
+    fn say_untold(&self) {
+        let at = &self.name;
+        self.strangers.rest(|more| tracing::info!(%at, more, "turned more clients away"));
+        self.silent.rest(|more| tracing::warn!(%at, more, "cut off more clients that had not shown that they may talk to this server"));
+        self.crowd.rest(|more| tracing::warn!(%at, more, "turned more clients away: too many connections"));
+    }
+
     async fn receive(self: Arc<Self>, arrived: Arrived, stopped: watch::Receiver<bool>) {
-        let Arrived { bytes, who, place } = arrived;
+        let Arrived { bytes, who, mut arrival, place } = arrived;
         let entering = tokio::time::timeout(self.limits.arrival, enter(bytes, self.tls.as_ref()));
-        let bytes = match entering.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        let entered = tokio::select! {
+            biased;
+            entered = entering => entered,
+            () = arrival.is_cut() => return,
+        };
+        let bytes = match entered.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(bytes) => bytes,
             // Whoever only looked whether somebody is there, and said nothing.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -139,7 +178,7 @@ impl Hall {
                 return;
             }
         };
-        drop(place);
+        drop((arrival, place));
         match Arc::clone(&self.connected).try_acquire_owned() {
             Ok(_place) => self.talk(bytes, stopped).await,
             Err(_) => self.refuse(bytes, &who, stopped).await,

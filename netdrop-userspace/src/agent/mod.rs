@@ -1,5 +1,6 @@
 //! The agent: one source, an in-memory history, a server for many clients and a log feed.
 
+mod arrivals;
 mod call;
 mod connection;
 pub mod doors;
@@ -250,6 +251,8 @@ impl Keeper<'_> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_arrivals;
 #[cfg(test)]
 mod tests_follow;
 #[cfg(test)]

@@ -77,7 +77,7 @@ fn history_to_wire(status: &HistoryStatus) -> wire::History {
         flows: Some(ring(&status.flows)),
         benign: Some(ring(&status.benign)),
         disk_bytes: status.disk.map_or(0, |disk| disk.bytes),
-        not_on_disk: status.disk.map_or(0, |disk| disk.not_written),
+        not_on_disk: status.disk.map_or(0, |disk| disk.not_written + disk.lost),
     }
 }
 

@@ -6,6 +6,8 @@ use std::env;
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -42,11 +44,13 @@ impl Inherited {
     }
 }
 
-/// Where systemd wants news; a service of `Type=notify`.
-#[derive(Debug, Default)]
+/// Where systemd wants news; a service of `Type=notify`. Clones tell the same one.
+#[derive(Clone, Debug, Default)]
 pub struct Notifier {
-    to: Option<(UnixDatagram, SocketAddr)>,
+    to: Option<Arc<(UnixDatagram, SocketAddr)>>,
     watchdog: Option<Duration>,
+    /// Before that, nothing of a reload is told: its end would count as that of the start.
+    is_ready: Arc<AtomicBool>,
 }
 
 impl Notifier {
@@ -74,7 +78,7 @@ impl Notifier {
             Ok(micros) => micros.filter(|n| *n > 0).map(Duration::from_micros),
             Err(_) => bail!("WATCHDOG_USEC={} is no number", watchdog.unwrap_or_default()),
         };
-        Ok(Self { to: Some((own, address)), watchdog })
+        Ok(Self { to: Some(Arc::new((own, address))), watchdog, is_ready: Arc::default() })
     }
 
     /// How often the loop must say that it lives: twice as often as asked for.
@@ -84,7 +88,22 @@ impl Notifier {
 
     /// The server answers.
     pub(super) fn ready(&self) {
+        self.is_ready.store(true, Relaxed);
         self.send("READY=1\nSTATUS=Capturing; the server answers");
+    }
+
+    /// Settings are read again, from here to [`Self::reloaded`]; `now` is the time since the machine's start.
+    pub(crate) fn reloading(&self, now: Duration) {
+        if self.is_ready.load(Relaxed) {
+            self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros()));
+        }
+    }
+
+    /// Settings that could be read are in effect.
+    pub(crate) fn reloaded(&self) {
+        if self.is_ready.load(Relaxed) {
+            self.send("READY=1");
+        }
     }
 
     /// The end has begun.
@@ -107,7 +126,7 @@ impl Notifier {
     }
 
     fn send(&self, state: &str) {
-        if let Some((own, to)) = &self.to
+        if let Some((own, to)) = self.to.as_deref()
             && let Err(error) = own.send_to_addr(state.as_bytes(), to)
         {
             tracing::debug!(%error, "systemd was not told");
@@ -142,8 +161,15 @@ mod tests {
             };
             let notifier = Notifier::new(Some(&socket), Some("3000000")).unwrap();
             assert_eq!(notifier.interval(), Some(Duration::from_millis(1500)));
+            let clone = notifier.clone();
+            clone.reloading(Duration::from_secs(1));
+            clone.reloaded();
             notifier.ready();
-            assert!(read().starts_with("READY=1\nSTATUS="));
+            assert!(read().starts_with("READY=1\nSTATUS="), "a reload during the start is not its end");
+            clone.reloading(Duration::from_secs(1));
+            assert_eq!(read(), "RELOADING=1\nMONOTONIC_USEC=1000000");
+            clone.reloaded();
+            assert_eq!(read(), "READY=1");
             notifier.alive();
             assert_eq!(read(), "WATCHDOG=1");
             notifier.status(|| "a".into());

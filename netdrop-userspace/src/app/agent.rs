@@ -84,7 +84,10 @@ pub async fn agent(
         return Ok(());
     }
     let outputs = Outputs { feeds, metrics, counts: doors.has_metrics(), events, names: Some(names) };
-    let reloading = tokio::spawn(config::watch(Reloader::new(flags, loaded, outputs.clone(), set_level)));
+    let reloading = tokio::spawn(config::watch(
+        Reloader::new(flags, loaded, outputs.clone(), set_level),
+        systemd.clone(),
+    ));
     tracing::info!(kernel = %kernel.release, "capturing at tp_btf/kfree_skb");
     let peers = peers(&listen, node_name.as_deref(), kubeconfig, in_cluster).await?;
     let config = AgentConfig {

@@ -115,7 +115,14 @@ async fn remote(
     say_unknown_reasons(config);
     let request = request(config);
     tracing::debug!(%servers, ?request, "asking for flows");
-    let mut source = Remote::open(servers, request).await?;
+    // Whoever ends it before there is an answer gets an end, not a kill.
+    let mut stop = pin!(stop);
+    let opening = Remote::open(servers, request, |slow| say(format_args!("netdrop: {slow}")));
+    let mut source = tokio::select! {
+        biased;
+        () = &mut stop => return Ok(()),
+        opened = opening => opened?,
+    };
     let noun = match &servers.targets[..] {
         [Target { address: Address::Tunnel(_), .. }] => "",
         [_] => "the agent at ",

@@ -23,8 +23,9 @@ pub async fn record(
     // Whatever ended the stream, what came before is in the file.
     let written = recorder.close().with_context(|| format!("cannot record to {file}"))?;
     outcome?;
+    let noun = if written.files == 1 { "file" } else { "files" };
     say(format_args!(
-        "netdrop: {} lines recorded in {} files of {} bytes, the last is {file}",
+        "netdrop: {} lines recorded in {} {noun} of {} bytes, the last is {file}",
         written.lines, written.files, written.bytes
     ));
     if written.lost > 0 {

@@ -8,10 +8,17 @@ use clap::builder::ArgAction;
 use clap::{Args, Command};
 
 use super::capture::CaptureArgs;
-use super::listen::ListenArgs;
+use super::listen::{ListenArgs, address};
 use super::time;
 use crate::agent::metrics::DEFAULT_MOST;
 use crate::config::filters_of_json;
+
+const EXAMPLES: &str = "\
+Examples:
+  netdrop agent --log-rate 0                        for netdrop and hubble on this machine
+  netdrop agent --metrics-address :9965             for Prometheus, and for probes
+  netdrop agent --history-dir /var/lib/netdrop      with a history that outlives the agent
+  netdrop agent --config agent.yaml --print-config  what would be in effect, and from where";
 
 /// What was typed after `netdrop agent`.
 #[derive(Clone, Debug, Args)]
@@ -106,8 +113,8 @@ pub struct ExportArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Metrics and health")]
 pub struct MetricsArgs {
-    /// Serve /metrics, /healthz and /readyz here, as 127.0.0.1:9965
-    #[arg(long, value_name = "ADDRESS:PORT", env = "NETDROP_METRICS_ADDRESS")]
+    /// Serve /metrics, /healthz and /readyz here, as :9965 or 127.0.0.1:9965
+    #[arg(long, value_name = "[ADDRESS]:PORT", env = "NETDROP_METRICS_ADDRESS", value_parser = metrics_address)]
     pub metrics_address: Option<SocketAddr>,
     /// Hubble's metrics and their options, as "drop:sourceContext=pod;destinationContext=pod flow"
     #[arg(long, value_name = "LIST", default_value = "drop flow", env = "NETDROP_METRICS")]
@@ -123,6 +130,7 @@ pub fn command() -> Command {
     AgentArgs::augment_args(Command::new("agent"))
         .about("Capture for many: history, server, log feeds, metrics")
         .long_about(None)
+        .after_help(EXAMPLES)
 }
 
 /// Less holds nothing worth a look.
@@ -149,6 +157,10 @@ fn disk_bytes(text: &str) -> Result<u64, String> {
         return Err("too little to outlive anything; want 16MiB or more".into());
     }
     Ok(bytes)
+}
+
+fn metrics_address(text: &str) -> Result<SocketAddr, String> {
+    address(text).map_err(|_| "not an address and port: write :9965, 127.0.0.1:9965 or [::1]:9965".into())
 }
 
 fn span(text: &str) -> Result<Duration, String> {

@@ -9,7 +9,7 @@ use clap::builder::ArgAction;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command};
 
-use super::settings::{self, Settings, WITHOUT};
+use super::settings::{self, RELAY, Settings, WITHOUT};
 use crate::go;
 
 /// Why nothing is run.
@@ -53,8 +53,9 @@ pub fn parse(mut command: Command, words: impl IntoIterator<Item = OsString>) ->
     let mut typed = Typed::read(&command, texts).map_err(Refused::Wrong)?;
     let leaf = typed.leaf(&command);
     // A command with a file of its own names that.
-    let own_file = WITHOUT.contains(&leaf.get_name());
-    let settings = if own_file { Ok(Settings::default()) } else { Settings::load(typed.value("config")) };
+    let named = typed.value("config");
+    let own_file = WITHOUT.contains(&leaf.get_name()) && (leaf.get_name() != RELAY || named.is_none());
+    let settings = if own_file { Ok(Settings::default()) } else { Settings::load(named) };
     let settings = settings.map_err(Refused::Wrong)?;
     let defaults = settings.flags(leaf, &typed.named).map_err(Refused::Wrong)?;
     typed.flags.splice(0..0, defaults);

@@ -17,7 +17,7 @@ pub fn command() -> Command {
         .after_help(
             "Examples:\n  source <(netdrop completion bash)                                    in this shell, now\n  \
              netdrop completion bash > /etc/bash_completion.d/netdrop             for good\n  \
-             netdrop completion zsh > \"${fpath[1]}/_netdrop\"                     for good, in zsh\n  \
+             netdrop completion zsh > \"${fpath[1]}/_netdrop\"                      for good, in zsh\n  \
              netdrop completion fish > ~/.config/fish/completions/netdrop.fish    for good, in fish",
         )
         .arg(

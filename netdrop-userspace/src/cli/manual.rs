@@ -10,10 +10,13 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 /// `netdrop man`, for whoever packages netdrop.
 pub fn man_command() -> Command {
-    Command::new("man")
-        .about("Write the man pages into a folder")
-        .hide(true)
-        .arg(Arg::new("folder").value_name("FOLDER").required(true).value_parser(value_parser!(PathBuf)))
+    Command::new("man").about("Write the man pages into a folder").hide(true).arg(
+        Arg::new("folder")
+            .value_name("FOLDER")
+            .help("Made if it is not there")
+            .required(true)
+            .value_parser(value_parser!(PathBuf)),
+    )
 }
 
 /// Writes a page for each command; gives how many.
@@ -65,10 +68,13 @@ fn page(command: &Command, name: &str, above: Option<String>, out: &mut Vec<u8>)
     if let Some(after) = command.get_after_help() {
         after_help(&after.to_string()).to_writer(out)?;
     }
-    if above.is_none() {
-        for (title, text) in ENDS {
-            prose(title, text).to_writer(out)?;
-        }
+    let ends: &[(&str, &str)] = match name {
+        _ if above.is_none() => &ENDS,
+        "netdrop-agent" => &AGENT,
+        _ => &[],
+    };
+    for (title, text) in ends {
+        prose(title, text).to_writer(out)?;
     }
     see_also(command, name, above).to_writer(out)
 }
@@ -154,12 +160,27 @@ const ENDS: [(&str, &str); 3] = [
     ),
 ];
 
+const AGENT: [(&str, &str); 2] = [
+    (
+        "SIGNALS",
+        "SIGHUP: the settings are read again, and files of log feeds are opened anew. SIGTERM and SIGINT: what is under way is told, \
+         and the agent ends.",
+    ),
+    (
+        "FILES",
+        "/run/netdrop/netdrop.sock: where clients of this machine ask, root and the group of --socket-group.\n\n/sys/kernel/btf/vmlinux: \
+         needed; what the running kernel is made of.",
+    ),
+];
+
 fn see_also(command: &Command, name: &str, above: Option<String>) -> Roff {
     let below = commands(command).map(|c| format!("{name}-{}", c.get_name()));
     let others: &[&str] = match name {
         "netdrop-observe" => &["netdrop-explain", "netdrop-record"],
         "netdrop-record" => &["netdrop-observe"],
         "netdrop-explain" => &["netdrop-reasons"],
+        "netdrop-agent" => &["netdrop-observe", "netdrop-status", "netdrop-relay"],
+        "netdrop-relay" => &["netdrop-agent"],
         "netdrop-reasons" => &["netdrop-explain"],
         _ => &[],
     };
@@ -179,6 +200,7 @@ mod tests {
     fn every_command_has_a_page_with_all_its_flags() {
         let mut root = Command::new("netdrop").about("a").disable_help_subcommand(true);
         root = root.subcommand(crate::cli::observe::command()).subcommand(crate::cli::record::command());
+        root = root.subcommand(crate::cli::agent::command());
         root.build();
         let pages = pages(&root);
         let names: Vec<&str> = pages.iter().map(|p| p.0.as_str()).collect();
@@ -200,5 +222,10 @@ mod tests {
             assert!(observe.contains(&format!(".SH {title}\n")), "{title}: {observe}");
         }
         assert!(text("netdrop").contains(".SH \"EXIT STATUS\""));
+        let agent = text("netdrop-agent");
+        for word in ["\\fBNODE_NAME\\fR", "\\fBNETDROP_LISTEN_ADDRESS\\fR", ".SH SIGNALS\n", ".SH EXAMPLES\n"]
+        {
+            assert!(agent.contains(word), "{word}: {agent}");
+        }
     }
 }

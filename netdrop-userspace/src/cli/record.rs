@@ -13,7 +13,7 @@ use crate::record::RecordConfig;
 const EXAMPLES: &str = "\
 Examples:
   netdrop record drops.json.zst --duration 10m              everything that dies in ten minutes
-  netdrop record d.json.gz --max-size 100M --max-files 10   the last gigabyte, for as long as it runs
+  netdrop record d.json.gz --max-size 100M --max-files 10   the last gigabyte
   netdrop observe --input-file drops.json.zst --pod api     what was recorded of these pods";
 
 /// The subcommand: `observe`'s flags, and a file.

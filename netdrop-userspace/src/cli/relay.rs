@@ -21,8 +21,8 @@ use crate::source::merged::hostname;
 const EXAMPLES: &str = "\
 Examples:
   netdrop relay --peers worker-1=10.0.0.1,worker-2=10.0.0.2
-  netdrop relay --peer-dns netdrop.netdrop.svc.cluster.local
-  netdrop relay --peer-pods app.kubernetes.io/name=netdrop --peer-namespace netdrop
+  netdrop relay --peer-dns netdrop-agents.netdrop.svc.cluster.local
+  netdrop relay --peer-pods app.kubernetes.io/component=agent --peer-namespace netdrop
   netdrop observe --server relay:4245 -f";
 
 /// Names for what is wrong with files.
@@ -36,6 +36,9 @@ const FLAGS: TlsFlags = TlsFlags {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RelayArgs {
+    /// Flags that are not typed, from this YAML file, as `listen-address: :4245`
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<String>,
     /// Serve flows here
     #[arg(long, value_name = "[ADDRESS]:PORT", default_value = ":4245", value_parser = address)]
     pub listen_address: SocketAddr,

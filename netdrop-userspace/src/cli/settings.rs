@@ -17,6 +17,8 @@ use crate::go;
 
 /// Commands that have files of their own, or no flags that are kept.
 pub(super) const WITHOUT: [&str; 7] = ["agent", "relay", "config", "completion", "man", "help", "version"];
+/// Of those the one that takes its flags from a file where one is named, as Hubble's relay does. Variables are those that its help names.
+pub(super) const RELAY: &str = "relay";
 /// Flags that make no sense without their place on the command line, or are for one call only.
 const NEVER: [&str; 4] = ["not", "help", "version", "config"];
 
@@ -80,15 +82,19 @@ impl Settings {
     /// The flags of a command that were not typed, but are set elsewhere.
     pub(super) fn flags(&self, command: &Command, typed: &[String]) -> Result<Vec<Flag>, String> {
         let mut out = Vec::new();
-        if WITHOUT.contains(&command.get_name()) {
+        let is_relay = command.get_name() == RELAY;
+        if WITHOUT.contains(&command.get_name()) && !is_relay {
             return Ok(out);
         }
         for arg in command.get_arguments() {
             let Some(name) = arg.get_long() else { continue };
-            if NEVER.contains(&name) || typed.iter().any(|t| t == name) {
+            if NEVER.contains(&name) || typed.iter().any(|t| t == name) || is_other(command, name) {
                 continue;
             }
-            if let Some((variable, value)) = variable(name) {
+            if is_relay && is_set(arg) {
+                continue;
+            }
+            if let Some((variable, value)) = variable(name).filter(|_| !is_relay) {
                 out.extend(flag(arg, name, value).map_err(|why| format!("{variable}: {why}"))?);
                 continue;
             }
@@ -99,6 +105,16 @@ impl Settings {
         }
         Ok(out)
     }
+}
+
+/// Other commands have other formats than that of flows, which is set.
+fn is_other(command: &Command, flag: &str) -> bool {
+    flag == "output" && command.get_name() != "observe"
+}
+
+/// Whether a flag's own variable is set, which comes before a file.
+fn is_set(arg: &Arg) -> bool {
+    arg.get_env().and_then(std::env::var_os).is_some_and(|value| !value.is_empty())
 }
 
 fn read(path: &Path, text: &str) -> Result<BTreeMap<String, Value>, String> {
@@ -138,7 +154,14 @@ fn flag(arg: &Arg, name: &str, value: String) -> Result<Option<Flag>, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Args as _;
+
     use super::*;
+    use crate::cli::relay::RelayArgs;
+
+    fn text_flag(name: &'static str) -> Arg {
+        Arg::new(name).long(name).action(ArgAction::Set)
+    }
 
     #[test]
     fn a_file_gives_what_was_not_typed() {
@@ -159,6 +182,21 @@ mod tests {
         let flags = settings.flags(&command, &[]).unwrap();
         let shown: Vec<_> = flags.iter().map(|f| (f.name.as_str(), f.value.as_deref())).collect();
         assert_eq!(shown, [("all-namespaces", None), ("encrypted", None)]);
+        let output = Settings { path: None, values: read(Path::new("f"), "output: dict").unwrap() };
+        assert_eq!(output.flags(&command, &[]).unwrap().len(), 1);
+        for other in [crate::cli::record::command(), Command::new("reasons").arg(text_flag("output"))] {
+            assert_eq!(output.flags(&other, &[]).unwrap().len(), 0, "{other}: has formats of its own");
+        }
+        let text =
+            "peers: [a=10.0.0.1, b=10.0.0.2]\nlisten-address: :1\ngops: true\ndisable-server-tls: true\n";
+        let settings = Settings { path: None, values: read(Path::new("f"), text).unwrap() };
+        let relay = RelayArgs::augment_args(Command::new(RELAY));
+        let flags = settings.flags(&relay, &["listen-address".to_owned()]).unwrap();
+        let shown: Vec<_> = flags.iter().map(|f| (f.name.as_str(), f.value.as_deref())).collect();
+        assert_eq!(
+            shown,
+            [("peers", Some("a=10.0.0.1")), ("peers", Some("b=10.0.0.2")), ("disable-server-tls", None)]
+        );
         let wrong =
             Settings { path: Some("f".into()), values: read(Path::new("f"), "follow: perhaps").unwrap() };
         assert!(wrong.flags(&command, &[]).unwrap_err().starts_with("f: invalid argument \"perhaps\""));

@@ -100,6 +100,10 @@ fn compact(status: &ServerStatusResponse, out: &mut impl Write) -> anyhow::Resul
             writeln!(out, "{what} since: {oldest:.0} ({} of {} KiB)", grouped(bytes), grouped(most))?;
         }
     }
+    if let Some(number) = status.history.as_ref().map(|h| h.not_on_disk).filter(|n| *n > 0) {
+        let what = "observations that the disk did not take, or that are damaged there";
+        writeln!(out, "Not on disk: {} {what}", grouped(number))?;
+    }
     if let Some(table) = drops(status) {
         write!(out, "\n{table}")?;
     }
@@ -293,10 +297,15 @@ mod tests {
     fn how_far_back_one_can_look() {
         let oldest = Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 5 });
         let drops = Some(Ring { observations: 9, oldest, bytes: 2 << 20, max_bytes: 64 << 20 });
-        let history =
-            Some(crate::proto::observer::History { drops, ..crate::proto::observer::History::default() });
-        let status = ServerStatusResponse { history, ..ServerStatusResponse::default() };
-        let text = printed(&status, StatusOutput::Compact);
-        assert!(text.ends_with("\nDrops since: 2023-11-14T22:13:20Z (2,048 of 65,536 KiB)\n"), "{text}");
+        let mut history = crate::proto::observer::History { drops, ..Default::default() };
+        let text = |history: &_| {
+            let history = Some(Clone::clone(history));
+            printed(&ServerStatusResponse { history, ..Default::default() }, StatusOutput::Compact)
+        };
+        let whole = text(&history);
+        assert!(whole.ends_with("\nDrops since: 2023-11-14T22:13:20Z (2,048 of 65,536 KiB)\n"), "{whole}");
+        history.not_on_disk = 1234;
+        let lacking = text(&history);
+        assert!(lacking.contains("KiB)\nNot on disk: 1,234 observations that"), "{lacking}");
     }
 }

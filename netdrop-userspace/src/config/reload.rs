@@ -10,6 +10,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::resolve::{Loaded, Problems, load};
 use crate::agent::Outputs;
+use crate::agent::systemd::Notifier;
+use crate::clock::{Clocks as _, SystemClocks};
 
 /// How often the file is looked at. A mounted ConfigMap is a chain of links that are put in the place of others, which no
 /// watch on a file follows.
@@ -39,6 +41,8 @@ pub type SetLevel = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 /// What is needed to load settings again and to apply them.
 pub struct Reloader {
     flags: ArgMatches,
+    /// What the agent began with: settings that need a restart are still those.
+    began: Loaded,
     now: Loaded,
     outputs: Outputs,
     set_level: SetLevel,
@@ -55,7 +59,7 @@ fn stamp(file: Option<&Path>) -> Stamp {
 impl Reloader {
     /// `now` is in effect.
     pub fn new(flags: ArgMatches, now: Loaded, outputs: Outputs, set_level: SetLevel) -> Self {
-        Self { flags, now, outputs, set_level }
+        Self { flags, began: now.clone(), now, outputs, set_level }
     }
 
     fn file(&self) -> Option<&Path> {
@@ -76,11 +80,31 @@ impl Reloader {
     }
 
     fn apply(&mut self, next: Loaded) {
-        let changed: Vec<String> = changed(&self.now, &next).into_iter().map(str::to_owned).collect();
-        if changed.is_empty() {
-            tracing::info!("the configuration has not changed");
-            return;
+        let live = self.live(&next);
+        let later = self.later(&next);
+        if !live.is_empty() {
+            self.take(&next);
+            tracing::info!(changed = live.join(", "), "the configuration is in effect");
         }
+        if !later.is_empty() {
+            tracing::warn!(changed = later.join(", "), "these take effect after a restart of the agent");
+        } else if live.is_empty() {
+            tracing::info!("all of the configuration is in effect already");
+        }
+        self.now = next;
+    }
+
+    /// What changes at once.
+    fn live<'a>(&'a self, next: &Loaded) -> Vec<&'a str> {
+        changed(&self.now, next).into_iter().filter(|key| LIVE.contains(key)).collect()
+    }
+
+    /// What waits for a restart: told each time, and no more once it is taken back.
+    fn later<'a>(&'a self, next: &Loaded) -> Vec<&'a str> {
+        changed(&self.began, next).into_iter().filter(|key| !LIVE.contains(key)).collect()
+    }
+
+    fn take(&self, next: &Loaded) {
         for problem in self.outputs.feeds.replace(next.feeds.clone()) {
             tracing::error!("{problem}");
         }
@@ -90,15 +114,6 @@ impl Reloader {
         if let Err(e) = (self.set_level)(&next.args.log_level) {
             tracing::error!("the log level stays as it was: {e}");
         }
-        let (live, later): (Vec<String>, Vec<String>) =
-            changed.into_iter().partition(|key| LIVE.contains(&key.as_str()));
-        if !live.is_empty() {
-            tracing::info!(changed = live.join(", "), "the configuration is in effect");
-        }
-        if !later.is_empty() {
-            tracing::warn!(changed = later.join(", "), "these take effect after a restart of the agent");
-        }
-        self.now = next;
     }
 }
 
@@ -117,7 +132,7 @@ fn changed<'a>(now: &'a Loaded, next: &Loaded) -> Vec<&'a str> {
 }
 
 /// Reloads at SIGHUP, which also has the feeds' files opened anew, and when the file changes. For ever.
-pub async fn watch(mut reloader: Reloader) {
+pub async fn watch(mut reloader: Reloader, systemd: Notifier) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         tracing::warn!("SIGHUP can't be caught: the configuration stays as it is");
         return;
@@ -125,18 +140,24 @@ pub async fn watch(mut reloader: Reloader) {
     let mut seen = stamp(reloader.file());
     let mut look = tokio::time::interval(LOOK);
     loop {
-        tokio::select! {
-            _ = hangup.recv() => reloader.outputs.feeds.reopen(),
+        let reopen = tokio::select! {
+            _ = hangup.recv() => true,
             _ = look.tick() => {
                 let there = stamp(reloader.file());
                 // Between the removal of the old one and the new one there is none.
                 if there == seen || there.is_none() {
                     continue;
                 }
+                false
             }
+        };
+        systemd.reloading(Duration::from_nanos(u64::try_from(SystemClocks.monotonic()).unwrap_or_default()));
+        if reopen {
+            reloader.outputs.feeds.reopen();
         }
         seen = stamp(reloader.file());
         reloader.reload();
+        systemd.reloaded();
     }
 }
 
@@ -187,6 +208,29 @@ mod tests {
         reloader.reload();
         assert_eq!(names(), ["b"]);
         assert_eq!(*levels.lock().unwrap(), ["debug", "debug"]);
+    }
+
+    #[test]
+    fn what_waits_for_a_restart_is_told_until_it_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agent.yaml");
+        let write = |text: &str| fs::write(&file, text).unwrap();
+        write("log-rate: 0\n");
+        let flags =
+            command().try_get_matches_from(["agent", &format!("--config={}", file.display())]).unwrap();
+        let now = load(&flags, &|_| None).unwrap();
+        let mut reloader = Reloader::new(flags.clone(), now, Outputs::default(), Box::new(|_: &str| Ok(())));
+        for (text, live, later) in [
+            ("log-rate: 1\nring-size: 8Mi\n", &["log-rate"][..], &["ring-size"][..]),
+            ("log-rate: 1\nring-size: 8Mi\n", &[], &["ring-size"]),
+            ("log-rate: 2\nring-size: 8Mi\n", &["log-rate"], &["ring-size"]),
+            ("log-rate: 2\n", &[], &[]),
+        ] {
+            write(text);
+            let next = load(&flags, &|_| None).unwrap();
+            assert_eq!((&*reloader.live(&next), &*reloader.later(&next)), (live, later), "{text}");
+            reloader.now = next;
+        }
     }
 
     #[test]

@@ -276,7 +276,9 @@ fn try_flag(strict: &Command, key: &str, value: &str) -> Result<(), String> {
     strict.clone().try_get_matches_from([format!("--{key}={value}")]).map(drop).map_err(|e| {
         let text = e.to_string();
         let line = text.lines().next().unwrap_or_default();
-        let why = line.rsplit_once(">': ").map_or(line, |(_, why)| why);
+        // Behind the flag: `'--names <FILE>'`, or `'--stack[=<N>]'`.
+        let behind = |end| line.rsplit_once(end).map(|(_, why)| why);
+        let why = behind(">': ").or_else(|| behind(">]': ")).unwrap_or(line);
         if why.contains("invalid digit") { "want a whole number".to_owned() } else { why.to_owned() }
     })
 }

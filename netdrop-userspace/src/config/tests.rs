@@ -82,6 +82,13 @@ fn switches_are_true_or_false_elsewhere() {
     assert!(of(&["--disable-tls"], &[("NETDROP_DISABLE_TLS", "false")], None));
     assert!(!of(&[], &[("NETDROP_DISABLE_TLS", "false")], Some("disable-tls: true")));
     assert!(of(&[], &[], Some("disable-tls: true")));
+    let wrong = mistakes(&[], &[], Some("stack: 99"));
+    assert!(
+        wrong.ends_with("FILE:1: stack: \"99\" does not fit: want how many functions deep, at most 32"),
+        "{wrong}"
+    );
+    let wrong = mistakes(&["--metrics-address=localhost"], &[], None);
+    assert!(wrong.contains("write :9965, 127.0.0.1:9965"), "{wrong}");
     let wrong = mistakes(&[], &[], Some("disable-tls: 5"));
     assert!(wrong.ends_with("FILE:1: disable-tls: \"5\" does not fit: want true or false"), "{wrong}");
 }

@@ -61,7 +61,9 @@ impl From<serde_saphyr::Error> for SyntaxError {
 
 /// Reads a file's text; an empty one is an empty map.
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
-    match serde_saphyr::from_str::<Spanned<Value>>(text) {
+    // A feed may be called `on` or `y`, as in YAML 1.2 and in Go.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    match serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options) {
         Ok(Spanned { value: Value::Null, .. }) => Ok(Node { line: 1, value: Value::Map(Vec::new()) }),
         Ok(node) => Ok(node.into()),
         Err(e) => Err(e.into()),
@@ -185,6 +187,8 @@ mod tests {
         let Value::List(list) = &map[1].1.value else { panic!("{map:?}") };
         assert_eq!(list.iter().map(|n| n.line).collect::<Vec<_>>(), [4, 5]);
         assert_eq!(node.to_json()["b"][1]["y"], true);
+        let words = parse("a: [y, no, On, true, False]\n").unwrap().to_json();
+        assert_eq!(words["a"], serde_json::json!(["y", "no", "On", true, false]));
         assert_eq!(parse("").unwrap().value, Value::Map(Vec::new()));
         assert_eq!(parse("# nothing\n").unwrap().value, Value::Map(Vec::new()));
     }

@@ -4,6 +4,7 @@
 //! connections to servers that come and go; `session` is one call to all of them.
 
 mod asked;
+mod backoff;
 pub mod census;
 pub mod course;
 pub mod crew;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::backoff::Backoff;
 use super::crew::{PeerAddress, PeerState, Tempo};
 use crate::connect::{Connection, Dial, Target, is_transport};
 use crate::proto::observer::observer_client::ObserverClient;
@@ -29,21 +30,22 @@ pub(super) struct Watch {
 impl Watch {
     /// Runs until its task is ended.
     pub(super) async fn over(self) {
-        let (first, longest) = self.tempo.pauses;
-        let mut pause = first;
+        let mut backoff = Backoff::new(self.tempo.pauses);
         loop {
+            let mut held = Duration::ZERO;
             let why = match self.connect().await {
                 Ok(connection) => {
-                    pause = first;
+                    let began = Instant::now();
                     self.learn_name(&connection).await;
                     self.tell(PeerState::Up(connection.clone()));
-                    self.until_lost(connection).await
+                    let why = self.until_lost(connection).await;
+                    held = began.elapsed();
+                    why
                 }
                 Err(why) => why,
             };
             self.tell(PeerState::Down(why.into()));
-            sleep(jittered(pause)).await;
-            pause = (pause * 2).min(longest);
+            sleep(jittered(backoff.pause(held))).await;
         }
     }
 

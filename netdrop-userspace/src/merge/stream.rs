@@ -9,10 +9,11 @@ use futures::{StreamExt as _, TryFutureExt as _};
 use jiff::Timestamp;
 use rustc_hash::FxHasher;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
 use super::asked::Asked;
+use super::backoff::Backoff;
 use super::crew::{Peer, PeerState};
 use super::wire::{Wire, WireKind};
 use super::{PeerId, uncoded};
@@ -20,7 +21,7 @@ use crate::connect::{Connection, MAX_RESPONSE, is_transport, root, words};
 
 /// Most responses handed on at once.
 pub(super) const TAKE: usize = 128;
-/// Between two attempts at a stream that a living server ends at once.
+/// Between two attempts at a stream that a living server ends: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
 /// What happens with a stream.
@@ -128,7 +129,7 @@ impl Stream {
     /// Runs until the end, or until its task is ended.
     pub(super) async fn run(self) {
         let mut state = self.peer.state.clone();
-        let mut pause = PAUSES.0;
+        let mut backoff = Backoff::new(PAUSES);
         loop {
             let connection = match self.connection(&mut state).await {
                 Ok(Some(connection)) => connection,
@@ -136,8 +137,8 @@ impl Stream {
                 Err(why) => return self.tell(Event::Failed(why)).await,
             };
             let asked = self.place.lock().unwrap_or_else(PoisonError::into_inner).ask();
-            let mut any = false;
-            match self.read(connection, asked, &mut state, &mut any).await {
+            let began = Instant::now();
+            match self.read(connection, asked, &mut state).await {
                 End::Over => return,
                 End::Told if !self.follow => return self.tell(Event::Ended).await,
                 End::Told => self.tell(Event::Cut("the server has ended the stream".to_owned())).await,
@@ -146,8 +147,7 @@ impl Stream {
                 End::Refused(status) => return self.tell(Event::Refused(status)).await,
             }
             self.peer.suspect();
-            pause = if any { PAUSES.0 } else { (pause * 2).min(PAUSES.1) };
-            sleep(pause).await;
+            sleep(backoff.pause(began.elapsed())).await;
         }
     }
 
@@ -182,7 +182,6 @@ impl Stream {
         connection: Connection,
         asked: Asked,
         state: &mut watch::Receiver<PeerState>,
-        any: &mut bool,
     ) -> End {
         let mut client =
             uncoded::observer_client::ObserverClient::new(connection).max_decoding_message_size(MAX_RESPONSE);
@@ -207,7 +206,6 @@ impl Stream {
                     let Some(chunk) = chunk else {
                         return End::Told;
                     };
-                    *any = true;
                     if chunk.iter().any(Result::is_ok) {
                         self.open(&mut opened).await;
                     }

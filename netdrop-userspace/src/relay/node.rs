@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,10 @@ struct Told {
     flows: watch::Sender<Vec<GetFlowsResponse>>,
     requests: Mutex<Vec<GetFlowsRequest>>,
     stalled: watch::Sender<bool>,
+    /// It accepts a stream by its first response, as servers in Go do.
+    lazy: AtomicBool,
+    /// It ends each stream after what it has to tell at once.
+    brief: AtomicBool,
 }
 
 /// A node.
@@ -93,6 +97,8 @@ impl TestNode {
             flows: watch::Sender::new(Vec::new()),
             requests: Mutex::default(),
             stalled: watch::Sender::new(false),
+            lazy: AtomicBool::default(),
+            brief: AtomicBool::default(),
         });
         let mut node = Self { told, address: (own_address(), 0).into(), peers, runtime: None };
         node.restart();
@@ -130,6 +136,14 @@ impl TestNode {
 
     pub(crate) fn stall(&self, stalled: bool) {
         self.told.stalled.send_replace(stalled);
+    }
+
+    pub(crate) fn be_lazy(&self) {
+        self.told.lazy.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn be_brief(&self) {
+        self.told.brief.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn see(&self, nanos: i64, summary: &str) {
@@ -215,6 +229,9 @@ impl Observer for TestObserver {
         if request.whitelist.iter().any(|f| f.protocol == ["wrong"]) {
             return Err(Status::invalid_argument("invalid protocol filter: unknown protocol: \"wrong\""));
         }
+        if told.lazy.load(Ordering::Relaxed) {
+            drop(told.flows.subscribe().wait_for(|flows| !flows.is_empty()).await);
+        }
         let (to, from) = mpsc::channel(4);
         tokio::spawn(async move {
             let mut stalled = told.stalled.subscribe();
@@ -227,7 +244,7 @@ impl Observer for TestObserver {
                     }
                 }
                 drop(stalled.wait_for(|stalled| !stalled).await);
-                if !request.follow {
+                if !request.follow || told.brief.load(Ordering::Relaxed) {
                     return;
                 }
                 tokio::select! {

@@ -285,3 +285,20 @@ async fn a_message_of_no_time_is_told() {
     nodes[1].see(7, "even");
     assert_eq!(Heard::of(&nodes, last(u64::MAX)).all().await.flows, ["even", "odd"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_ends_each_stream_is_asked_less_and_less() {
+    let nodes = nodes::<1>();
+    nodes[0].be_brief();
+    nodes[0].see(now(), "told at each time");
+    let began = Instant::now();
+    let mut heard =
+        Heard::of(&nodes, GetFlowsRequest { number: 1, follow: true, ..GetFlowsRequest::default() });
+    tokio::select! {
+        () = heard.until(|_| false) => {}
+        () = nodes[0].asked(4) => {}
+    }
+    // 250 ms, 500 ms and a second lie between these.
+    assert!(began.elapsed() >= Duration::from_millis(1700), "{:?}", began.elapsed());
+    assert!(heard.flows.len() <= 1, "{:?}", heard.flows);
+}

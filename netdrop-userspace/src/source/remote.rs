@@ -1,6 +1,12 @@
 //! A server as a source: netdrop's agent or relay, or any that speaks Hubble's observer API; and several at once.
 
-use tonic::{Status, Streaming};
+use std::fmt;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::time::timeout;
+use tonic::{Response, Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -14,6 +20,8 @@ use crate::proto::observer::{GetFlowsRequest, GetFlowsResponse, ServerStatusRequ
 
 /// Most responses taken at once.
 const TAKE: usize = 256;
+/// A server that takes longer to answer is told of.
+const PROMPT: Duration = Duration::from_secs(1);
 
 /// The flows of one server, or of several merged by time.
 pub enum Remote {
@@ -24,10 +32,14 @@ pub enum Remote {
 }
 
 impl Remote {
-    /// Connects and asks.
-    pub async fn open(servers: &Servers, request: GetFlowsRequest) -> anyhow::Result<Self> {
+    /// Connects and asks; `slow` is told what there is to wait for, if it takes long.
+    pub async fn open(
+        servers: &Servers,
+        request: GetFlowsRequest,
+        slow: impl FnMut(Slow),
+    ) -> anyhow::Result<Self> {
         if let [target] = &servers.targets[..] {
-            let source = RemoteSource::ask(&servers.dial, target, request).await?;
+            let source = RemoteSource::ask_telling(&servers.dial, target, request, PROMPT, slow).await?;
             return Ok(Self::One(Box::new(source)));
         }
         Ok(Self::Many(Box::new(MergedSource::open(servers, request)?)))
@@ -43,12 +55,39 @@ impl WireSource for Remote {
     }
 }
 
+/// A server that takes long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Slow {
+    /// The connection does not stand yet.
+    Connecting(Target),
+    /// The connection stands, and nothing comes.
+    Silent(Target),
+}
+
+impl fmt::Display for Slow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connecting(target) => write!(f, "still connecting to {target}"),
+            Self::Silent(target) => write!(f, "connected to {target}, which does not answer; waiting for it"),
+        }
+    }
+}
+
 /// The stream of one GetFlows call.
-#[derive(Debug)]
 pub struct RemoteSource {
-    stream: Streaming<GetFlowsResponse>,
+    flows: Flows,
     /// How it ended, which is told after all that came before.
     end: Option<Result<(), Status>>,
+}
+
+type Answer = Result<Response<Streaming<GetFlowsResponse>>, Status>;
+type Call = BoxFuture<'static, Answer>;
+
+/// How far the call is.
+enum Flows {
+    /// Servers in Go accept one by its first response.
+    Asked(Call),
+    Told(Box<Streaming<GetFlowsResponse>>),
 }
 
 impl RemoteSource {
@@ -59,16 +98,37 @@ impl RemoteSource {
 
     /// Connects and asks.
     pub async fn ask(dial: &Dial, target: &Target, request: GetFlowsRequest) -> anyhow::Result<Self> {
-        let connection = dial.connect(target).await?;
-        let mut client = ObserverClient::new(connection).max_decoding_message_size(MAX_RESPONSE);
-        let stream = client.get_flows(request).await.map_err(|s| words(&s))?.into_inner();
-        Ok(Self { stream, end: None })
+        Self::ask_telling(dial, target, request, PROMPT, drop).await
+    }
+
+    async fn ask_telling(
+        dial: &Dial,
+        target: &Target,
+        request: GetFlowsRequest,
+        prompt: Duration,
+        mut slow: impl FnMut(Slow),
+    ) -> anyhow::Result<Self> {
+        let mut connecting = pin!(dial.connect(target));
+        let connected = if let Ok(connected) = timeout(prompt, &mut connecting).await {
+            connected
+        } else {
+            slow(Slow::Connecting(target.clone()));
+            connecting.await
+        };
+        let connection = connected?;
+        let mut client = ObserverClient::new(connection.clone()).max_decoding_message_size(MAX_RESPONSE);
+        let mut call: Call = Box::pin(async move { client.get_flows(request).await });
+        let flows = match timeout(prompt, &mut call).await {
+            Ok(answer) => Flows::told(answer).map_err(|s| words(&s))?,
+            Err(_) => when_it_lives(connection, call, prompt, || slow(Slow::Silent(target.clone()))).await?,
+        };
+        Ok(Self { flows, end: None })
     }
 
     /// Takes what has arrived already, so that a burst is written at once.
     fn take_ready(&mut self, batch: &mut Vec<GetFlowsResponse>) {
         for _ in 0..TAKE {
-            match futures::FutureExt::now_or_never(self.stream.message()) {
+            match futures::FutureExt::now_or_never(self.flows.next()) {
                 Some(Ok(Some(response))) => batch.push(response),
                 Some(Ok(None)) => self.end = Some(Ok(())),
                 Some(Err(status)) => self.end = Some(Err(status)),
@@ -81,10 +141,47 @@ impl RemoteSource {
     }
 }
 
+impl Flows {
+    fn told(answer: Answer) -> Result<Self, Status> {
+        Ok(Self::Told(Box::new(answer?.into_inner())))
+    }
+
+    async fn next(&mut self) -> Result<Option<GetFlowsResponse>, Status> {
+        loop {
+            match self {
+                Self::Asked(call) => *self = Self::told(call.await)?,
+                Self::Told(stream) => return stream.message().await,
+            }
+        }
+    }
+}
+
+/// A call that has no answer yet: a server that answers another one is only quiet, and not told of.
+async fn when_it_lives(
+    connection: Connection,
+    mut call: Call,
+    prompt: Duration,
+    silent: impl FnOnce(),
+) -> anyhow::Result<Flows> {
+    let mut client = ObserverClient::new(connection);
+    let mut other = pin!(client.server_status(ServerStatusRequest {}));
+    let mut silent = Some(silent);
+    loop {
+        let late = tokio::time::sleep(prompt);
+        tokio::select! {
+            biased;
+            answer = &mut call => return Flows::told(answer).map_err(|s| words(&s)),
+            // Whatever it says; if the connection is lost, the call says so.
+            _ = &mut other => return Ok(Flows::Asked(call)),
+            () = late, if silent.is_some() => silent.take().map_or((), |silent| silent()),
+        }
+    }
+}
+
 impl WireSource for RemoteSource {
     async fn next(&mut self, batch: &mut Vec<GetFlowsResponse>) -> anyhow::Result<bool> {
         if self.end.is_none() {
-            match self.stream.message().await {
+            match self.flows.next().await {
                 Ok(Some(response)) => {
                     batch.push(response);
                     self.take_ready(batch);
@@ -147,6 +244,45 @@ pub async fn status(server: &str) -> anyhow::Result<ServerStatusResponse> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is said of a server until there is something to say, or an end.
+    async fn said(target: &Target, prompt: Duration) -> Option<String> {
+        let (say, mut said) = tokio::sync::mpsc::channel(2);
+        let request = GetFlowsRequest { follow: true, ..GetFlowsRequest::default() };
+        let dial = Dial::default();
+        let asking = RemoteSource::ask_telling(&dial, target, request, prompt, |slow| {
+            say.try_send(slow.to_string()).unwrap();
+        });
+        tokio::select! {
+            biased;
+            line = said.recv() => line,
+            done = asking => { done.unwrap(); None }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_answer_is_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("silent.sock");
+        let _silent = tokio::net::UnixListener::bind(&socket).unwrap();
+        let target = Target::parse(&format!("unix://{}", socket.display())).unwrap();
+        let line =
+            timeout(PROMPT * 30, said(&target, PROMPT / 10)).await.expect("a line").expect("no answer");
+        assert_eq!(
+            line,
+            format!("connected to unix://{}, which does not answer; waiting for it", socket.display())
+        );
+    }
+
+    /// As one in Go that has nothing to tell yet.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_server_that_is_only_quiet_is_not_told_of() {
+        let node = crate::relay::node::TestNode::start("quiet");
+        node.be_lazy();
+        let target = Target::parse(&node.address.to_string()).unwrap();
+        // Prompt enough also for a machine that does other things.
+        assert_eq!(timeout(PROMPT * 60, said(&target, PROMPT * 4)).await.expect("it goes on"), None);
+    }
 
     #[tokio::test]
     async fn a_missing_socket_says_how_to_start_an_agent() {

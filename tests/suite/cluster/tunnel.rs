@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use super::{STATE, cluster, kubectl, output, until};
+use super::{STATE, cluster, hubble, kubectl, output, until};
 use crate::harness::binary;
 
 const RELAY: &str = include_str!("../cluster-tunnel.yaml");
@@ -23,8 +23,7 @@ fn refused(netdrop: &str, line: &str, said: &str) {
 
 #[test]
 fn a_relay_is_asked_through_the_api_server() {
-    let (netdrop, hubble) = (binary().display().to_string(), env::var("NETDROP_HUBBLE"));
-    let hubble = hubble.expect("cargo xtask test builds the stock client");
+    let (netdrop, hubble) = (binary().display().to_string(), hubble());
     refused(&netdrop, "status -P --kube-namespace tunnel", "the cluster has no relay");
     let manifest = env::temp_dir().join(format!("netdrop-tunnel-{}.yaml", std::process::id()));
     fs::write(&manifest, RELAY).expect("a temporary file can be written");

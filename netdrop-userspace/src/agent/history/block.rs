@@ -222,19 +222,19 @@ impl Summary {
 }
 
 mod frame {
-    //! A block as bytes: its numbers, its summary, and what it holds as it is in memory.
+    //! A block as bytes: its numbers; then its summary, and what it holds as it is in memory.
 
     use super::{Base, Block, Bloom, Bytes, Meta, Summary};
 
     /// Bytes of a block's numbers.
-    pub(in super::super) const META: usize = 88;
+    pub(in super::super) const META: usize = 96;
 
     impl Meta {
-        fn write(&self, out: &mut Vec<u8>) {
+        pub(in super::super) fn write(&self, out: &mut Vec<u8>) {
             for n in [self.count, self.flows, self.others, 0] {
                 out.extend_from_slice(&n.to_le_bytes());
             }
-            for n in [self.first_seq, self.last_seq, self.base.monotonic_ns] {
+            for n in [self.first_ordinal, self.first_seq, self.last_seq, self.base.monotonic_ns] {
                 out.extend_from_slice(&n.to_le_bytes());
             }
             for n in [self.base.time, self.earliest, self.latest] {
@@ -242,16 +242,21 @@ mod frame {
             }
         }
 
-        fn read(bytes: &mut Bytes<'_>) -> Option<Self> {
+        pub(in super::super) fn read(bytes: &[u8]) -> Option<Self> {
+            let mut bytes = Bytes(bytes);
             let (count, flows, others, _) =
                 (bytes.fixed32()?, bytes.fixed32()?, bytes.fixed32()?, bytes.fixed32()?);
-            let (first_seq, last_seq, monotonic_ns) = (bytes.fixed64()?, bytes.fixed64()?, bytes.fixed64()?);
+            let (first_ordinal, first_seq, last_seq, monotonic_ns) =
+                (bytes.fixed64()?, bytes.fixed64()?, bytes.fixed64()?, bytes.fixed64()?);
             let mut time = || bytes.array().map(i128::from_le_bytes);
             let base = Base { time: time()?, monotonic_ns };
             let (earliest, latest) = (time()?, time()?);
-            let sane = count > 0 && flows <= count && first_seq <= last_seq && earliest <= latest;
+            // One is kept for what comes next.
+            let counted = first_ordinal.checked_add(u64::from(count)).is_some_and(|end| end < u64::MAX);
+            let in_order = first_seq <= last_seq && last_seq < u64::MAX && earliest <= latest;
+            let sane = count > 0 && flows <= count && counted && in_order;
             sane.then_some(Self {
-                first_ordinal: 0,
+                first_ordinal,
                 count,
                 flows,
                 others,
@@ -265,13 +270,8 @@ mod frame {
     }
 
     impl Block {
-        /// The numbers of a block that begins with `bytes`. Its place in the ring is not among them.
-        pub(in super::super) fn meta_of(bytes: &[u8]) -> Option<Meta> {
-            Meta::read(&mut Bytes(bytes))
-        }
-
+        /// All but its numbers.
         pub(in super::super) fn write(&self, out: &mut Vec<u8>) {
-            self.meta.write(out);
             let blooms = [&self.summary.addresses, &self.summary.ports];
             let len = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
             for n in [blooms[0].words().len(), blooms[1].words().len(), self.offsets_at, self.records_at] {
@@ -283,9 +283,8 @@ mod frame {
             out.extend_from_slice(&self.bytes);
         }
 
-        pub(in super::super) fn read(bytes: &[u8]) -> Option<Self> {
+        pub(in super::super) fn read(meta: Meta, bytes: &[u8]) -> Option<Self> {
             let mut bytes = Bytes(bytes);
-            let meta = Meta::read(&mut bytes)?;
             let mut len = || usize::try_from(bytes.fixed32()?).ok();
             let (addresses, ports, offsets_at, records_at) = (len()?, len()?, len()?, len()?);
             let mut bloom = |words: usize| {

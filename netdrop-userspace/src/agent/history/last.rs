@@ -77,7 +77,7 @@ pub(super) fn begin(
     selection: &Selection,
     wanted: &dyn Fn() -> bool,
 ) -> [Position; 2] {
-    let (rings, end) = history.snapshot();
+    let (rings, [oldest, end]) = history.snapshot();
     let mut back = rings.clone().map(|slots| Backwards { slots, found: Vec::new() });
     for (ring, back) in back.iter_mut().enumerate() {
         if !selection.wants_ring(ring) {
@@ -95,11 +95,10 @@ pub(super) fn begin(
         back[ring].found.pop();
         first = Some(seq);
     }
-    let oldest = |ring: usize| rings[ring].first().map_or(end.0[ring], |slot| slot.meta.first_ordinal);
     let start = match first {
         _ if number == 0 => end.0,
         Some(seq) => std::array::from_fn(|ring| ordinal_of(seq, &rings[ring], end.0[ring])),
-        None => std::array::from_fn(oldest),
+        None => oldest.0,
     };
     [Position(start), end]
 }

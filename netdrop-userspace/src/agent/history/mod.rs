@@ -24,7 +24,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 
 use crate::flow::{Observation, Verdict};
-use disk::{Location, Writer};
+use disk::{Fresh, Location, Tailed, Unwritten, Writer};
 use live::{BATCH, Batch, Live};
 use rate::Rate;
 use ring::{Found, Ring, Slot};
@@ -134,20 +134,29 @@ impl History {
     pub fn on_disk(size: HistorySize, disk: &HistoryDisk) -> anyhow::Result<Arc<Self>> {
         let history = Arc::new(Self::new(size));
         let mut loaded = disk::load(disk)?;
+        let mut unwritten = [const { Unwritten::new() }; RINGS];
         {
             let inner = &mut *history.lock();
-            for (ring, files) in inner.rings.iter_mut().zip(&mut loaded.rings) {
-                let last = files.slots.last().map(|slot| slot.meta.last_seq);
-                let last = files.fresh.last().map(|(seq, _)| *seq).or(last);
-                inner.next_seq = inner.next_seq.max(last.map_or(0, |last| last + 1));
-                ring.load(std::mem::take(&mut files.slots));
-                for (seq, observation) in std::mem::take(&mut files.fresh) {
-                    // One that became whole is written with what comes after it.
-                    drop(ring.push(seq, &observation));
+            for ((ring, files), unwritten) in
+                inner.rings.iter_mut().zip(&mut loaded.rings).zip(&mut unwritten)
+            {
+                inner.next_seq = inner.next_seq.max(files.end_seq);
+                ring.load(files.begin, std::mem::take(&mut files.slots));
+                for Tailed { ordinal, seq, observation } in std::mem::take(&mut files.fresh) {
+                    unwritten.whole(ring.skip_to(ordinal));
+                    let whole = ring.push(seq, &observation);
+                    unwritten.rest.add(ordinal, seq, observation);
+                    unwritten.whole(whole);
                 }
+                unwritten.whole(ring.skip_to(files.end));
+            }
+            let lost: u64 = inner.rings.iter().map(Ring::lost).sum();
+            if lost > 0 {
+                let folder = disk.folder.display();
+                tracing::warn!(%folder, lost, "observations are missing in the history on disk: an earlier run could not write them, or they are damaged; whoever reads past them is told");
             }
         }
-        let writer = Writer::start(disk, loaded, Arc::downgrade(&history))
+        let writer = Writer::start(disk, loaded, unwritten, Arc::downgrade(&history))
             .context("cannot start the thread that writes the history")?;
         // Set once: here.
         drop(history.writer.set(writer));
@@ -179,18 +188,19 @@ impl History {
             inner.seen += flows;
             inner.rate.add(self.started.elapsed(), flows);
             let writer = self.writer.get();
-            let mut fresh = [const { Vec::new() }; RINGS];
+            let mut fresh = [const { Fresh::new() }; RINGS];
             if self.live.backlog.is_active() {
                 self.live.backlog.offer(inner.batches(&items));
             }
             for item in items {
                 let (ring, seq) = (ring_of(&item), inner.next_seq);
+                let ordinal = inner.rings[ring].end();
                 let whole = inner.rings[ring].push(seq, &item);
                 inner.next_seq += 1;
                 if let Some(writer) = writer {
-                    fresh[ring].push((seq, item));
+                    fresh[ring].add(ordinal, seq, item);
                     if let Some(block) = whole {
-                        fresh[ring].clear();
+                        fresh[ring] = Fresh::new();
                         writer.whole(ring, block);
                     }
                 }
@@ -208,7 +218,8 @@ impl History {
         let uptime = self.started.elapsed();
         let inner = self.lock();
         let [drops, flows, benign] = std::array::from_fn(|ring| inner.rings[ring].counts());
-        let disk = self.writer.get().map(|writer| writer.usage().get());
+        let lost = inner.rings.iter().map(Ring::lost).sum();
+        let disk = self.writer.get().map(|writer| DiskStatus { lost, ..writer.usage().get() });
         HistoryStatus {
             drops,
             flows,
@@ -273,11 +284,12 @@ impl History {
         self.lock().rings[ring].missed(from, to, after)
     }
 
-    /// All blocks, the oldest first, and where they end.
-    fn snapshot(&self) -> ([Vec<Slot>; RINGS], Position) {
+    /// All blocks, the oldest first, and where all that is known begins and ends.
+    fn snapshot(&self) -> ([Vec<Slot>; RINGS], [Position; 2]) {
         let mut inner = self.lock();
+        let oldest = Position(std::array::from_fn(|ring| inner.rings[ring].oldest()));
         let end = inner.position();
-        (std::array::from_fn(|ring| inner.rings[ring].all()), end)
+        (std::array::from_fn(|ring| inner.rings[ring].all()), [oldest, end])
     }
 }
 

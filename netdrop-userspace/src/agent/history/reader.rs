@@ -221,7 +221,9 @@ impl Reader {
             Found::Gone(to) => {
                 let missed = self.history.missed(ring, place.ordinal, to.min(end), place.after);
                 *place = Place::at(to.min(end), missed.last.map(Timestamp::as_nanosecond));
-                chunk.miss(ring, missed);
+                if !selection.passes_over_times(missed.first, missed.last) {
+                    chunk.miss(ring, missed);
+                }
                 return None;
             }
             Found::Slot(slot) => slot,

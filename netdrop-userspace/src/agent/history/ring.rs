@@ -4,6 +4,7 @@
 //! on disk, or both; one that is in neither any more is gone, and is passed over as missed.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -35,6 +36,8 @@ pub(super) struct Ring {
     free: usize,
     asked: usize,
     gone: VecDeque<Gone>,
+    /// What was lost between blocks that are there: an earlier run's disk did not take it, or it is damaged.
+    holes: VecDeque<Range<u64>>,
 }
 
 /// A whole block.
@@ -48,9 +51,17 @@ pub(super) struct Slot {
 /// A block that was.
 #[derive(Clone, Copy, Debug)]
 struct Gone {
+    first_ordinal: u64,
     end_ordinal: u64,
     earliest: i128,
     latest: i128,
+}
+
+impl Gone {
+    fn of(meta: &Meta) -> Self {
+        let Meta { first_ordinal, earliest, latest, .. } = *meta;
+        Self { first_ordinal, end_ordinal: meta.end_ordinal(), earliest, latest }
+    }
 }
 
 /// What a reader finds at its place.
@@ -113,16 +124,31 @@ impl Ring {
             free: FREE_BLOCKS * block,
             asked,
             gone: VecDeque::new(),
+            holes: VecDeque::new(),
         }
     }
 
-    /// Takes over what an earlier run left on disk. Before anything else.
-    pub(super) fn load(&mut self, slots: impl IntoIterator<Item = Slot>) {
-        for mut slot in slots {
-            slot.meta.first_ordinal = self.end();
+    /// Takes over what an earlier run left on disk, from `begin` on. Before anything else.
+    pub(super) fn load(&mut self, begin: u64, slots: impl IntoIterator<Item = Slot>) {
+        self.open.restart(begin);
+        for slot in slots {
+            // Nothing is open yet.
+            self.skip_to(slot.meta.first_ordinal);
             self.open.restart(slot.meta.end_ordinal());
             self.slots.push_back(slot);
         }
+    }
+
+    /// Leaves out what is lost up to an ordinal. What comes back is a block that has become whole.
+    pub(super) fn skip_to(&mut self, ordinal: u64) -> Option<Arc<Block>> {
+        let end = self.end();
+        if ordinal <= end {
+            return None;
+        }
+        let block = self.seal();
+        self.holes.push_back(end..ordinal);
+        self.open.restart(ordinal);
+        block
     }
 
     /// Appends. What comes back is a block that has become whole.
@@ -166,11 +192,13 @@ impl Ring {
 
     fn forget(&mut self) {
         while let Some(slot) = self.slots.pop_front_if(|slot| slot.is_gone()) {
-            let Meta { earliest, latest, .. } = slot.meta;
-            self.gone.push_back(Gone { end_ordinal: slot.meta.end_ordinal(), earliest, latest });
+            self.gone.push_back(Gone::of(&slot.meta));
         }
         while self.gone.len() > REMEMBERED {
             self.gone.pop_front();
+        }
+        if let Some(last) = self.gone.back() {
+            while self.holes.pop_front_if(|hole| hole.end <= last.end_ordinal).is_some() {}
         }
     }
 
@@ -194,7 +222,8 @@ impl Ring {
 
     /// Ordinal of the oldest that is there.
     pub(super) fn oldest(&self) -> u64 {
-        self.slots.front().map_or(self.open.meta(), |slot| &slot.meta).first_ordinal
+        let first = self.slots.front().map_or(self.open.meta(), |slot| &slot.meta).first_ordinal;
+        self.holes.front().map_or(first, |hole| hole.start.min(first))
     }
 
     /// Ordinal of what comes next.
@@ -242,16 +271,23 @@ impl Ring {
     /// How many are missing between two ordinals, and when they were. `after`: what the first is not before, where that is known;
     /// whoever was overrun by far asks for more than is remembered.
     pub(super) fn missed(&self, from: u64, to: u64, after: Option<i128>) -> Missed {
-        let gone = || self.gone.iter().filter(|g| g.end_ordinal > from && g.end_ordinal <= to);
+        // Those that are gone may be behind one that is still read.
+        let known = || self.gone.iter().copied().chain(self.slots.iter().map(|slot| Gone::of(&slot.meta)));
+        let gone = || known().filter(|g| g.first_ordinal < to && g.end_ordinal > from);
         let time = |ns: Option<i128>| ns.and_then(|ns| Timestamp::from_nanosecond(ns).ok());
         let first = gone().map(|g| g.earliest).min();
-        let remembered =
-            self.gone.front().is_some_and(|g| g.end_ordinal <= from) || self.gone.len() < REMEMBERED;
-        Missed {
-            count: to - from,
-            first: time(if remembered { first.max(after) } else { after.or(first) }),
-            last: time(gone().map(|g| g.latest).max()),
-        }
+        let remembered = known().next().is_none_or(|g| g.first_ordinal <= from);
+        // No later than what came then, where all of it is forgotten, or never was known.
+        let open = Some(self.open.meta()).filter(|meta| meta.count > 0).map(Gone::of);
+        let then = || known().chain(open).filter(|g| g.first_ordinal >= to).map(|g| g.earliest).min();
+        let last = gone().map(|g| g.latest).max().or_else(then);
+        let first = if remembered { first.max(after) } else { after.or(first) };
+        Missed { count: to - from, first: time(first.or(last)), last: time(last.max(first)) }
+    }
+
+    /// How many are lost between what is there.
+    pub(super) fn lost(&self) -> u64 {
+        self.holes.iter().map(|hole| hole.end - hole.start).sum()
     }
 
     pub(super) fn counts(&self) -> Counts {

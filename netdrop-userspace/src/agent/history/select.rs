@@ -59,6 +59,17 @@ impl Selection {
             || self.until.is_some_and(|until| meta.earliest > until)
     }
 
+    /// Whether nothing between two times can be wanted.
+    pub(super) fn passes_over_times(
+        &self,
+        first: Option<jiff::Timestamp>,
+        last: Option<jiff::Timestamp>,
+    ) -> bool {
+        let ns = jiff::Timestamp::as_nanosecond;
+        self.since.zip(last).is_some_and(|(since, last)| ns(last) < since)
+            || self.until.zip(first).is_some_and(|(until, first)| ns(first) > until)
+    }
+
     pub(super) fn verdicts(&self, block: &Block) -> Verdicts {
         self.plan.verdicts(block)
     }

@@ -136,6 +136,9 @@ impl MetricSpec {
                 "any-drop" if kind == Kind::FlowsToWorld => spec.any_drop = true,
                 "port" if kind == Kind::FlowsToWorld => spec.port = true,
                 "syn-only" if kind == Kind::FlowsToWorld => spec.syn_only = true,
+                // Of what is known and counts nothing: a list that Hubble takes is taken whole.
+                "query" | "ignoreaaaa" if kind == Kind::Unseen("dns") => {}
+                "exemplars" if matches!(kind, Kind::Unseen("http" | "httpV2")) => {}
                 _ => match spec.context.set(option, value) {
                     Ok(true) => {}
                     Ok(false) => {
@@ -184,6 +187,9 @@ mod tests {
         assert_eq!(specs[1].context.names(), ["source_ip", "source_pod"]);
         assert!(specs[2].any_drop && specs[2].port && !specs[2].syn_only);
         assert_eq!(MetricSpec::parse_list(" ").unwrap(), []);
+        let others =
+            "dns:query;ignoreAAAA;labelsContext=source_ip httpV2:exemplars=true;sourceContext=pod policy";
+        assert_eq!(MetricSpec::parse_list(others).unwrap().len(), 3);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What an earlier run left.
 
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,9 +9,11 @@ use anyhow::Context as _;
 use rustix::fs::{FlockOperation, flock};
 
 use super::super::RINGS;
+use super::super::block::Block;
 use super::super::codec::Dictionary;
 use super::super::ring::Slot;
-use super::segment::{HEADER, Header, Location, Segment, create, header, read_frame, walk};
+use super::files::Stored;
+use super::segment::{Frames, Location, Mark, Opened, Segment};
 use super::{HistoryDisk, RING_NAMES};
 use crate::flow::Observation;
 
@@ -26,14 +29,28 @@ pub(in super::super) struct Loaded {
 /// Files of a ring.
 #[derive(Debug)]
 pub(in super::super) struct LoadedRing {
+    /// Number in the ring that its files begin with.
+    pub(in super::super) begin: u64,
     /// Whole blocks, the oldest first.
     pub(in super::super) slots: Vec<Slot>,
     /// What came after them.
-    pub(in super::super) fresh: Vec<(u64, Observation)>,
-    /// Files and their bytes, the oldest first.
-    pub(super) segments: Vec<(Arc<Segment>, u64)>,
+    pub(in super::super) fresh: Vec<Tailed>,
+    /// Number in the ring of what comes next.
+    pub(in super::super) end: u64,
+    /// The same over all rings.
+    pub(in super::super) end_seq: u64,
+    /// Files, the oldest first.
+    pub(super) segments: VecDeque<Stored>,
     pub(super) tail: Arc<Segment>,
     pub(super) tail_bytes: u64,
+}
+
+/// One of a tail.
+#[derive(Debug)]
+pub(in super::super) struct Tailed {
+    pub(in super::super) ordinal: u64,
+    pub(in super::super) seq: u64,
+    pub(in super::super) observation: Arc<Observation>,
 }
 
 /// Reads the folder. An error is one that a person must mend: no rights, another agent.
@@ -60,23 +77,65 @@ pub(in super::super) fn load(disk: &HistoryDisk) -> anyhow::Result<Loaded> {
 }
 
 fn load_ring(folder: &Path, ring: usize) -> anyhow::Result<LoadedRing> {
-    let mut segments = Vec::new();
-    let mut slots: Vec<Slot> = Vec::new();
+    let (mut segments, mut slots) = (VecDeque::new(), Vec::new());
+    let (mut end, mut end_seq) = (0, 0);
     for (number, path) in numbered(folder, RING_NAMES[ring])? {
-        let file = OpenOptions::new().read(true).write(true).open(&path)?;
-        if !is_ours(&file, &path)? {
+        let Some(segment) = open(&path, ring, number)? else { continue };
+        let found = whole_frames(&segment)?;
+        let Some(last) = found.heads.last() else {
+            fs::remove_file(&path)?;
+            continue;
+        };
+        let segment = Arc::new(segment);
+        for head in &found.heads {
+            if head.meta.first_ordinal < end {
+                continue;
+            }
+            (end, end_seq) = (head.meta.end_ordinal(), end_seq.max(head.meta.last_seq + 1));
+            slots.push(Slot::on_disk(
+                head.meta,
+                Location { segment: Arc::clone(&segment), offset: head.offset },
+            ));
+        }
+        // Where the machine went down, the last frame may have its beginning and not all of its bytes.
+        if last.block(&segment.file).is_err() && slots.pop_if(|slot| slot.meta == last.meta).is_some() {
+            let lost = last.meta.count;
+            tracing::warn!(file = %segment.path.display(), lost, "the last block of a file of the history on disk is damaged and left out");
+        }
+        segments.push_back(Stored { segment, bytes: found.end, end_ordinal: end });
+    }
+    let (tail, mark) = tail(folder, ring)?;
+    let frames = whole_frames(&tail)?;
+    let mut fresh = Vec::new();
+    for head in &frames.heads {
+        let after = end;
+        // What is in a segment already, all of it or its beginning.
+        if head.meta.end_ordinal() <= after {
             continue;
         }
-        let segment = Arc::new(Segment { file, path, number });
-        let (found, bytes) = blocks(&segment)?;
-        let after = slots.last().map_or(0, |slot| slot.meta.last_seq + 1);
-        slots.extend(found.into_iter().filter(|slot| slot.meta.first_seq >= after));
-        segments.push((segment, bytes));
+        (end, end_seq) = (head.meta.end_ordinal(), end_seq.max(head.meta.last_seq + 1));
+        match head.block(&tail.file) {
+            Ok(block) => read_all(&block, after, &mut fresh),
+            Err(why) => tracing::warn!(
+                file = %tail.path.display(), lost = head.meta.count,
+                "a record of the history on disk is left out: {why}"
+            ),
+        }
     }
-    let (tail, tail_bytes, mut fresh) = tail(folder, ring)?;
-    let after = slots.last().map_or(0, |slot| slot.meta.last_seq + 1);
-    fresh.retain(|(seq, _)| *seq >= after);
-    Ok(LoadedRing { slots, fresh, segments, tail, tail_bytes })
+    let first = slots.first().map(|slot| slot.meta.first_ordinal);
+    let first = first.or(fresh.first().map(|one: &Tailed| one.ordinal)).unwrap_or(end);
+    let begin = mark.map_or(first, |mark| mark.begin_ordinal.min(first));
+    let mark = mark.unwrap_or_default();
+    Ok(LoadedRing {
+        begin,
+        slots,
+        fresh,
+        end: end.max(mark.end_ordinal),
+        end_seq: end_seq.max(mark.end_seq),
+        segments,
+        tail: Arc::new(tail),
+        tail_bytes: frames.end,
+    })
 }
 
 /// Segments by their number.
@@ -95,82 +154,73 @@ fn numbered(folder: &Path, ring: &str) -> anyhow::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-fn is_ours(file: &File, path: &Path) -> anyhow::Result<bool> {
-    match header(file)? {
-        Header::Ours => Ok(true),
-        Header::Short => {
-            // Begun, and nothing written: the disk was full, or the machine went down.
-            fs::remove_file(path)?;
-            Ok(false)
-        }
-        Header::Unknown(version) => {
+/// A file of this format. What can't be read is put away, and what has only just begun is removed.
+fn open(path: &Path, ring: usize, number: u64) -> anyhow::Result<Option<Segment>> {
+    match Segment::open(path, ring, number)? {
+        Opened::Ours(segment) => return Ok(Some(segment)),
+        // Nothing was written: the disk was full, or the machine went down.
+        Opened::Short => fs::remove_file(path)?,
+        Opened::Unknown => {
+            let away = unused(path);
+            fs::rename(path, &away)?;
             tracing::warn!(
-                file = %path.display(), version,
-                "a file of the history is of another netdrop and left alone; remove it if nobody needs it"
+                file = %path.display(), now = %away.display(),
+                "a file of the history is of another netdrop, or its beginning is damaged: it is put away and not read; remove it if nobody needs it"
             );
-            Ok(false)
         }
     }
+    Ok(None)
 }
 
-/// All blocks of a segment, and its bytes. What comes after the last whole one is cut off.
-fn blocks(segment: &Arc<Segment>) -> anyhow::Result<(Vec<Slot>, u64)> {
-    let file = &segment.file;
-    let end = file.metadata()?.len();
-    let (mut slots, mut offset, mut last) = (Vec::new(), HEADER, HEADER);
-    while let Some((meta, next)) = walk(file, offset, end)? {
-        slots.push(Slot::on_disk(meta, Location { segment: Arc::clone(segment), offset }));
-        last = offset;
-        offset = next;
-    }
-    // Where the machine went down, the last frame may have its length and not all of its bytes, and zeroes may come after it.
-    if slots.pop_if(|_| read_frame(file, last).is_err()).is_some() {
-        offset = last;
-    }
-    cut(segment, offset, end)?;
-    Ok((slots, offset))
+/// A name that no other file has.
+fn unused(path: &Path) -> PathBuf {
+    let named = |n: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(if n == 0 { ".old".to_owned() } else { format!(".old{n}") });
+        PathBuf::from(name)
+    };
+    (0..1000).map(named).find(|name| !name.exists()).unwrap_or_else(|| named(0))
 }
 
-fn cut(segment: &Segment, whole: u64, end: u64) -> anyhow::Result<()> {
-    if whole < end {
-        segment.file.set_len(whole)?;
-        tracing::warn!(
-            file = %segment.path.display(), bytes = end - whole,
-            "the last record of the history on disk is not whole and left out"
-        );
+/// The frames of a file. What is not whole at its end is cut off, so that more can be written there.
+fn whole_frames(segment: &Segment) -> anyhow::Result<Frames> {
+    let found = segment.frames()?;
+    let file = segment.path.display();
+    if found.damaged > 0 {
+        tracing::warn!(%file, bytes = found.damaged, "a part of the history on disk is damaged and left out; what comes after it is kept");
     }
-    Ok(())
+    if found.end < found.len {
+        segment.file.set_len(found.end)?;
+        let bytes = found.len - found.end;
+        tracing::warn!(%file, bytes, "the end of a file of the history on disk is not whole and left out");
+    }
+    Ok(found)
 }
 
-type Tail = (Arc<Segment>, u64, Vec<(u64, Observation)>);
-
-fn tail(folder: &Path, ring: usize) -> anyhow::Result<Tail> {
+fn tail(folder: &Path, ring: usize) -> anyhow::Result<(Segment, Option<Mark>)> {
     let path = folder.join(format!("{}.tail", RING_NAMES[ring]));
-    let known = match OpenOptions::new().read(true).write(true).open(&path) {
-        Ok(file) => is_ours(&file, &path)?.then_some(file),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-        Err(e) => return Err(e.into()),
-    };
-    let Some(file) = known else {
-        if path.exists() {
-            // Of another version: kept beside.
-            fs::rename(&path, path.with_extension("tail.old"))?;
+    if path.try_exists()?
+        && let Some(tail) = open(&path, ring, 0)?
+    {
+        let mark = tail.mark()?;
+        if mark.is_none() {
+            tracing::warn!(file = %path.display(), "what the history on disk lacked at its ends is not known any more: that was damaged");
         }
-        let file = create(&path, ring)?;
-        return Ok((Arc::new(Segment { file, path, number: 0 }), HEADER, Vec::new()));
-    };
-    let segment = Arc::new(Segment { file, path, number: 0 });
-    let end = segment.file.metadata()?.len();
-    let (mut offset, mut fresh) = (HEADER, Vec::new());
-    while let Some((_, next)) = walk(&segment.file, offset, end)? {
-        let Ok(block) = read_frame(&segment.file, offset) else { break };
-        let (mut cursor, mut made) = (block.start(), Vec::new());
-        while let Some(record) = block.next(&mut cursor) {
-            let names = &mut Dictionary { written: block.names(), made: &mut made };
-            fresh.extend(record.decode(block.meta.base, names).map(|o| (record.stamp.seq, o)));
-        }
-        offset = next;
+        return Ok((tail, mark));
     }
-    cut(&segment, offset, end)?;
-    Ok((segment, offset, fresh))
+    Ok((Segment::create(path, ring, 0)?, None))
+}
+
+/// All of a block from an ordinal on.
+fn read_all(block: &Block, from: u64, to: &mut Vec<Tailed>) {
+    let (mut cursor, mut made) = (block.start(), Vec::new());
+    let mut ordinal = block.meta.first_ordinal;
+    while let Some(record) = block.next(&mut cursor) {
+        let names = &mut Dictionary { written: block.names(), made: &mut made };
+        let observation = record.decode(block.meta.base, names).filter(|_| ordinal >= from);
+        if let Some(observation) = observation {
+            to.push(Tailed { ordinal, seq: record.stamp.seq, observation: Arc::new(observation) });
+        }
+        ordinal += 1;
+    }
 }

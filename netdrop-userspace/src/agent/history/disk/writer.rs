@@ -1,32 +1,25 @@
 //! The thread that writes. Whoever observes never waits for the disk.
 
-use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::super::block::{Block, Open};
+use super::super::block::Block;
 use super::super::{History, RINGS};
-use super::load::{Loaded, LoadedRing};
-use super::segment::{HEADER, Location, Segment, append, create};
-use super::{HistoryDisk, RING_NAMES, Usage};
-use crate::flow::Observation;
+use super::files::{Files, Fresh, Unwritten};
+use super::load::Loaded;
+use super::segment::Location;
+use super::{HistoryDisk, Usage};
 
 /// Items on their way to the disk. Half of the places are for whole blocks.
 const QUEUE: usize = 16;
-/// Segments of a full folder: as much as is removed at once.
-const SEGMENTS: u64 = 32;
 /// A block is ended early, if its tail takes this share of the folder.
 const TAIL_SHARE: u64 = 64;
 /// A disk that does not take the last blocks by then is left behind.
 const FAREWELL: Duration = Duration::from_millis(500);
-
-/// What just came, with its numbers.
-pub(in super::super) type Fresh = Vec<(u64, Arc<Observation>)>;
 
 enum Item {
     Fresh(usize, Fresh),
@@ -50,6 +43,7 @@ impl Writer {
     pub(in super::super) fn start(
         disk: &HistoryDisk,
         loaded: Loaded,
+        unwritten: [Unwritten; RINGS],
         history: Weak<History>,
     ) -> io::Result<Self> {
         let (to, items) = sync_channel(QUEUE);
@@ -73,9 +67,12 @@ impl Writer {
         };
         thread.bound();
         let left = Arc::clone(&waiting);
-        std::thread::Builder::new()
-            .name("netdrop-history".into())
-            .spawn(move || thread.run(&items, &left))?;
+        std::thread::Builder::new().name("netdrop-history".into()).spawn(move || {
+            for (ring, unwritten) in unwritten.into_iter().enumerate() {
+                thread.take_over(ring, &unwritten);
+            }
+            thread.run(&items, &left);
+        })?;
         Ok(Self { to, waiting, usage, left: AtomicBool::new(false) })
     }
 
@@ -85,7 +82,7 @@ impl Writer {
 
     /// Hands over what just came. Without room it is written with its block.
     pub(in super::super) fn fresh(&self, ring: usize, fresh: Fresh) {
-        if fresh.is_empty() {
+        if fresh.items.is_empty() {
             return;
         }
         if self.waiting.load(Ordering::Relaxed) >= QUEUE / 2 || !self.put(Item::Fresh(ring, fresh)) {
@@ -130,61 +127,6 @@ impl Writer {
     }
 }
 
-/// Files of a ring.
-struct Files {
-    ring: usize,
-    folder: PathBuf,
-    segments: VecDeque<(Arc<Segment>, u64)>,
-    /// Whether the last segment is this run's: an earlier one's is never appended to.
-    begun: bool,
-    tail: Arc<Segment>,
-    tail_bytes: u64,
-    most: u64,
-}
-
-impl Files {
-    fn new(ring: usize, loaded: LoadedRing, most: u64, folder: PathBuf) -> Self {
-        let LoadedRing { segments, tail, tail_bytes, .. } = loaded;
-        Self { ring, folder, segments: segments.into(), begun: false, tail, tail_bytes, most }
-    }
-
-    fn bytes(&self) -> u64 {
-        self.tail_bytes + self.segments.iter().map(|(_, bytes)| bytes).sum::<u64>()
-    }
-
-    /// The segment that takes a block.
-    fn segment(&mut self, first_seq: u64) -> io::Result<&mut (Arc<Segment>, u64)> {
-        let full = self.segments.back().is_none_or(|(_, bytes)| *bytes >= self.most / SEGMENTS);
-        if full || !self.begun {
-            let path = self.folder.join(format!("{}-{first_seq:020}.seg", RING_NAMES[self.ring]));
-            let file = create(&path, self.ring).inspect_err(|_| drop(fs::remove_file(&path)))?;
-            self.segments.push_back((Arc::new(Segment { file, path, number: first_seq }), HEADER));
-            self.begun = true;
-        }
-        self.segments.back_mut().ok_or_else(|| io::Error::other("no segment"))
-    }
-
-    fn put_whole(&mut self, block: &Block, scratch: &mut Vec<u8>) -> io::Result<Location> {
-        let (segment, bytes) = self.segment(block.meta.first_seq)?;
-        let offset = *bytes;
-        *bytes += append(&segment.file, offset, block, scratch)?;
-        let location = Location { segment: Arc::clone(segment), offset };
-        // All of it was in this block or before.
-        self.tail.file.set_len(HEADER)?;
-        self.tail_bytes = HEADER;
-        Ok(location)
-    }
-
-    fn put_fresh(&mut self, fresh: &Fresh, scratch: &mut Vec<u8>) -> io::Result<()> {
-        let mut open = Open::new(4 << 10);
-        for (seq, observation) in fresh {
-            open.push(*seq, observation);
-        }
-        self.tail_bytes += append(&self.tail.file, self.tail_bytes, &open.block(), scratch)?;
-        Ok(())
-    }
-}
-
 struct Thread {
     rings: [Files; RINGS],
     history: Weak<History>,
@@ -208,6 +150,23 @@ impl Thread {
         }
     }
 
+    /// Writes what has become whole in an earlier run's tail, which ends with that. Until then the tail has it.
+    fn take_over(&mut self, ring: usize, unwritten: &Unwritten) {
+        for block in &unwritten.whole {
+            let written = self.rings[ring].put(block, &mut self.scratch);
+            let failed = written.is_err();
+            self.stored(ring, block, written);
+            if failed {
+                return;
+            }
+        }
+        if !unwritten.whole.is_empty() {
+            let written = self.rings[ring].renew_tail(&unwritten.rest, &mut self.scratch);
+            self.note(written, 0);
+            self.bound();
+        }
+    }
+
     fn fresh(&mut self, ring: usize, fresh: &Fresh) {
         let files = &mut self.rings[ring];
         let long = files.most / TAIL_SHARE;
@@ -226,6 +185,10 @@ impl Thread {
 
     fn whole(&mut self, ring: usize, block: &Arc<Block>) {
         let written = self.rings[ring].put_whole(block, &mut self.scratch);
+        self.stored(ring, block, written);
+    }
+
+    fn stored(&mut self, ring: usize, block: &Block, written: io::Result<Location>) {
         if let (Ok(location), Some(history)) = (&written, self.history.upgrade()) {
             history.stored(ring, block.meta.first_ordinal, location.clone());
         }
@@ -263,10 +226,7 @@ impl Thread {
     /// Removes the oldest segments, until the rest is within its bytes.
     fn bound(&mut self) {
         for files in &mut self.rings {
-            while files.bytes() > files.most
-                && files.segments.len() > usize::from(files.begun)
-                && let Some((segment, _)) = files.segments.pop_front()
-            {
+            while let Some(segment) = files.take_oldest() {
                 if let Err(e) = fs::remove_file(&segment.path) {
                     tracing::warn!(file = %segment.path.display(), "cannot remove old history: {e}");
                 }

@@ -24,13 +24,18 @@ pub(super) fn open(folder: &Path, bytes: u64) -> Arc<History> {
     }
 }
 
-fn all(history: &Arc<History>) -> Vec<i64> {
-    let (items, missed) = read(&mut history.reader(history.oldest(None), None), &Selection::default(), 64);
-    assert_eq!(missed.count, 0, "{missed:?}");
-    seconds(&items)
+pub(super) fn all(history: &Arc<History>) -> Vec<i64> {
+    let (kept, missed) = all_and_missed(history);
+    assert_eq!(missed, 0);
+    kept
 }
 
-fn push(history: &History, seconds: std::ops::Range<i64>) {
+pub(super) fn all_and_missed(history: &Arc<History>) -> (Vec<i64>, u64) {
+    let (items, missed) = read(&mut history.reader(history.oldest(None), None), &Selection::default(), 64);
+    (seconds(&items), missed.count)
+}
+
+pub(super) fn push(history: &History, seconds: std::ops::Range<i64>) {
     for second in seconds {
         let mut flow = made::full(second);
         flow.time = jiff::Timestamp::from_second(second).unwrap();
@@ -91,11 +96,16 @@ fn a_torn_tail_is_cut_to_the_last_whole_record() {
         assert_eq!(fs::metadata(&tail).unwrap().len(), whole, "cut where it was whole");
     }
     OpenOptions::new().write(true).open(&tail).unwrap().set_len(whole - 1).unwrap();
-    assert_eq!(all(&open(folder.path(), 64 << 20)), (0..49).collect::<Vec<_>>(), "the last is not whole");
+    let after = all_and_missed(&open(folder.path(), 64 << 20));
+    assert_eq!(
+        after,
+        ((0..49).collect::<Vec<_>>(), 1),
+        "the last is not whole, and was known at the last start"
+    );
 }
 
 #[test]
-fn a_torn_segment_is_cut_and_a_damaged_block_is_told_as_missed() {
+fn a_torn_segment_is_cut_and_what_it_lacks_is_told_as_missed() {
     let folder = tempfile::tempdir().unwrap();
     let history = open(folder.path(), 64 << 20);
     push(&history, 0..2000);
@@ -104,19 +114,14 @@ fn a_torn_segment_is_cut_and_a_damaged_block_is_told_as_missed() {
     let segment = newest(folder.path(), ".seg");
     let len = fs::metadata(&segment).unwrap().len();
     OpenOptions::new().write(true).open(&segment).unwrap().set_len(len - 3).unwrap();
-    let history = open(folder.path(), 64 << 20);
-    let after = all(&history);
-    assert!(after.len() < before.len() && after.iter().all(|s| before.contains(s)));
-    assert!(fs::metadata(&segment).unwrap().len() < len - 3, "cut to whole frames");
-    drop(history);
-    let first = newest(folder.path(), "drops-00000000000000000001.seg");
-    let mut bytes = fs::read(&first).unwrap();
-    bytes[500] ^= 1;
-    fs::write(&first, &bytes).unwrap();
-    let history = open(folder.path(), 64 << 20);
-    let (items, missed) = read(&mut history.reader(history.oldest(None), None), &Selection::default(), 64);
-    assert!(missed.count > 0);
-    assert_eq!(items.len() as u64 + missed.count, after.len() as u64);
+    for _ in 0..2 {
+        let history = open(folder.path(), 64 << 20);
+        let (after, missed) = all_and_missed(&history);
+        assert!(after.len() < before.len() && after.iter().all(|s| before.contains(s)));
+        assert_eq!(after.len() as u64 + missed, before.len() as u64, "what came after it tells how many");
+        assert_eq!(history.status().disk.unwrap().lost, missed);
+        assert!(fs::metadata(&segment).unwrap().len() < len - 3, "cut to whole frames");
+    }
 }
 
 #[test]
@@ -137,14 +142,22 @@ fn the_disk_is_bounded_and_what_is_removed_is_forgotten() {
 }
 
 #[test]
-fn a_file_of_another_version_is_left_alone() {
+fn a_file_of_another_version_is_put_away() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("drops-00000000000000000007.seg");
-    fs::write(&path, b"netdropH\x63\0\0\0\0\0\0\0what is this").unwrap();
-    let history = open(folder.path(), 64 << 20);
-    push(&history, 0..10);
-    assert_eq!(all(&history), (0..10).collect::<Vec<_>>());
-    assert!(fs::read(&path).unwrap().ends_with(b"what is this"));
+    let foreign = |name: &str| {
+        let (path, bytes) =
+            (folder.path().join(name), [&b"netdropH\x01\0\0\0\0\0\0\0"[..], &[7; 200]].concat());
+        fs::write(&path, &bytes).unwrap();
+        (path, bytes)
+    };
+    let files = ["drops-00000000000000000001.seg", "drops.tail"].map(foreign);
+    for _ in 0..2 {
+        push(&open(folder.path(), 64 << 20), 0..10);
+    }
+    for (path, bytes) in files {
+        assert_eq!(fs::read(format!("{}.old", path.display())).unwrap(), bytes);
+    }
+    assert_eq!(all(&open(folder.path(), 64 << 20)).len(), 20);
 }
 
 #[test]
@@ -205,21 +218,36 @@ fn child_has_no_room() {
     let folder = tempfile::tempdir().unwrap();
     let history = open(folder.path(), 64 << 20);
     push(&history, 0..3000);
-    let not_written = || history.status().disk.unwrap().not_written;
-    let missing = not_written();
-    assert!(missing > 0, "32 KiB do not take 3000 flows");
+    assert!(history.status().disk.unwrap().not_written > 0, "32 KiB do not take 3000 flows");
     let (items, missed) = read(&mut history.reader(history.oldest(None), None), &Selection::default(), 64);
     assert_eq!(items.len() as u64 + missed.count, 3000, "each is there or told as missed");
     assert_eq!(seconds(&items).last(), Some(&2999), "it goes on in memory");
-    let hard = getrlimit(Resource::Fsize).maximum;
-    setrlimit(Resource::Fsize, rustix::process::Rlimit { current: hard, maximum: hard }).unwrap();
-    push(&history, 3000..6000);
-    assert_eq!(not_written(), missing, "and on disk, once there is room");
     drop(history);
     let history = open(folder.path(), 64 << 20);
-    let got = all(&history);
-    assert_eq!(got.last(), Some(&5999));
-    assert_eq!(got.len() as u64 + missing, 6000, "all but what was said to be missing");
+    let (got, missed) = all_and_missed(&history);
+    assert_eq!(
+        got.len() as u64 + missed,
+        3000,
+        "also what never got to the disk is still told after a restart"
+    );
+    assert!(missed > 0 && history.status().disk.unwrap().lost == missed);
+    push(&history, 3000..6000);
+    let lost_before = history.status().disk.unwrap().lost;
+    let not_written = || history.status().disk.unwrap().not_written;
+    let missing = not_written() + lost_before;
+    assert!(not_written() > 0);
+    let hard = getrlimit(Resource::Fsize).maximum;
+    setrlimit(Resource::Fsize, rustix::process::Rlimit { current: hard, maximum: hard }).unwrap();
+    push(&history, 6000..9000);
+    assert_eq!(not_written() + lost_before, missing, "and on disk, once there is room");
+    drop(history);
+    for _ in 0..2 {
+        let history = open(folder.path(), 64 << 20);
+        let (got, missed) = all_and_missed(&history);
+        assert_eq!(got.last(), Some(&8999));
+        assert_eq!(got.len() as u64 + missing, 9000, "all but what was said to be missing");
+        assert_eq!((missed, history.status().disk.unwrap().lost), (missing, missing), "which is still said");
+    }
 }
 
 #[test]

@@ -1,3 +1,4 @@
+mod damage;
 mod disk;
 mod edges;
 mod index;
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use prost::Message as _;
 
-use super::block::{Block, Open};
+use super::block::{Block, META, Meta, Open};
 use super::codec::Dictionary;
 use super::*;
 use crate::convert::to_wire;
@@ -48,11 +49,12 @@ proptest! {
             let wire = |o: &Option<Observation>| o.as_ref().map(|o| to_wire(o).encode_to_vec());
             prop_assert_eq!(wire(got), wire(expected));
         }
-        let mut bytes = Vec::new();
+        let (mut meta, mut bytes) = (Vec::new(), Vec::new());
+        block.meta.write(&mut meta);
         block.write(&mut bytes);
-        let back = Block::read(&bytes).unwrap();
+        let back = Block::read(Meta::read(&meta).unwrap(), &bytes).unwrap();
         prop_assert_eq!(decode(&back), got);
-        prop_assert_eq!(Block::meta_of(&bytes).unwrap(), block.meta);
+        prop_assert_eq!((back.meta, meta.len()), (block.meta, META));
     }
 
     #[test]
@@ -65,17 +67,17 @@ proptest! {
         for (seq, observation) in (0u64..).zip(&items) {
             open.push(seq, observation);
         }
-        let mut bytes = Vec::new();
-        open.block().write(&mut bytes);
+        let (block, mut bytes) = (open.block(), Vec::new());
+        block.write(&mut bytes);
         for (at, value) in damage {
             let at = at.index(bytes.len());
             bytes[at] ^= value;
         }
-        if let Some(block) = Block::read(&bytes) {
+        if let Some(block) = Block::read(block.meta, &bytes) {
             decode(&block);
         }
         bytes.truncate(cut.index(bytes.len()));
-        if let Some(block) = Block::read(&bytes) {
+        if let Some(block) = Block::read(block.meta, &bytes) {
             decode(&block);
         }
     }
@@ -167,6 +169,24 @@ fn an_overrun_reader_is_told_how_many_it_missed_and_when_they_were() {
     let (first, last) = (missed.first.unwrap().as_second(), missed.last.unwrap().as_second());
     assert!(0 <= first && first < last && last < 30_000, "{first} to {last}");
     assert_eq!(h.reader(h.oldest(None), None).step(&Selection::default(), 1).missed(), None);
+}
+
+/// Its end may be anywhere in a block that is gone, even one that nobody remembers.
+#[test]
+fn a_reader_that_is_overrun_before_its_end_is_told_from_when_to_when() {
+    for more in [40_000, 300_000] {
+        let h = history(256 << 10);
+        h.push((0..10).map(|second| flow(second, true)).collect());
+        let mut reader = h.reader(h.oldest(None), None);
+        assert_eq!(read(&mut reader, &Selection::default(), 64).0.len(), 10);
+        h.push(vec![flow(10, true), flow(11, true)]);
+        let mut reader = reader.until(h.position());
+        h.push((12..more).map(|second| flow(second, true)).collect());
+        let (items, missed) = read(&mut reader, &Selection::default(), 64);
+        assert_eq!((items.len(), missed.count), (0, 2));
+        let (first, last) = (missed.first.unwrap(), missed.last.unwrap());
+        assert!(9 <= first.as_second() && first <= last, "{first} to {last}");
+    }
 }
 
 #[test]
