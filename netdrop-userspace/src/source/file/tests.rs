@@ -1,7 +1,9 @@
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
+use super::lines::LONGEST;
 use super::*;
+use crate::proto::observer::get_flows_response::ResponseTypes;
 
 async fn all(path: &Path) -> (usize, Vec<Trouble>, Option<String>) {
     let troubles = Arc::new(Mutex::new(Vec::new()));
@@ -48,9 +50,54 @@ async fn bad_lines_are_named_and_the_rest_is_read() {
     assert_eq!(lines, [(true, 2), (true, 4), (false, 5), (true, 7)]);
 }
 
+/// Pieces are parsed side by side; what they say stays in the order of the file, and so do numbers of lines.
+#[tokio::test]
+async fn lines_stay_in_order_however_they_are_cut() {
+    use std::fmt::Write as _;
+
+    let mut text = String::new();
+    for i in 0..20_000u32 {
+        if i % 5_000 == 17 {
+            text.push_str("nonsense\n");
+        } else if i == 9_000 {
+            text.push_str(&"x".repeat(LONGEST + 3));
+            text.push('\n');
+        } else {
+            let filling = "y".repeat(usize::try_from(i % 97).unwrap());
+            writeln!(text, "{{\"flow\":{{\"uuid\":\"{i}\",\"Summary\":\"{filling}\"}},\"new\":{i}}}")
+                .unwrap();
+        }
+    }
+    let (_dir, path) = file("flows.json", text.trim_end().as_bytes());
+    let troubles = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&troubles);
+    let mut source = FileSource::open(&path, move |t| told.lock().unwrap().push(t)).unwrap();
+    let mut batch = Vec::new();
+    while source.next(&mut batch).await.unwrap() {}
+    let uuids: Vec<u32> = batch
+        .iter()
+        .map(|r| match &r.response_types {
+            Some(ResponseTypes::Flow(flow)) => flow.uuid.parse().unwrap(),
+            _ => panic!("no flow"),
+        })
+        .collect();
+    let expected: Vec<u32> = (0..20_000).filter(|i| i % 5_000 != 17 && *i != 9_000).collect();
+    assert_eq!(uuids, expected);
+    let told: Vec<(bool, u64)> = troubles
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|t| match t {
+            Trouble::Bad { line, .. } => (true, *line),
+            Trouble::Unknown { line, .. } => (false, *line),
+        })
+        .collect();
+    assert_eq!(told, [(false, 1), (true, 18), (true, 5_018), (true, 9_001), (true, 10_018), (true, 15_018)]);
+}
+
 #[tokio::test]
 async fn a_line_without_end_is_left_out() {
-    let mut text = vec![b'x'; usize::try_from(LONGEST).unwrap() + 5];
+    let mut text = vec![b'x'; LONGEST + 5];
     text.extend([b"\n", LINE.as_bytes()].concat());
     let (_dir, path) = file("flows.json", &text);
     let (read, troubles, _) = all(&path).await;

@@ -155,6 +155,13 @@ proptest! {
         }
     }
 
+    /// Eight bytes at a time find what one at a time finds.
+    #[test]
+    fn plain_texts_end_where_they_end(text in proptest::collection::vec(any::<u8>(), 0..40)) {
+        let one_by_one = text.iter().take_while(|b| !matches!(b, b'"' | b'\\' | ..0x20)).count();
+        prop_assert_eq!(super::read::plain(&text), one_by_one);
+    }
+
     #[test]
     fn texts_come_back(uuid in any::<String>(), label in any::<String>()) {
         let flow = wire::Flow { uuid, node_labels: vec![label], ..wire::Flow::default() };
