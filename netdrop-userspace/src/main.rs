@@ -173,7 +173,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<()> {
             let what = list::List::from_arg_matches(m)?;
             to_stdout(|out| app::run(app::list(&what, out)))
         }
-        Some(("watch", m)) => app::run(app::watch(list::Watch::from_arg_matches(m)?, app::end_of_output())),
+        Some(("watch", m)) => app::run(app::watch(list::Watch::from_arg_matches(m)?, app::output_gone())),
         Some(("reasons", m)) => {
             to_stdout(|out| reasons::run(&reasons::ReasonsArgs::from_arg_matches(m)?, out))
         }

@@ -30,15 +30,17 @@ pub async fn end_signal() {
 
 /// The same, and when nobody reads standard output any more.
 pub async fn end_of_output() {
-    let gone = async {
-        match io::stdout().as_fd().try_clone_to_owned() {
-            Ok(output) => reader_gone(output).await,
-            Err(_) => std::future::pending().await,
-        }
-    };
     tokio::select! {
         () = end_signal() => {}
-        () = gone => {}
+        () = output_gone() => {}
+    }
+}
+
+/// When nobody reads standard output any more. Signals are not caught: they end the process by themselves, as its parent may see.
+pub async fn output_gone() {
+    match io::stdout().as_fd().try_clone_to_owned() {
+        Ok(output) => reader_gone(output).await,
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -48,7 +48,8 @@ async fn list_several(
     }
 }
 
-/// Prints changes as they come, until the server ends or `stop`.
+/// Prints changes as they come, until the server ends or `stop`. There is nothing to say at the end, so a signal ends it as it ends
+/// Hubble's client: by its default, with the exit code that tells which.
 pub async fn watch(what: Watch, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let Watch::Peers(args) = what;
     let watch = async {

@@ -21,7 +21,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::SetLevel;
 
 pub use agent::{agent, load};
-pub use ending::{end_of_output, end_signal, stop_signal};
+pub use ending::{end_of_output, end_signal, output_gone, stop_signal};
 pub use events::events;
 pub use list::{list, watch};
 pub use observe::observe;

@@ -323,8 +323,8 @@ fn until_interrupted(
 /// Peers, as both clients watch them.
 fn watched(scene: &Scene, server: &str, count: usize) -> Option<String> {
     let line = ["watch", "peers", "--server", server];
-    // Hubble's client dies of the interruption here, netdrop ends.
-    let watch = |client: &PathBuf| until_interrupted(client, &line, 0, || {}, count).0;
+    // Both die of the interruption.
+    let watch = |client: &PathBuf| until_interrupted(client, &line, 0, || {}, count);
     let [theirs, ours] = scene.clients.each_ref().map(watch);
     (theirs != ours).then(|| format!("{line:?}\n theirs: {theirs:?}\n ours:   {ours:?}"))
 }
