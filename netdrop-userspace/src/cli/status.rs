@@ -152,7 +152,8 @@ fn table(status: &ServerStatusResponse, out: &mut impl Write) -> anyhow::Result<
     Ok(())
 }
 
-/// As protobuf's JSON is: what is unset is left out, and numbers of 64 bits are texts.
+/// As protobuf's JSON is: what is unset is left out, and numbers of 64 bits are texts. Only what Hubble's message has: who reads it by
+/// that definition refuses a name that is not in it. What became of drops is in the sentences and in the agent's metrics.
 #[derive(Serialize)]
 struct Json<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -173,30 +174,9 @@ struct Json<'a> {
     version: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     flows_rate: Option<Number>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    drops: Vec<DropsJson<'a>>,
-}
-
-/// Netdrop's own.
-#[derive(Serialize)]
-struct DropsJson<'a> {
-    reason: &'a str,
-    drops: String,
-    shown: String,
-    aggregated: String,
-    hidden: String,
-    lost: String,
 }
 
 fn json(status: &ServerStatusResponse) -> Json<'_> {
-    let drops = status.drops.iter().map(|d| DropsJson {
-        reason: &d.reason,
-        drops: d.drops.to_string(),
-        shown: d.shown.to_string(),
-        aggregated: d.aggregated.to_string(),
-        hidden: d.hidden.to_string(),
-        lost: d.lost.to_string(),
-    });
     Json {
         num_flows: long(status.num_flows),
         max_flows: long(status.max_flows),
@@ -207,7 +187,6 @@ fn json(status: &ServerStatusResponse) -> Json<'_> {
         unavailable_nodes: &status.unavailable_nodes,
         version: &status.version,
         flows_rate: (status.flows_rate != 0.0).then(|| number(status.flows_rate)).flatten(),
-        drops: drops.collect(),
     }
 }
 
@@ -275,6 +254,22 @@ mod tests {
         let empty = ServerStatusResponse::default();
         assert_eq!(printed(&empty, StatusOutput::Compact), "Current/Max Flows: 0/0\nFlows/s: N/A\n");
         assert_eq!(printed(&empty, StatusOutput::Json), "{}\n");
+    }
+
+    /// What only netdrop's servers tell stands behind all that Hubble's client prints, and only in sentences.
+    #[test]
+    fn what_is_netdrops_own_stays_out_of_the_way() {
+        let plain = ServerStatusResponse { num_flows: 3, max_flows: 9, ..ServerStatusResponse::default() };
+        let drops = vec![DropBalance { drops: 7, shown: 7, ..DropBalance::default() }];
+        let oldest = Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 5 });
+        let ring = Some(Ring { oldest, ..Ring::default() });
+        let history = Some(crate::proto::observer::History { drops: ring, ..Default::default() });
+        let ours = ServerStatusResponse { drops, history, ..plain.clone() };
+        for output in [StatusOutput::Json, StatusOutput::Dict, StatusOutput::Table] {
+            assert_eq!(printed(&ours, output), printed(&plain, output), "{output:?}");
+        }
+        let (ours, plain) = (printed(&ours, StatusOutput::Compact), printed(&plain, StatusOutput::Compact));
+        assert!(ours.len() > plain.len() && ours.starts_with(&plain), "{ours}");
     }
 
     #[test]
