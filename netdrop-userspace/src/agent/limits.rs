@@ -62,6 +62,8 @@ pub(super) const RECEIVE_WINDOWS: (u32, u32) = (64 * 1024, 256 * 1024);
 pub(super) const MAX_TAKEN_BACK: usize = 20;
 /// Streams that a client broke; more end the connection.
 pub(super) const MAX_BROKEN: usize = 64;
+/// Pause after the kernel could not hand over a connection: it is out of files or memory.
+pub(super) const BREATH: Duration = Duration::from_millis(100);
 /// Connections at once that were cut and are not closed yet.
 pub(super) const LEAVING: usize = 16;
 /// Connections at once that are being told that there are too many; further ones just end.
