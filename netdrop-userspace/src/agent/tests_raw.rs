@@ -20,7 +20,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use super::tests::Agent;
 
 /// Far beyond all that the tests wait for.
-pub(super) const SOON: Duration = Duration::from_secs(10);
+pub(super) const SOON: Duration = Duration::from_secs(40);
 
 /// Connects as any library does.
 pub(super) async fn channel(agent: &Agent) -> Channel {

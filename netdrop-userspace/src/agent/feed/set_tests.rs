@@ -80,7 +80,7 @@ async fn a_log_that_is_stuck_holds_nobody_up() {
     assert!((9_900..10_000).contains(&overflow), "{overflow}");
     let start = Instant::now();
     let reports = feeds.finish().await;
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < Duration::from_secs(20));
     assert_eq!(reports.iter().map(|r| r.ended).collect::<Vec<_>>(), [true, false]);
     assert_eq!(told(&fs::read_to_string(&path).unwrap()), ((0..10_000).collect(), 0));
 }

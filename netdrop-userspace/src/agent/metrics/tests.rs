@@ -128,5 +128,5 @@ async fn the_port_tells_metrics_and_health() {
     stop.send_replace(true);
     let start = Instant::now();
     server.finish().await.unwrap();
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < Duration::from_secs(20));
 }
