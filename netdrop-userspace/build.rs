@@ -4,6 +4,8 @@
 mod codec;
 #[path = "build/schema.rs"]
 mod schema;
+#[path = "build/see.rs"]
+mod see;
 
 use std::fs;
 use std::path::Path;
@@ -37,6 +39,7 @@ fn protos() -> anyhow::Result<()> {
     let out = Path::new(&out);
     fs::write(out.join("codec.rs"), codec::generate(&files)?)?;
     fs::write(out.join("schema.rs"), schema::generate(&files)?)?;
+    fs::write(out.join("see.rs"), see::generate(&files)?)?;
     tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(files.clone())?;
     served(files, out)?;
     uncoded_observer();

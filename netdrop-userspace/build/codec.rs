@@ -251,7 +251,7 @@ fn table(full: &str) -> String {
 }
 
 /// A name that is a keyword, as prost writes it.
-fn ident(name: &str) -> String {
+pub(crate) fn ident(name: &str) -> String {
     match name {
         "type" | "match" | "ref" | "move" | "use" | "where" | "in" | "loop" => format!("r#{name}"),
         _ => name.to_owned(),

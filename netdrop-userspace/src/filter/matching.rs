@@ -77,7 +77,7 @@ impl Ask {
             Self::IpVersion(wanted) => wanted.contains(&flow.ip_version()),
             Self::TraceId(wanted) => wanted.iter().any(|w| w == flow.trace_id()),
             Self::Direction(wanted) => wanted.contains(&flow.direction()),
-            Self::Expression(wanted) => expression(wanted, Subject::new(&flow.wire()).as_ref()),
+            Self::Expression(wanted) => expression(wanted, &Subject::new(&flow.wire())),
             Self::Interface(wanted) => flow.interface().is_some_and(|have| interface(wanted, have)),
             Self::IpTraceId(wanted) => wanted.contains(&flow.ip_trace_id()),
         }
@@ -85,8 +85,7 @@ impl Ask {
 }
 
 /// The first that is true, or that can't be told, decides.
-pub(super) fn expression(wanted: &[Program], subject: Option<&Subject>) -> bool {
-    let Some(subject) = subject else { return false };
+pub(super) fn expression(wanted: &[Program], subject: &Subject<'_>) -> bool {
     wanted.iter().map(|w| w.is_true(subject)).find(|is| *is != Some(false)).flatten().unwrap_or(false)
 }
 

@@ -1,6 +1,7 @@
 //! Regular expressions as Go's `regexp` reads them, for this language's crate: both are linear in time, but differ in what some
 //! characters mean.
 
+mod escape;
 mod syntax;
 
 use regex::{Regex, RegexBuilder};

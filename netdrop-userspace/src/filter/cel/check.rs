@@ -6,7 +6,7 @@ use std::fmt;
 
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr, operators};
-use cel::common::types::CelInt;
+use cel::common::types::{CelInt, CelString};
 
 use super::schema::{Field, Kind, Shape, constant};
 use super::value::PRESENT;
@@ -275,7 +275,7 @@ impl Checker {
             types.push(self.check(argument)?);
         }
         if name == "matches" {
-            check_pattern(call.args.last())?;
+            check_pattern(call.args.last_mut())?;
         }
         let of: Vec<&Type> = types.iter().collect();
         operator(&name, &of)
@@ -284,14 +284,15 @@ impl Checker {
     }
 }
 
-/// A pattern is compiled for each flow: it must be there to be seen, and small.
-fn check_pattern(pattern: Option<&IdedExpr>) -> Result<(), String> {
-    match pattern.map(|p| &p.expr) {
-        Some(Expr::Literal(LiteralValue::String(text))) => compiled(text.inner()).map(drop).map_err(|_| {
-            format!("{:?} of matches() is no regular expression, or too big a one", text.inner())
-        }),
-        _ => Err("matches() wants its pattern written out".into()),
-    }
+/// A pattern may be compiled for each flow: it must be there to be seen, and small. It is Go's, and is put in this language's words.
+fn check_pattern(pattern: Option<&mut IdedExpr>) -> Result<(), String> {
+    let Some(Expr::Literal(LiteralValue::String(text))) = pattern.map(|p| &mut p.expr) else {
+        return Err("matches() wants its pattern written out".into());
+    };
+    let compiled = compiled(text.inner())
+        .map_err(|_| format!("{:?} of matches() is no regular expression, or too big a one", text.inner()))?;
+    *text = CelString::from(compiled.as_str().to_owned());
+    Ok(())
 }
 
 fn literal_type(literal: &LiteralValue) -> Type {

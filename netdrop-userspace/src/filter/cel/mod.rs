@@ -1,10 +1,13 @@
 //! Filters in the Common Expression Language: `_flow` is the flow, names of enums' values are numbers, as `Verdict.DROPPED`.
 
 mod check;
+mod direct;
 mod schema;
+mod see;
 mod size;
 mod value;
 
+use std::cell::OnceCell;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
@@ -15,6 +18,7 @@ use prost::Message as _;
 use super::compile::FilterError;
 use crate::proto::flow::Flow;
 use check::{Checker, Type};
+use direct::Direct;
 use schema::Shape;
 use value::Message;
 
@@ -31,12 +35,16 @@ const MOST_BRACKETS: u16 = 32;
 /// An expression that is true or false for a flow.
 #[derive(Clone)]
 pub(super) struct Program {
-    expression: Arc<IdedExpr>,
+    expression: Arc<Direct>,
     text: Arc<str>,
 }
 
 /// A flow, as expressions see it.
-pub(super) struct Subject(Message);
+pub(super) struct Subject<'a> {
+    flow: &'a Flow,
+    /// For the interpreter, once it is asked.
+    encoded: OnceCell<Option<Message>>,
+}
 
 impl std::fmt::Debug for Program {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -62,9 +70,29 @@ fn parsed(text: &str) -> Result<IdedExpr, String> {
     }
 }
 
-impl Subject {
-    pub(super) fn new(flow: &Flow) -> Option<Self> {
-        Shape::of("Flow").map(|shape| Self(Message { shape, bytes: Bytes::from(flow.encode_to_vec()) }))
+impl<'a> Subject<'a> {
+    pub(super) fn new(flow: &'a Flow) -> Self {
+        Self { flow, encoded: OnceCell::new() }
+    }
+
+    /// What the interpreter makes of an expression.
+    fn interpret(&self, expression: &IdedExpr) -> Option<bool> {
+        let message = self.encoded.get_or_init(|| {
+            Shape::of("Flow").map(|shape| Message { shape, bytes: Bytes::from(self.flow.encode_to_vec()) })
+        });
+        let mut context = Context::with_env(Arc::clone(env()));
+        context.add_variable_as_val("_flow", Box::new(message.clone()?));
+        match Value::resolve(expression, &context) {
+            Ok(Value::Bool(is)) => Some(is),
+            Ok(other) => {
+                tracing::debug!("an expression gave {other:?}");
+                None
+            }
+            Err(e) => {
+                tracing::debug!("an expression failed: {e}");
+                None
+            }
+        }
     }
 }
 
@@ -84,24 +112,12 @@ impl Program {
             let thread = parser.spawn_scoped(scope, parse).map_err(|e| wrong(&format!("no thread: {e}")))?;
             thread.join().unwrap_or_else(|_| Err(wrong("its parser gave up")))
         })?;
-        Ok(Self { expression: Arc::new(expression), text: text.into() })
+        Ok(Self { expression: Arc::new(Direct::new(expression)), text: text.into() })
     }
 
     /// `None`: it can't be told, as for a division by zero.
-    pub(super) fn is_true(&self, flow: &Subject) -> Option<bool> {
-        let mut context = Context::with_env(Arc::clone(env()));
-        context.add_variable_as_val("_flow", Box::new(flow.0.clone()));
-        match Value::resolve(&self.expression, &context) {
-            Ok(Value::Bool(is)) => Some(is),
-            Ok(other) => {
-                tracing::debug!("{} gave {other:?}", self.text);
-                None
-            }
-            Err(e) => {
-                tracing::debug!("{} failed: {e}", self.text);
-                None
-            }
-        }
+    pub(super) fn is_true(&self, flow: &Subject<'_>) -> Option<bool> {
+        self.expression.is_true(flow)
     }
 }
 

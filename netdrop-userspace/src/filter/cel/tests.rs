@@ -24,7 +24,7 @@ fn flow() -> Flow {
 }
 
 fn told(text: &str) -> Option<bool> {
-    Program::new(text).unwrap_or_else(|e| panic!("{text}: {e}")).is_true(&Subject::new(&flow()).unwrap())
+    Program::new(text).unwrap_or_else(|e| panic!("{text}: {e}")).is_true(&Subject::new(&flow()))
 }
 
 #[test]
@@ -57,6 +57,43 @@ fn expressions_on_a_flow() {
     assert_eq!(told("_flow.verdict == Verdict.FORWARDED"), Some(false));
     assert_eq!(told("_flow.source_names[0] == 'x'"), None);
     assert_eq!(told("1 / _flow.event_type.sub_type > 0 || 1 / (_flow.event_type.sub_type + 3) > 0"), None);
+}
+
+/// What is told from the flow itself is what the interpreter would say of it.
+#[test]
+fn what_needs_no_interpreter_is_told_as_by_it() {
+    let empty = Flow::default();
+    let reply = Flow { is_reply: Some(false), source_names: vec![String::new()], ..flow() };
+    for (text, whole) in [
+        ("_flow.verdict == Verdict.DROPPED && _flow.l4.TCP.flags.SYN && !_flow.l4.TCP.flags.ACK", true),
+        ("Verdict.DROPPED == _flow.verdict || _flow.l7.http.code >= 500u", true),
+        ("_flow.l4.TCP.destination_port < 1024u && _flow.l4.TCP.source_port > 1024u", true),
+        ("_flow.l4.UDP.destination_port != _flow.l4.TCP.destination_port", true),
+        ("_flow.IP.source.startsWith('10.') || _flow.IP.destination.endsWith('.1')", true),
+        ("_flow.IP.source.matches('^1\\\\d[.]') && _flow.uuid.contains('')", true),
+        ("_flow.IP.source <= '10.0.0.1' && _flow.IP.source > ''", true),
+        ("has(_flow.l4.TCP) && !has(_flow.l4.UDP) && has(_flow.is_reply)", true),
+        ("has(_flow.source_names) || has(_flow.source.namespace) || has(_flow.time)", true),
+        ("has(_flow.l7.http) == false || has(_flow.tunnel.l4.TCP)", false),
+        ("_flow.drop_reason_desc in [DropReason.POLICY_DENIED, 76, 0]", true),
+        ("_flow.event_type.sub_type == -3 || _flow.event_type.sub_type <= 0", true),
+        ("_flow.source.identity in [4294967295u, 0u]", true),
+        ("_flow.l4.TCP.flags.SYN == true && true", true),
+        ("_flow.source_names[0] == 'x' || _flow.verdict == Verdict.DROPPED", false),
+        ("_flow.source_names[0] == 'x' && _flow.verdict == Verdict.DROPPED", false),
+        ("_flow.verdict == Verdict.DROPPED && _flow.source_names[0] == ''", false),
+        ("!(_flow.source_names[0] == '') || _flow.is_reply == null", false),
+        ("_flow.source.labels.exists(l, l.startsWith('k8s:app')) && _flow.verdict == 2", false),
+        ("_flow.is_reply == false", false),
+    ] {
+        let expression = parsed(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+        let direct = Direct::new(expression.clone());
+        assert_eq!(direct.is_whole(), whole, "{text}");
+        for flow in [&flow(), &empty, &reply] {
+            let subject = Subject::new(flow);
+            assert_eq!(direct.is_true(&subject), subject.interpret(&expression), "{text}");
+        }
+    }
 }
 
 #[test]
@@ -130,7 +167,7 @@ fn an_expression_is_bounded() {
     ] {
         // Refused or run, but never the end of the process.
         if let Ok(program) = Program::new(&deep) {
-            program.is_true(&Subject::new(&flow()).unwrap());
+            program.is_true(&Subject::new(&flow()));
         }
     }
 }

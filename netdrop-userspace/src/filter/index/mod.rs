@@ -16,6 +16,7 @@ use super::compile::{Ask, One};
 use super::matching;
 use crate::convert;
 use crate::flow::Flow;
+use crate::proto::flow as wire;
 use key::Part;
 use table::Table;
 
@@ -96,11 +97,11 @@ impl Index {
                 return;
             }
         }
-        let subject = OnceCell::new();
+        let (wire, subject) = (OnceCell::new(), OnceCell::new());
         let mut decided = None;
         for row in set_bits(&self.left) {
             let Row { of, deny, asks } = &self.rows[row];
-            if decided == Some(*of) || !asks.iter().all(|ask| fits(ask, flow, &subject)) {
+            if decided == Some(*of) || !asks.iter().all(|ask| fits(ask, flow, &wire, &subject)) {
                 continue;
             }
             // The first that fits decides: a deny list comes before what it takes from.
@@ -113,8 +114,8 @@ impl Index {
 }
 
 /// An ask that no table answers. A flow is made ready for expressions at most once.
-fn fits(ask: &Ask, flow: &Flow, subject: &OnceCell<Option<Subject>>) -> bool {
-    let subject = || subject.get_or_init(|| Subject::new(&convert::flow_to_wire(flow))).as_ref();
+fn fits<'a>(ask: &Ask, flow: &Flow, wire: &'a OnceCell<wire::Flow>, subject: &OnceCell<Subject<'a>>) -> bool {
+    let subject = || subject.get_or_init(|| Subject::new(wire.get_or_init(|| convert::flow_to_wire(flow))));
     match ask {
         Ask::Expression(wanted) => matching::expression(wanted, subject()),
         // The cheap ones stay as they are.

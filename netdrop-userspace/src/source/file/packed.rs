@@ -101,7 +101,9 @@ mod tests {
     fn what_is_wrong_is_one_sentence() {
         use std::io::Write as _;
 
-        let text: String = (0..5000).map(|i: u32| format!("{} ", i.wrapping_mul(2_654_435_761))).collect();
+        let text: String = (0..20_000)
+            .map(|i: u32| char::from(b'a' + i.wrapping_mul(2_654_435_761).to_be_bytes()[0] % 26))
+            .collect();
         let zstd =
             ruzstd::encoding::compress_to_vec(text.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest);
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
