@@ -70,7 +70,7 @@ const FILTERS: &[(&str, &str)] = &[
     ("interface", r#"{"interface": [{"name": "eth7"}]}"#),
     ("process", r#"{"comm": ["curl"]}"#),
     ("identity", r#"{"source_identity": [2]}"#),
-    ("cel", r#"{"cel_expression": ["_flow.l4.TCP.destination_port == uint(5433)"]}"#),
+    ("cel", r#"{"experimental": {"cel_expression": ["_flow.l4.TCP.destination_port == uint(5433)"]}}"#),
 ];
 
 /// All that matches, in the whole of it.

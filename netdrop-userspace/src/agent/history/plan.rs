@@ -34,6 +34,8 @@ pub(super) struct Ask {
     /// Parts of the filter that ask for the reason, and for the names of source and destination.
     pub(super) reason: Option<Compiled>,
     pub(super) names: [Option<Compiled>; 2],
+    /// Parts that ask for a place or a process; looked up for a block, not for each record.
+    places: Vec<(Kind, Compiled)>,
     /// That asks for the protocol, TCP's flags and the address family.
     headers: Option<Compiled>,
     /// That asks for what no flow of this machine has, as a layer 7 proxy's, and does not fit a flow without.
@@ -102,6 +104,19 @@ fn foreign(f: &FlowFilter) -> FlowFilter {
     }
 }
 
+/// What is asked of the place where a packet died, and of who was there.
+fn places(f: &FlowFilter) -> Vec<(Kind, Compiled)> {
+    let of = FlowFilter::default;
+    let parts = [
+        (Kind::Site, FlowFilter { site: f.site.clone(), ..of() }),
+        (Kind::Interface, FlowFilter { interface: f.interface.clone(), ..of() }),
+        (Kind::Netns, FlowFilter { netns: f.netns.clone(), ..of() }),
+        (Kind::Process, FlowFilter { pid: f.pid.clone(), comm: f.comm.clone(), ..of() }),
+        (Kind::Text, FlowFilter { node_name: f.node_name.clone(), ..of() }),
+    ];
+    parts.into_iter().filter_map(|(kind, filter)| Some((kind, part(filter)?))).collect()
+}
+
 /// A flow of which nothing is known.
 fn blank() -> Flow {
     Flow::new(Timestamp::UNIX_EPOCH, Verdict::Dropped)
@@ -130,6 +145,7 @@ impl Ask {
                     ..of()
                 }),
             ],
+            places: places(f),
             headers: part(FlowFilter {
                 protocol: f.protocol.clone(),
                 tcp_flags: f.tcp_flags.clone(),
@@ -153,6 +169,10 @@ impl Ask {
                 .reason
                 .as_ref()
                 .is_none_or(|part| any_name(Kind::Reason, dictionary, |name| fits_reason(part, name)))
+            && self
+                .places
+                .iter()
+                .all(|(kind, part)| any_name(*kind, dictionary, |name| fits_place(part, name)))
             && self.names.iter().enumerate().all(|(side, part)| {
                 part.as_ref().is_none_or(|part| {
                     any_name(Kind::Endpoint, dictionary, |name| fits_end(part, name, side))
@@ -174,6 +194,19 @@ fn fits_reason(part: &Compiled, name: Option<&Name>) -> bool {
     let mut flow = blank();
     if let Some(Name::Reason(reason)) = name {
         flow.reason = Some(reason.clone());
+    }
+    part.matches(&flow)
+}
+
+fn fits_place(part: &Compiled, name: Option<&Name>) -> bool {
+    let mut flow = blank();
+    match name {
+        Some(Name::Site(site)) => flow.site = Some(site.clone()),
+        Some(Name::Interface(interface)) => flow.interface = Some(interface.clone()),
+        Some(Name::Netns(netns)) => flow.netns = Some(netns.clone()),
+        Some(Name::Process(process)) => flow.process = Some(process.clone()),
+        Some(Name::Text(text)) => flow.node_name = Some(text.clone()),
+        _ => {}
     }
     part.matches(&flow)
 }
