@@ -64,6 +64,13 @@ const FILTERS: &[(&str, &str)] = &[
     ("port", r#"{"destination_port": ["5433"]}"#),
     ("pod", r#"{"source_pod": ["staging/checkout"]}"#),
     ("reason", r#"{"reason": ["NO_SOCKET"]}"#),
+    ("protocol", r#"{"protocol": ["udp"]}"#),
+    ("flags", r#"{"tcp_flags": [{"SYN": true, "ACK": true}], "ip_version": ["IPv4"]}"#),
+    ("http", r#"{"http_status_code": ["5+"]}"#),
+    ("interface", r#"{"interface": [{"name": "eth7"}]}"#),
+    ("process", r#"{"comm": ["curl"]}"#),
+    ("identity", r#"{"source_identity": [2]}"#),
+    ("cel", r#"{"experimental": {"cel_expression": ["_flow.l4.TCP.destination_port == uint(5433)"]}}"#),
 ];
 
 /// All that matches, in the whole of it.

@@ -17,15 +17,13 @@ use super::arrivals::{Arrival, Arrivals, Origin};
 use super::call::Desk;
 use super::doors::{Door, Socket};
 use super::limits::{
-    Complaints, FAREWELL, LEAVING, Limits, MAX_BROKEN, MAX_HEADERS, MAX_TAKEN_BACK, PAUSE, RECEIVE_WINDOWS,
-    REFUSAL, REFUSED, SEND_BUFFER,
+    BREATH, Complaints, FAREWELL, LEAVING, Limits, MAX_BROKEN, MAX_HEADERS, MAX_TAKEN_BACK, PAUSE,
+    RECEIVE_WINDOWS, REFUSAL, REFUSED, SEND_BUFFER,
 };
 use super::tls::Tls;
 
 /// What every client of HTTP/2 says first (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Pause after the kernel could not hand over a connection: it is out of files or memory.
-const BREATH: Duration = Duration::from_millis(100);
 /// Reads that a client gets which was turned away, before it is cut off.
 const PATIENCE: u32 = 64;
 /// What the clients of one connection too many are told.

@@ -12,7 +12,7 @@ pub struct Limits {
     /// Connections at once; further ones are told so.
     pub connections: usize,
     /// Connections at once that have yet to show that they speak TLS and HTTP/2; for a further one the oldest is cut of where most
-    /// come from.
+    /// come from. More than there may be connections, so that honest ones who come all at once are not taken for a crowd.
     pub arriving: usize,
     /// Calls at once, over all connections. Each may hold [`SEND_BUFFER`] and a request.
     pub calls: usize,
@@ -34,7 +34,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 200,
-            arriving: 64,
+            arriving: 256,
             calls: 256,
             streams: 100,
             arrival: Duration::from_secs(5),
@@ -62,6 +62,8 @@ pub(super) const RECEIVE_WINDOWS: (u32, u32) = (64 * 1024, 256 * 1024);
 pub(super) const MAX_TAKEN_BACK: usize = 20;
 /// Streams that a client broke; more end the connection.
 pub(super) const MAX_BROKEN: usize = 64;
+/// Pause after the kernel could not hand over a connection: it is out of files or memory.
+pub(super) const BREATH: Duration = Duration::from_millis(100);
 /// Connections at once that were cut and are not closed yet.
 pub(super) const LEAVING: usize = 16;
 /// Connections at once that are being told that there are too many; further ones just end.

@@ -23,6 +23,7 @@ mod stream;
 pub mod systemd;
 pub mod tls;
 mod validity;
+pub(crate) mod web;
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -23,13 +23,10 @@ pub async fn record(
     // Whatever ended the stream, what came before is in the file.
     let written = recorder.close().with_context(|| format!("cannot record to {file}"))?;
     outcome?;
-    let noun = if written.files == 1 { "file" } else { "files" };
-    say(format_args!(
-        "netdrop: {} lines recorded in {} {noun} of {} bytes, the last is {file}",
-        written.lines, written.files, written.bytes
-    ));
+    say(format_args!("netdrop: {written}; the last is {file}"));
     if written.lost > 0 {
-        anyhow::bail!("{} lines are not in {file}, as it could not be written", written.lost);
+        let (lost, why) = (written.lost, written.why.as_deref().unwrap_or("it could not be written"));
+        anyhow::bail!("{lost} more lines are in no file: {why}");
     }
     Ok(())
 }

@@ -149,8 +149,9 @@ const ENDS: [(&str, &str); 3] = [
     ),
     (
         "ENVIRONMENT",
-        "A flag that is not typed is read from NETDROP_ and its name in upper case with underscores, as NETDROP_TLS_SERVER_NAME, \
-         else from the variable that Hubble's client reads, as HUBBLE_SERVER.\n\nRUST_LOG chooses what is logged. NO_COLOR, if set, \
+        "A client's flag that is not typed is read from NETDROP_ and its name in upper case with underscores, as \
+         NETDROP_TLS_SERVER_NAME, else from the variable that Hubble's client reads, as HUBBLE_SERVER. A format that is set so is that \
+         of observe. netdrop-agent(1) and netdrop-relay(1) name their own.\n\nRUST_LOG chooses what is logged. NO_COLOR, if set, \
          turns colours off.",
     ),
     (

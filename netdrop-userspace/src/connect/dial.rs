@@ -8,8 +8,10 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::oneshot;
 use tonic::transport::{Channel, Endpoint, Uri};
 
+use super::plain::{Plain, is_plain};
 use super::tls::ClientTls;
 use super::tunnel::{Opened, Tunnel};
 
@@ -51,11 +53,14 @@ pub(super) async fn tcp(
     let failed = |e: &tonic::transport::Error| anyhow!("cannot connect to {target}: {}", root(e));
     let endpoint = endpoint(target).with_context(|| format!("{target:?} is no host:port"))?;
     let Some((tls, name)) = tls else {
+        let (tell, first) = oneshot::channel();
+        let mut tell = Some(tell);
         let connector = tower::service_fn(move |_: Uri| {
-            let to = to.clone();
-            async move { within(timeout, socket(to)).await.map(TokioIo::new) }
+            let (to, tell) = (to.clone(), tell.take());
+            async move { within(timeout, socket(to)).await.map(|s| TokioIo::new(Plain::new(s, tell))) }
         });
-        return endpoint.connect_with_connector(connector).await.map_err(|e| failed(&e));
+        let channel = endpoint.connect_with_connector(connector).await.map_err(|e| failed(&e))?;
+        return is_plain(first, target).await.map(|()| channel);
     };
     let (connector, name) = tls.connector(name)?;
     let connector = tower::service_fn(move |_: Uri| {
@@ -88,7 +93,10 @@ pub(super) async fn tunnel(
             }
         }
     };
+    let (tell, first_word) = oneshot::channel();
+    let mut tell = Some(tell);
     let channel = if let Some((connector, name)) = tls {
+        drop(tell);
         let connector = tower::service_fn(move |_: Uri| {
             let (open, connector, name) = (open.clone(), connector.clone(), name.clone());
             let shaken = async move { connector.connect(name, open().await?).await };
@@ -97,8 +105,8 @@ pub(super) async fn tunnel(
         endpoint.connect_with_connector(connector).await
     } else {
         let connector = tower::service_fn(move |_: Uri| {
-            let open = open.clone();
-            async move { open().await.map(TokioIo::new) }
+            let (open, tell) = (open.clone(), tell.take());
+            async move { open().await.map(|s| TokioIo::new(Plain::new(s, tell))) }
         });
         endpoint.connect_with_connector(connector).await
     };
@@ -106,7 +114,8 @@ pub(super) async fn tunnel(
     // A tunnel opens whether or not anybody listens at its end. A server of HTTP/2 speaks as soon as it is spoken to.
     match tokio::time::timeout(timeout, heard).await {
         Ok(Ok(Err(end))) => Err(end.into()),
-        Ok(_) => Ok(channel),
+        // Over TLS nobody would tell it, so nobody is waited for.
+        Ok(_) => is_plain(first_word, &tunnel.to_string()).await.map(|()| channel),
         Err(_) => Err(anyhow!("{tunnel} did not answer within {} s", timeout.as_secs_f64())),
     }
 }

@@ -2,6 +2,7 @@
 
 mod dial;
 mod identity;
+mod plain;
 pub mod tls;
 #[cfg(test)]
 pub(crate) mod tls_tests;

@@ -100,7 +100,8 @@ async fn the_server_must_be_who_was_asked_for() {
     let insecure = ClientTlsConfig { allow_insecure: true, ..ClientTlsConfig::default() };
     assert_eq!(ask(&relay, insecure).await, Ok(1));
     let plain = remote::status(&relay.address.to_string()).await;
-    assert!(plain.is_err(), "nothing in the clear");
+    let e = format!("{:#}", plain.expect_err("nothing in the clear"));
+    assert!(e.contains("speaks TLS: ask it with --tls"), "{e}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

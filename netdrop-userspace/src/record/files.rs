@@ -15,6 +15,9 @@ use crate::convert::to_wire;
 use crate::flow::{LostEvents, LostSource, Observation};
 use crate::wire::json;
 
+/// Bytes of a line that says that lines are missing, at most.
+const GAP: usize = 512;
+
 /// What a person should know while it goes on.
 #[derive(Debug)]
 pub enum News {
@@ -26,6 +29,8 @@ pub enum News {
     GoesOn(PathBuf, u64),
     /// An older file could not be renamed or removed.
     Left(PathBuf, io::Error),
+    /// What was written may not survive that the machine goes down.
+    Unsure(PathBuf, io::Error),
 }
 
 impl fmt::Display for News {
@@ -43,21 +48,47 @@ impl fmt::Display for News {
                 write!(f, "{} can be written again; {lost} lines are missing in it", file.display())
             }
             Self::Left(file, e) => write!(f, "cannot put {} away: {e}", file.display()),
+            Self::Unsure(file, e) => write!(f, "the disk may not have all of {}: {e}", file.display()),
         }
     }
 }
 
 /// What was written in all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// Lines, whole ones.
     pub lines: u64,
+    /// Lines among these that say that others are missing there.
+    pub gaps: u64,
     /// Bytes in files, as packed.
     pub bytes: u64,
     /// Files.
     pub files: u64,
+    /// Files among these that were removed, as there were too many.
+    pub removed: u64,
     /// Lines that no file has, as it could not be written.
     pub lost: u64,
+    /// Why the first of them was lost.
+    pub why: Option<String>,
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lines, gaps, bytes, files, removed, .. } = self;
+        let some = |n: u64, one: &str, more: &str| format!("{n} {}", if n == 1 { one } else { more });
+        write!(f, "{} recorded", some(*lines, "line", "lines"))?;
+        match gaps {
+            0 => {}
+            1 => f.write_str(" (1 of them says that others are missing there)")?,
+            n => write!(f, " ({n} of them say that others are missing there)")?,
+        }
+        write!(f, " in {} of {}", some(*files, "file", "files"), some(*bytes, "byte", "bytes"))?;
+        match removed {
+            0 => Ok(()),
+            1 => f.write_str(", the oldest of which was removed"),
+            n => write!(f, ", the {n} oldest of which were removed"),
+        }
+    }
 }
 
 /// The file at hand.
@@ -130,8 +161,11 @@ impl Files {
     pub(super) fn close(mut self) -> Written {
         self.write_part();
         // Stuck to the end: what is missing was told, and is in the sum.
-        if let Err(e) = self.file.sync_all() {
-            (self.news)(News::Stuck(self.config.file.clone(), e));
+        if let Err(e) = self.file.sync_all()
+            // A pipe or a device has no disk.
+            && !matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
+        {
+            (self.news)(News::Unsure(self.config.file.clone(), e));
         }
         self.written
     }
@@ -144,7 +178,8 @@ impl Files {
             self.config.max_size.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
         let mut rest = &part[..];
         while !rest.is_empty() {
-            let (lines, after) = rest.split_at(whole_lines(rest, most));
+            let room = if self.stuck.is_some() { most.saturating_sub(GAP) } else { most };
+            let (lines, after) = rest.split_at(whole_lines(rest, room));
             self.write_lines(lines.to_vec());
             rest = after;
         }
@@ -155,17 +190,21 @@ impl Files {
     fn write_lines(&mut self, mut part: Vec<u8>) {
         let lines = memchr_iter(b'\n', &part).count() as u64;
         if let Some(lost) = self.stuck {
-            part.extend_from_slice(gap(lost).as_bytes());
+            // At its place: what comes next was taken after what is missing.
+            part.splice(..0, gap(lost).into_bytes());
         }
         match self.put(&part) {
             Ok(()) => {
                 self.written.lines += lines;
                 if let Some(lost) = self.stuck.take() {
+                    self.written.lines += 1;
+                    self.written.gaps += 1;
                     (self.news)(News::GoesOn(self.config.file.clone(), lost));
                 }
             }
             Err(e) => {
                 self.written.lost += lines;
+                self.written.why.get_or_insert_with(|| e.to_string());
                 if self.stuck.is_none() {
                     (self.news)(News::Stuck(self.config.file.clone(), e));
                 }
@@ -180,6 +219,10 @@ impl Files {
         let length = packed.len() as u64;
         if self.size > 0 && self.config.max_size.is_some_and(|most| self.size + length > most) {
             self.rotate();
+        }
+        if self.size == 0 {
+            // A file is as old as what it begins with.
+            self.opened = Instant::now();
         }
         if let Err(e) = self.file.write_all(&packed) {
             // Half a part would spoil what comes after it.
@@ -217,8 +260,10 @@ impl Files {
         old.sort();
         let keep = most.saturating_sub(1);
         for file in old.iter().take(old.len().saturating_sub(keep)) {
-            if let Err(e) = fs::remove_file(file) {
-                (self.news)(News::Left(file.clone(), e));
+            match fs::remove_file(file) {
+                // The first look finds those of an earlier run.
+                Ok(()) => self.written.removed += u64::from(self.written.files > 1),
+                Err(e) => (self.news)(News::Left(file.clone(), e)),
             }
         }
     }

@@ -112,6 +112,101 @@ fn a_full_disk_is_said_and_what_is_missing_is_counted() {
     }
     let written = recorder.close().unwrap();
     assert_eq!((written.lines, written.lost), (0, 10));
+    assert!(written.why.is_some_and(|why| why.contains("No space left")));
     let news = news.lock().unwrap();
     assert!(news[0].contains("/dev/full") && news[0].contains("No space left"), "{news:?}");
+}
+
+fn files_of(folder: &Path) -> Vec<std::path::PathBuf> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_file_is_put_away() {
+    const AGE: Duration = Duration::from_millis(100);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("flows.json");
+    let config = RecordConfig { file: file.clone(), max_age: Some(AGE), ..RecordConfig::default() };
+    let mut recorder = Recorder::start(config, |n| panic!("{n}")).unwrap();
+    for n in 0..3_usize {
+        let began = std::time::Instant::now();
+        WireSink::write(&mut recorder, &response(0)).unwrap();
+        WireSink::flush(&mut recorder).unwrap();
+        while files_of(folder.path()).len() < n + 2 {
+            assert!(began.elapsed() < Duration::from_mins(1), "file {n} is not put away");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // However old the empty file is, what it begins with is young.
+        assert!(began.elapsed() >= AGE, "{:?}", began.elapsed());
+    }
+    let written = recorder.close().unwrap();
+    assert_eq!((written.lines, written.files, written.removed), (3, 4, 0));
+    for path in files_of(folder.path()) {
+        assert_eq!(lines(&path).await, usize::from(path != file), "{}", path.display());
+    }
+}
+
+/// Run by the test below, with files that may have no more than 128 KiB, until it allows itself more.
+#[tokio::test]
+#[ignore = "the child of a test"]
+async fn child_has_no_room() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let folder = tempfile::tempdir().unwrap();
+    let (file, most) = (folder.path().join("flows.json"), Some(200 * 1024));
+    let news = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&news);
+    let config = RecordConfig { file: file.clone(), max_size: most, ..RecordConfig::default() };
+    let mut recorder = Recorder::start(config, move |n| told.lock().unwrap().push(n.to_string())).unwrap();
+    let is_told = |what: &str| news.lock().unwrap().iter().any(|line| line.contains(what));
+    let mut taken: u64 = 0;
+    for (what, more) in [("cannot write", false), ("can be written again", true)] {
+        let limits = getrlimit(Resource::Fsize);
+        if more {
+            setrlimit(Resource::Fsize, Rlimit { current: limits.maximum, ..limits }).unwrap();
+        }
+        let began = std::time::Instant::now();
+        while !is_told(what) {
+            assert!(began.elapsed() < Duration::from_mins(1), "{what:?} is not said");
+            for n in 0..500 {
+                WireSink::write(&mut recorder, &response(n)).unwrap();
+                taken += 1;
+            }
+        }
+    }
+    let written = recorder.close().unwrap();
+    assert_eq!(written.lines - written.gaps + written.lost, taken, "{written:?}");
+    assert!(written.lost > 0 && written.gaps == 1, "{written:?}");
+    assert!(written.why.as_ref().is_some_and(|why| why.contains("File too large")), "{written:?}");
+    let mut there = 0;
+    for path in files_of(folder.path()) {
+        assert!(fs::metadata(&path).unwrap().len() <= most.unwrap());
+        there += lines(&path).await;
+    }
+    assert_eq!(there as u64, written.lines, "{written}");
+    assert!(written.to_string().contains("lines recorded (1 of them says"), "{written}");
+}
+
+#[test]
+fn a_file_that_can_be_written_again_says_what_it_lacks() {
+    let status = std::process::Command::new("sh")
+        // In units of 512 bytes; the signal of a file that is too large is ignored, so that the write fails.
+        .args(["-c", "trap '' XFSZ; ulimit -S -f 256; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "record::tests::child_has_no_room", "--ignored"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "the child failed: run it by hand");
+}
+
+#[test]
+fn a_sum_is_said_in_words() {
+    let mut written = Written { lines: 1, files: 1, bytes: 90, ..Written::default() };
+    assert_eq!(written.to_string(), "1 line recorded in 1 file of 90 bytes");
+    written = Written { lines: 70, gaps: 2, files: 5, removed: 3, ..written };
+    assert_eq!(
+        written.to_string(),
+        "70 lines recorded (2 of them say that others are missing there) in 5 files of 90 bytes, the 3 oldest of which were removed"
+    );
 }

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::health::is_serving;
 use crate::agent::metrics::{Format, Number, Page, level, values};
+use crate::agent::web;
 use crate::merge::{Crew, PeerState, Tally};
 
 /// A client that does not take its answer must not hold up the end.
@@ -35,22 +36,19 @@ pub(super) async fn serve(
     tally: Arc<Tally>,
     stopped: watch::Receiver<bool>,
 ) {
-    let (mut stop, mut end) = (stopped.clone(), stopped.clone());
+    let (stop, mut end) = (stopped.clone(), stopped.clone());
     let router = Router::new()
         .route("/metrics", get(page))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .with_state(Shared { crew, tally, stopped });
-    // An error means that the relay is gone: an end as well.
-    let stop = async move { drop(stop.wait_for(|stop| *stop).await) };
     let late = async move {
+        // An error means that the relay is gone: an end as well.
         drop(end.wait_for(|stop| *stop).await);
         tokio::time::sleep(FAREWELL).await;
     };
     tokio::select! {
-        served = axum::serve(listener, router).with_graceful_shutdown(stop) => if let Err(error) = served {
-            tracing::warn!(%error, "the metrics server failed");
-        },
+        () = web::serve(listener, router, stop) => {}
         () = late => {}
     }
 }

@@ -1,7 +1,7 @@
 //! A relay as it is deployed: it knows agents by the Kubernetes API, and its clients stay while these come and go.
 
 use super::follower::Follower;
-use super::{agent, kubectl, root, until};
+use super::{STATE, agent, cluster, hubble, kubectl, root, until};
 
 /// Asks the relay, from beside it.
 const ASK: &str = "-n netdrop exec deployment/netdrop-relay -- netdrop";
@@ -20,6 +20,7 @@ pub fn finds_agents_by_the_api(denied: &str) {
     kubectl("-n netdrop rollout status daemonset/netdrop --timeout=120s");
     kubectl("-n netdrop rollout status deployment/netdrop-relay --timeout=120s");
     both_connected();
+    by_hubbles_own_tunnel();
 
     let follow = format!("kubectl {ASK} observe -f --server localhost:4245 -o json");
     let mut client = Follower::start(&follow.split_whitespace().collect::<Vec<_>>());
@@ -30,4 +31,14 @@ pub fn finds_agents_by_the_api(denied: &str) {
     assert_ne!(agent("n1"), before);
     both_connected();
     client.tells_more(denied);
+}
+
+/// `-P` of Hubble's client, which knows the relay's service by one name only.
+fn by_hubbles_own_tunnel() {
+    let line = format!(
+        "ns cp {} list nodes -P --port-forward-port 0 --kube-namespace netdrop --kubeconfig {STATE}/admin.conf",
+        hubble()
+    );
+    let nodes = cluster(&line.split_whitespace().collect::<Vec<_>>()).expect("Hubble's tunnel opens");
+    assert_eq!(nodes.matches(" Connected ").count(), 2, "{nodes}");
 }

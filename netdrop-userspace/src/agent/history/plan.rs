@@ -1,18 +1,20 @@
 //! Which blocks and records a filter can match, without decoding them.
 //!
 //! A plan lets pass what the filter matches, and perhaps more; the filter itself decides. So it asks only for what is cheap to look
-//! up: addresses and ports where they lie in a record, and names once a block. Whether a name fits, the filter's own rules say: a
-//! part of the filter that asks for nothing else is tried on a flow that has nothing else.
+//! up: addresses and ports where they lie in a record, names once a block, and other headers once for each of the few that there
+//! are. Whether these fit, the filter's own rules say: a part of the filter that asks for nothing else is tried on a flow that has
+//! nothing else.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
+use rustc_hash::FxHashMap;
 
 use super::block::Block;
 use super::codec::{Dictionary, Hot, Kind, Name};
 use crate::filter::{Compiled, Filters, FlowFilter};
-use crate::flow::{Flow, Verdict};
+use crate::flow::{Flow, Ip, L4, Verdict};
 
 /// Filters that are planned for; beyond, each record is decoded.
 const MOST_ASKS: usize = 32;
@@ -32,6 +34,12 @@ pub(super) struct Ask {
     /// Parts of the filter that ask for the reason, and for the names of source and destination.
     pub(super) reason: Option<Compiled>,
     pub(super) names: [Option<Compiled>; 2],
+    /// Parts that ask for a place or a process; looked up for a block, not for each record.
+    places: Vec<(Kind, Compiled)>,
+    /// That asks for the protocol, TCP's flags and the address family.
+    headers: Option<Compiled>,
+    /// That asks for what no flow of this machine has, as a layer 7 proxy's, and does not fit a flow without.
+    never: bool,
 }
 
 /// All values, if there are any and each makes sense.
@@ -76,6 +84,44 @@ fn part(filter: FlowFilter) -> Option<Compiled> {
     asks.then(|| Filters { allow: vec![filter], deny: Vec::new() }.compile().ok())?
 }
 
+/// What is asked for that no flow of this machine has.
+fn foreign(f: &FlowFilter) -> FlowFilter {
+    FlowFilter {
+        source_ip_xlated: f.source_ip_xlated.clone(),
+        source_cluster_name: f.source_cluster_name.clone(),
+        destination_cluster_name: f.destination_cluster_name.clone(),
+        http_status_code: f.http_status_code.clone(),
+        http_method: f.http_method.clone(),
+        http_path: f.http_path.clone(),
+        http_url: f.http_url.clone(),
+        http_header: f.http_header.clone(),
+        dns_query: f.dns_query.clone(),
+        node_labels: f.node_labels.clone(),
+        trace_id: f.trace_id.clone(),
+        ip_trace_id: f.ip_trace_id.clone(),
+        encrypted: f.encrypted.clone(),
+        ..FlowFilter::default()
+    }
+}
+
+/// What is asked of the place where a packet died, and of who was there.
+fn places(f: &FlowFilter) -> Vec<(Kind, Compiled)> {
+    let of = FlowFilter::default;
+    let parts = [
+        (Kind::Site, FlowFilter { site: f.site.clone(), ..of() }),
+        (Kind::Interface, FlowFilter { interface: f.interface.clone(), ..of() }),
+        (Kind::Netns, FlowFilter { netns: f.netns.clone(), ..of() }),
+        (Kind::Process, FlowFilter { pid: f.pid.clone(), comm: f.comm.clone(), ..of() }),
+        (Kind::Text, FlowFilter { node_name: f.node_name.clone(), ..of() }),
+    ];
+    parts.into_iter().filter_map(|(kind, filter)| Some((kind, part(filter)?))).collect()
+}
+
+/// A flow of which nothing is known.
+fn blank() -> Flow {
+    Flow::new(Timestamp::UNIX_EPOCH, Verdict::Dropped)
+}
+
 impl Ask {
     pub(super) fn new(f: &FlowFilter) -> Self {
         let of = FlowFilter::default;
@@ -99,6 +145,14 @@ impl Ask {
                     ..of()
                 }),
             ],
+            places: places(f),
+            headers: part(FlowFilter {
+                protocol: f.protocol.clone(),
+                tcp_flags: f.tcp_flags.clone(),
+                ip_version: f.ip_version.clone(),
+                ..of()
+            }),
+            never: part(foreign(f)).is_some_and(|part| !part.matches(&blank())),
         }
     }
 
@@ -108,12 +162,17 @@ impl Ask {
             nets.iter().any(|net| net.exact.is_none_or(|address| block.summary.addresses.may_have(address)))
         };
         let port = |ports: &Vec<u16>| ports.iter().any(|port| block.summary.ports.may_have(*port));
-        self.addresses.iter().flatten().all(exact)
+        !self.never
+            && self.addresses.iter().flatten().all(exact)
             && self.ports.iter().flatten().all(port)
             && self
                 .reason
                 .as_ref()
                 .is_none_or(|part| any_name(Kind::Reason, dictionary, |name| fits_reason(part, name)))
+            && self
+                .places
+                .iter()
+                .all(|(kind, part)| any_name(*kind, dictionary, |name| fits_place(part, name)))
             && self.names.iter().enumerate().all(|(side, part)| {
                 part.as_ref().is_none_or(|part| {
                     any_name(Kind::Endpoint, dictionary, |name| fits_end(part, name, side))
@@ -132,20 +191,67 @@ fn any_name(kind: Kind, names: &mut Dictionary<'_>, fits: impl Fn(Option<&Name>)
 
 /// Whether a part fits a flow that has this name only.
 fn fits_reason(part: &Compiled, name: Option<&Name>) -> bool {
-    let mut flow = Flow::new(Timestamp::UNIX_EPOCH, Verdict::Dropped);
+    let mut flow = blank();
     if let Some(Name::Reason(reason)) = name {
         flow.reason = Some(reason.clone());
     }
     part.matches(&flow)
 }
 
+fn fits_place(part: &Compiled, name: Option<&Name>) -> bool {
+    let mut flow = blank();
+    match name {
+        Some(Name::Site(site)) => flow.site = Some(site.clone()),
+        Some(Name::Interface(interface)) => flow.interface = Some(interface.clone()),
+        Some(Name::Netns(netns)) => flow.netns = Some(netns.clone()),
+        Some(Name::Process(process)) => flow.process = Some(process.clone()),
+        Some(Name::Text(text)) => flow.node_name = Some(text.clone()),
+        _ => {}
+    }
+    part.matches(&flow)
+}
+
 fn fits_end(part: &Compiled, name: Option<&Name>, side: usize) -> bool {
-    let mut flow = Flow::new(Timestamp::UNIX_EPOCH, Verdict::Dropped);
+    let mut flow = blank();
     if let Some(Name::Endpoint(info)) = name {
         let end = if side == 0 { &mut flow.source } else { &mut flow.destination };
         end.info = Some(info.clone());
     }
     part.matches(&flow)
+}
+
+fn fits_headers(part: &Compiled, hot: &Hot<'_>) -> bool {
+    let mut flow = blank();
+    flow.packet.l4 = hot.l4;
+    flow.packet.ip = hot.addresses.map(|[source, destination]| Ip {
+        source,
+        destination,
+        protocol: 0,
+        ttl: 0,
+        total_length: 0,
+        fragment: None,
+    });
+    part.matches(&flow)
+}
+
+/// The same for headers that are alike in all that is asked of them.
+fn likeness(hot: &Hot<'_>) -> u32 {
+    let family = match hot.addresses {
+        None => 0,
+        Some([source, _]) if source.is_ipv4() => 1,
+        Some(_) => 2,
+    };
+    let protocol = match hot.l4 {
+        None => 0,
+        Some(L4::Tcp { flags, .. }) => 1 | u32::from(flags.0) << 8,
+        Some(L4::Udp { .. }) => 2,
+        Some(L4::Sctp { .. }) => 3,
+        Some(L4::Icmpv4(_)) => 4,
+        Some(L4::Icmpv6(_)) => 5,
+        Some(L4::Vrrp { .. }) => 6,
+        Some(L4::Igmp { .. }) => 7,
+    };
+    family << 4 | protocol
 }
 
 /// What is known of a block's names: for each class of names and each ask whether it was looked up, and what came out.
@@ -155,6 +261,7 @@ pub(super) struct Verdicts {
     asks: u32,
     reasons: Vec<Known>,
     ends: [Vec<Known>; 2],
+    headers: FxHashMap<u32, Known>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -211,6 +318,7 @@ impl Plan {
             asks,
             reasons: known(self.0.iter().any(|ask| ask.reason.is_some())),
             ends: [0, 1].map(|side| known(self.0.iter().any(|ask| ask.names[side].is_some()))),
+            headers: FxHashMap::default(),
         }
     }
 
@@ -238,6 +346,9 @@ impl Plan {
                     }) && ask.ports[side]
                         .as_ref()
                         .is_none_or(|list| ports.is_some_and(|p| list.contains(&p[side])))
+                })
+                && ask.headers.as_ref().is_none_or(|part| {
+                    known.headers.entry(likeness(hot)).or_default().of(bit, || fits_headers(part, hot))
                 })
                 && ask.reason.as_ref().is_none_or(|part| {
                     let id = hot.reason.unwrap_or(none);

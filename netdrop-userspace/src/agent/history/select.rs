@@ -25,6 +25,12 @@ impl Selection {
         Ok(Self { filter, plan: Plan::new(filters), ..Self::default() })
     }
 
+    /// One that decodes every record.
+    #[cfg(test)]
+    pub(super) fn without_plan(self) -> Self {
+        Self { plan: Plan::default(), ..self }
+    }
+
     /// Between two times, both included.
     #[must_use]
     pub fn between(self, since: Option<jiff::Timestamp>, until: Option<jiff::Timestamp>) -> Self {

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::{About, Format, Health, Metrics};
+use crate::agent::web;
 
 /// How often series of pods that are gone are looked for.
 const SWEEP: Duration = Duration::from_secs(15);
@@ -26,14 +27,14 @@ const FAREWELL: Duration = Duration::from_millis(500);
 pub struct Server {
     /// Where; with the port that was found where 0 was asked for.
     pub address: SocketAddr,
-    task: JoinHandle<anyhow::Result<()>>,
+    task: JoinHandle<()>,
 }
 
 impl Server {
     /// Waits for the end, which `stopped` has asked for; not for clients.
     pub async fn finish(mut self) -> anyhow::Result<()> {
         if let Ok(ended) = tokio::time::timeout(FAREWELL, &mut self.task).await {
-            return ended.context("the metrics task failed")?;
+            return ended.context("the metrics task failed");
         }
         self.task.abort();
         Ok(())
@@ -56,20 +57,16 @@ pub fn serve(
 ) -> anyhow::Result<Server> {
     let address = listener.local_addr().context("the metrics port has no address")?;
     let shared = Shared { metrics, about, stopped };
-    let (sweeper, mut end) = (shared.clone(), shared.stopped.clone());
+    let (sweeper, end) = (shared.clone(), shared.stopped.clone());
     let router = Router::new()
         .route("/metrics", get(page))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .with_state(shared);
     let task = tokio::spawn(async move {
-        let stop = async move {
-            // An error means that the agent is gone: an end as well.
-            drop(end.wait_for(|stop| *stop).await);
-        };
         tokio::select! {
-            served = axum::serve(listener, router).with_graceful_shutdown(stop) => served.context("the metrics server failed"),
-            () = sweep(sweeper) => Ok(()),
+            () = web::serve(listener, router, end) => {}
+            () = sweep(sweeper) => {}
         }
     });
     Ok(Server { address, task })

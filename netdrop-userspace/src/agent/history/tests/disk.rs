@@ -169,15 +169,17 @@ fn two_agents_do_not_share_a_folder() {
     assert!(format!("{e:#}").contains("another netdrop agent"), "{e:#}");
 }
 
-/// Run by the test below: writes until it is killed, and says what it has handed over.
+/// Run by the test below: goes on until it is killed, and says what it has handed over.
 #[test]
 #[ignore = "the child of a test"]
 fn child_writes() {
     let folder = std::env::var_os("HISTORY_TEST_DIR").unwrap();
     let history = open(Path::new(&folder), 64 << 20);
-    for round in 0.. {
-        push(&history, round * 8..(round + 1) * 8);
-        println!("written {}", (round + 1) * 8);
+    let mut written = i64::try_from(all(&history).len()).unwrap();
+    loop {
+        push(&history, written..written + 8);
+        written += 8;
+        println!("written {written}");
     }
 }
 
@@ -186,10 +188,11 @@ fn a_killed_agent_loses_nothing_that_was_written() {
     use std::io::{BufRead as _, BufReader};
     let folder = tempfile::tempdir().unwrap();
     let mut written = 0;
-    for kill_at in [200, 3000] {
+    // Also one that goes on from what a killed one left, and is killed at once.
+    for kill_at in [200, 3000, 0, 0, 3100, 0, 6000] {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "agent::history::tests::disk::child_writes", "--ignored", "--nocapture"])
-            .env("HISTORY_TEST_DIR", folder.path().join(kill_at.to_string()))
+            .env("HISTORY_TEST_DIR", folder.path())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -203,10 +206,11 @@ fn a_killed_agent_loses_nothing_that_was_written() {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        let history = open(&folder.path().join(kill_at.to_string()), 64 << 20);
+        let history = open(folder.path(), 64 << 20);
         let got = all(&history);
         assert!(i64::try_from(got.len()).unwrap() >= written, "{} of {written}", got.len());
         assert_eq!(got, (0..i64::try_from(got.len()).unwrap()).collect::<Vec<_>>(), "whole and in order");
+        assert_eq!(history.status().disk.unwrap().lost, 0);
     }
 }
 

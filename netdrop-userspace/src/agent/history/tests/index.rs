@@ -1,8 +1,12 @@
 //! Many filters at once say of each flow what each of them says by itself.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
+use super::super::Selection;
 use super::made::{self, some_observation};
+use super::{history, read};
 use crate::filter::{
     EventTypeFilter, Experimental, Filters, FlowFilter, Index, InterfaceFilter, TcpFlagsFilter,
     WorkloadFilter,
@@ -138,6 +142,23 @@ proptest! {
             let expected: Vec<_> = (0..all.len()).filter(|i| all[*i].matches(flow)).collect();
             prop_assert_eq!(&found, &expected, "{:?}", flow);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever is passed over without being decoded: nothing is missing that every record decoded would show.
+    #[test]
+    fn what_is_passed_over_does_not_match(
+        filters in filters(),
+        flows in proptest::collection::vec(flow(), 1..200),
+    ) {
+        let h = history(1 << 20);
+        h.push(flows.into_iter().map(|flow| Arc::new(Observation::Flow(flow))).collect());
+        let all = |selection: &Selection| read(&mut h.reader(h.oldest(None), None), selection, 64).0;
+        let selection = || Selection::new(&filters).unwrap().with_benign(true);
+        prop_assert_eq!(all(&selection()), all(&selection().without_plan()));
     }
 }
 
