@@ -10,7 +10,7 @@ use fastrand::Rng;
 use netdrop_tests::command;
 use netdrop_tests::expect::{self, Lines};
 use netdrop_tests::netns::Netns;
-use netdrop_tests::observer::die_with_parent;
+use netdrop_tests::observer::{die_with_parent, hears};
 use netdrop_tests::rules::{Chain, NftDrop};
 use netdrop_tests::stock;
 use netdrop_tests::traffic::{self, craft::ip};
@@ -300,6 +300,8 @@ fn until_interrupted(
     command.args(line).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     command.env("HOME", "/nonexistent").env("XDG_CONFIG_HOME", "/nonexistent");
     die_with_parent(&mut command);
+    // Also where the tests were started as a job in the background, which is deaf to it.
+    hears(&mut command, libc::SIGINT, true);
     let mut child = command.spawn().expect("the client starts");
     let mut lines = Lines::new(child.stdout.take().expect("a pipe"));
     let deadline = expect::deadline(LIMIT);
@@ -317,7 +319,8 @@ fn until_interrupted(
     }
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill runs").success());
-    (shown, child.wait().expect("it ends").code())
+    expect::until("the end of the client", LIMIT, || Ok(child.try_wait()?.is_some())).expect("it ends");
+    (shown, child.wait().expect("it has ended").code())
 }
 
 /// Peers, as both clients watch them.
