@@ -9,6 +9,8 @@ use crate::decode::DropEvent;
 use crate::flow::{Ip, L4, Packet, ParseProblem};
 
 const TCP: u8 = 6;
+const UDP: u8 = 17;
+const UDP_LITE: u8 = 136;
 
 /// Addresses and ports are the socket's. One that has no other end (any more) knows none, and the bytes don't either.
 pub(super) fn parse(event: &DropEvent, ends: &Ends) -> Packet {
@@ -28,7 +30,7 @@ pub(super) fn parse(event: &DropEvent, ends: &Ends) -> Packet {
     Packet {
         ether_type: Some(if source.is_ipv4() { IPV4 } else { IPV6 }),
         ip: Some(ip),
-        l4: Some(l4(event, ends.protocol, ports)),
+        l4: l4(event, ends.protocol, ports),
         ..unknown
     }
 }
@@ -39,18 +41,20 @@ fn address(family: u8, bytes: [u8; 16]) -> IpAddr {
 }
 
 /// TCP writes its own header first, so it may be there with its flags.
-fn l4(event: &DropEvent, protocol: u8, [source_port, destination_port]: [u16; 2]) -> L4 {
-    if protocol != TCP {
-        return L4::Udp { source_port, destination_port };
+fn l4(event: &DropEvent, protocol: u8, [source_port, destination_port]: [u16; 2]) -> Option<L4> {
+    match protocol {
+        TCP => {}
+        UDP | UDP_LITE => return Some(L4::Udp { source_port, destination_port }),
+        _ => return None,
     }
     let mut written = Packet::default();
     if event.has(flag::HEAD_DATA) {
         transport::parse(&mut written, TCP, event.head(), super::Depth::Inner);
     }
-    match written.l4 {
+    Some(match written.l4 {
         Some(tcp @ L4::Tcp { .. }) if tcp.ports() == Some((source_port, destination_port)) => tcp,
         _ => L4::Tcp { source_port, destination_port, flags: crate::flow::TcpFlags::default() },
-    }
+    })
 }
 
 #[cfg(test)]
@@ -132,6 +136,8 @@ mod tests {
         assert_eq!(packet.ip.unwrap().destination, "fd00::2".parse::<IpAddr>().unwrap());
         assert_eq!(packet.l4, Some(L4::Udp { source_port: 40_000, destination_port: 443 }));
         assert_eq!(packet.ether_type, Some(IPV6));
+        let raw = parsed(flag::HEAD_NETWORK, &[0x45; 40], &ends(6, ["fd00::1", "fd00::2"], 99));
+        assert_eq!((raw.ip.unwrap().protocol, raw.l4), (99, None), "its ports are not ports");
         let mapped = parsed(flag::HEAD_DATA, &HEADER, &ends(6, ["::ffff:10.0.0.1", "::ffff:10.0.0.2"], 6));
         assert_eq!(mapped.ip.unwrap().source, "10.0.0.1".parse::<IpAddr>().unwrap());
         assert_eq!(mapped.ether_type, Some(IPV4));
