@@ -196,7 +196,9 @@ fn what_was_added_up_has_its_place_in_time() {
             (time_of(&value["time"]), Seen(value["flow"].take()).count())
         })
         .collect();
-    assert!(told.is_sorted_by(|a, b| a.0 <= b.0), "{told:?}");
+    // Processors take turns within far less than there is between any two here that are not of one burst.
+    let turn = Duration::from_millis(10);
+    assert!(told.is_sorted_by(|a, b| a.0 <= b.0 + turn), "{told:?}");
     assert!(told.iter().any(|(_, count)| *count > 1), "{told:?}");
 }
 
