@@ -60,6 +60,8 @@ pub async fn agent(
     let metrics = problems.check(metrics).unwrap_or_default();
     let feeds = problems.merge(Feeds::start(loaded.feeds.clone())).unwrap_or_default();
     problems.none()?;
+    // Before anybody is told that the agent is ready, and could send one.
+    let hangups = config::hangups()?;
     let events = Arc::new(AgentEvents::default());
     let capture = Capture {
         filters: &loaded.filters,
@@ -86,6 +88,7 @@ pub async fn agent(
     let outputs = Outputs { feeds, metrics, counts: doors.has_metrics(), events, names: Some(names) };
     let reloading = tokio::spawn(config::watch(
         Reloader::new(flags, loaded, outputs.clone(), set_level),
+        hangups,
         systemd.clone(),
     ));
     tracing::info!(kernel = %kernel.release, "capturing at tp_btf/kfree_skb");

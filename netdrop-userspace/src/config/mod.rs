@@ -9,6 +9,6 @@ mod resolve;
 mod yaml;
 
 pub(crate) use list::filters_of_json;
-pub use reload::{Reloader, SetLevel, watch};
+pub use reload::{Reloader, SetLevel, hangups, watch};
 pub use resolve::{Loaded, Origin, Problems, Setting, command, load};
 pub(crate) use yaml::SyntaxError;

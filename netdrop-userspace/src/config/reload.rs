@@ -5,8 +5,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::ArgMatches;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::resolve::{Loaded, Problems, load};
 use crate::agent::Outputs;
@@ -131,12 +132,17 @@ fn changed<'a>(now: &'a Loaded, next: &Loaded) -> Vec<&'a str> {
     changed
 }
 
+/// Catches SIGHUP from here on, which would end the process: one that comes before [`watch`] runs is acted on there.
+///
+/// # Errors
+///
+/// Where it can't be caught.
+pub fn hangups() -> anyhow::Result<Signal> {
+    signal(SignalKind::hangup()).context("SIGHUP can't be caught, so the settings couldn't be reloaded")
+}
+
 /// Reloads at SIGHUP, which also has the feeds' files opened anew, and when the file changes. For ever.
-pub async fn watch(mut reloader: Reloader, systemd: Notifier) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
-        tracing::warn!("SIGHUP can't be caught: the configuration stays as it is");
-        return;
-    };
+pub async fn watch(mut reloader: Reloader, mut hangup: Signal, systemd: Notifier) {
     let mut seen = stamp(reloader.file());
     let mut look = tokio::time::interval(LOOK);
     loop {
