@@ -13,6 +13,7 @@ use super::codec::{Message, Value, write_message};
 use super::generated::embedded;
 use super::number::push_float;
 use super::read::Reader;
+use super::structs;
 use crate::sink::text::push_json;
 
 /// Objects within each other that protobuf's decoder, which takes three steps for each and a hundred in all, can surely follow.
@@ -143,8 +144,9 @@ fn value<'a, T>(
     read: impl Fn(&mut Reader<'a>) -> Result<T, JsonError>,
 ) -> Result<T, JsonError> {
     let mut found = None;
+    let mut typed = false;
     input.object(|input, name| match &*name {
-        "@type" => input.skip(),
+        "@type" => input.type_once(&mut typed),
         "value" if found.is_some() => Err(input.error("a second \"value\"")),
         "value" => {
             found = Some(read(input)?);
@@ -163,7 +165,10 @@ fn find(url: &str) -> Option<Embedded> {
     };
     Some(match own {
         "Any" => Embedded::of_value::<Any>(),
-        "Struct" => Embedded::of_value::<Struct>(),
+        "Struct" => Embedded {
+            read: |input| value(input, structs::bytes),
+            ..Embedded::of_value::<Struct>()
+        },
         "Value" => Embedded::of_value::<prost_types::Value>(),
         "ListValue" => Embedded::of_value::<ListValue>(),
         "Timestamp" => Embedded::of_value::<Timestamp>(),
@@ -212,26 +217,7 @@ pub(super) fn write(any: &Any, out: &mut String) -> Result<(), JsonError> {
 }
 
 pub(super) fn read(input: &mut Reader<'_>) -> Result<Any, JsonError> {
-    let mut members = 0;
-    let mut url = None;
-    // The type may stand behind what it is needed for: a look ahead first.
-    let mut ahead = input.clone();
-    ahead.object(|ahead, name| {
-        members += 1;
-        if name != "@type" {
-            return ahead.skip();
-        }
-        if url.is_some() {
-            return Err(ahead.error("a second \"@type\""));
-        }
-        url = Some(ahead.text()?.into_owned()).filter(|u| !u.is_empty());
-        if url.is_some() { Ok(()) } else { Err(ahead.error("an empty \"@type\"")) }
-    })?;
-    let Some(type_url) = url else {
-        if members > 0 && !input.ignores_unknown() {
-            return Err(input.error("an Any without \"@type\""));
-        }
-        input.skip()?;
+    let Some(type_url) = type_url(input)? else {
         return Ok(Any::default());
     };
     let Some(embedded) = find(&type_url) else {
@@ -244,4 +230,36 @@ pub(super) fn read(input: &mut Reader<'_>) -> Result<Any, JsonError> {
         return Err(input.error("a message too deep within others"));
     }
     Ok(any)
+}
+
+/// The type of the Any that comes next; `None`: it has none, and is passed over.
+fn type_url(input: &mut Reader<'_>) -> Result<Option<String>, JsonError> {
+    // It stands in front, mostly. A second one is found when the rest is read.
+    if let Some(first) = input.clone().first_text("@type")
+        && !first.is_empty()
+    {
+        return Ok(Some(first.into_owned()));
+    }
+    let mut members = 0;
+    let mut url = None;
+    // It may stand behind what it is needed for: a look ahead.
+    let mut ahead = input.clone();
+    ahead.object(|ahead, name| {
+        members += 1;
+        if name != "@type" {
+            return ahead.skip();
+        }
+        if url.is_some() {
+            return Err(ahead.error("a second \"@type\""));
+        }
+        url = Some(ahead.text()?.into_owned()).filter(|u| !u.is_empty());
+        if url.is_some() { Ok(()) } else { Err(ahead.error("an empty \"@type\"")) }
+    })?;
+    if url.is_none() {
+        if members > 0 && !input.ignores_unknown() {
+            return Err(input.error("an Any without \"@type\""));
+        }
+        input.skip()?;
+    }
+    Ok(url)
 }

@@ -8,6 +8,7 @@ mod codec;
 mod known;
 mod number;
 mod read;
+mod structs;
 
 use std::fmt;
 

@@ -262,6 +262,20 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// The text under this name, if the object that comes next begins with it.
+    pub(super) fn first_text(mut self, name: &str) -> Option<Cow<'a, str>> {
+        let begins = self.take(b'{') && self.peek() == Some(b'"') && self.text().is_ok_and(|n| n == name);
+        (begins && self.take(b':')).then(|| self.text().ok())?
+    }
+
+    /// Passes over the type of an Any, which is there once.
+    pub(super) fn type_once(&mut self, typed: &mut bool) -> Result<(), JsonError> {
+        if std::mem::replace(typed, true) {
+            return Err(self.error("a second \"@type\""));
+        }
+        self.skip()
+    }
+
     /// The values of a list.
     pub(super) fn array(
         &mut self,
@@ -325,9 +339,10 @@ impl<'a> Reader<'a> {
         let mut message = M::default();
         let mut seen = 0u64;
         let mut next = 0;
+        let mut type_seen = false;
         self.object(|input, name| {
             if typed && name == "@type" {
-                return input.skip();
+                return input.type_once(&mut type_seen);
             }
             let Some(index) = find(fields, next, &name) else {
                 return input.unknown(&name);
