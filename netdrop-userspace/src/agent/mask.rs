@@ -2,6 +2,7 @@
 
 use tonic::Status;
 
+use super::query::invalid;
 use crate::proto::observer::GetFlowsResponse;
 use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::wire::mask::FieldMask;
@@ -24,8 +25,7 @@ impl Mask {
     /// Refuses paths that no flow has.
     pub(super) fn new(asked: Option<&prost_types::FieldMask>) -> Result<Self, Status> {
         let paths = asked.map_or(&[][..], |mask| &mask.paths);
-        let fields = FieldMask::parse(paths)
-            .map_err(|e| Status::invalid_argument(format!("invalid fieldmask: {e}")))?;
+        let fields = FieldMask::parse(paths).map_err(|e| invalid(format!("invalid fieldmask: {e}")))?;
         let mut paths = paths.to_vec();
         paths.sort_unstable();
         paths.dedup();
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_path_that_no_flow_has_is_refused() {
         let refused = mask(&["verdict", "nope"]).unwrap_err();
-        assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+        assert_eq!(refused.code(), tonic::Code::Unknown);
         assert_eq!(refused.message(), "invalid fieldmask: invalid path \"nope\" for message \"flow.Flow\"");
     }
 }

@@ -31,8 +31,17 @@ pub struct Query {
     pub(super) until: Option<Timestamp>,
 }
 
-fn invalid(why: impl Into<String>) -> Status {
-    Status::invalid_argument(why)
+/// Most bytes of a status' text. It travels in a header, of which many clients take 8 KiB; what is quoted in it may be as long as a request.
+const LONGEST_TEXT: usize = 1_000;
+
+/// What a request asks for can't be. Without a code, as Hubble's server has it: its client then prints the text alone.
+pub(super) fn invalid(why: impl Into<String>) -> Status {
+    let mut why = why.into();
+    if why.len() > LONGEST_TEXT {
+        why.truncate(why.floor_char_boundary(LONGEST_TEXT));
+        why.push_str(" ...");
+    }
+    Status::unknown(why)
 }
 
 impl Query {
@@ -40,7 +49,7 @@ impl Query {
     pub fn new(request: GetFlowsRequest) -> Result<Self, Status> {
         let GetFlowsRequest { number, first, follow, .. } = request;
         if first && follow {
-            return Err(invalid("first cannot be specified with follow"));
+            return Err(Status::invalid_argument("first cannot be specified with follow"));
         }
         let list = |list: Vec<FlowFilter>| {
             list.into_iter().map(filter_from_wire).collect::<Result<Vec<_>, _>>().map_err(invalid)

@@ -10,7 +10,7 @@ use super::tests::{Agent, flow};
 use super::tests_raw::channel;
 use super::*;
 use crate::flow::EndpointInfo;
-use crate::proto::flow::AgentEventType;
+use crate::proto::flow::{AgentEventType, FlowFilter};
 use crate::proto::observer::observer_client::ObserverClient;
 use crate::proto::observer::{
     GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest, GetNamespacesRequest, GetNodesRequest,
@@ -80,6 +80,13 @@ async fn a_client_gets_the_fields_that_it_asks_for() {
     let masked = stream.message().await.unwrap().unwrap();
     assert_eq!((masked.time, masked.node_name.as_str()), (None, ""));
     let refused = client.get_flows(ask(&["nope"])).await.unwrap_err();
-    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(refused.code(), Code::Unknown);
     assert!(refused.message().starts_with("invalid fieldmask"), "{refused}");
+    let pattern = format!("{}(", "a".repeat(20_000));
+    let long = FlowFilter { dns_query: vec![pattern], ..FlowFilter::default() };
+    let refused =
+        client.get_flows(GetFlowsRequest { whitelist: vec![long], ..GetFlowsRequest::default() }).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), Code::Unknown);
+    assert!(refused.message().len() < 1_100, "as short as a header may be: {}", refused.message().len());
 }

@@ -345,7 +345,7 @@ impl Session {
             }
             Event::Refused(status) => {
                 say(NodeState::Error, crate::connect::words(&status).to_string());
-                let invalid = status.code() == Code::InvalidArgument;
+                let invalid = matches!(status.code(), Code::InvalidArgument | Code::Unknown);
                 self.refused = Some(status).filter(|_| invalid).or(self.refused.take());
                 self.drop_part(id);
             }

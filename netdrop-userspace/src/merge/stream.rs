@@ -209,7 +209,7 @@ impl Stream {
                     if chunk.iter().any(Result::is_ok) {
                         self.open(&mut opened).await;
                     }
-                    if let Some(end) = self.hand_on(chunk).await {
+                    if let Some(end) = self.hand_on(chunk, opened).await {
                         return end;
                     }
                 }
@@ -235,7 +235,7 @@ impl Stream {
         }
     }
 
-    async fn hand_on(&self, chunk: Vec<Result<Wire, Status>>) -> Option<End> {
+    async fn hand_on(&self, chunk: Vec<Result<Wire, Status>>, opened: bool) -> Option<End> {
         let mut wires = Vec::with_capacity(chunk.len());
         let mut end = None;
         {
@@ -244,7 +244,7 @@ impl Stream {
                 match response {
                     Ok(wire) if place.is_new(&wire) => wires.push(wire),
                     Ok(_) => {}
-                    Err(status) => end = Some(ending(status)),
+                    Err(status) => end = Some(ending(status, opened)),
                 }
             }
         }
@@ -261,11 +261,13 @@ impl Stream {
     }
 }
 
-fn ending(status: Status) -> End {
+fn ending(status: Status, opened: bool) -> End {
     if is_transport(&status) {
         return End::Cut(format!("the connection is lost: {}", root(&status)));
     }
     match status.code() {
+        // In place of a first response: Hubble's server gives what is wrong with a request no code.
+        Code::Unknown if !opened => End::Refused(status),
         Code::InvalidArgument | Code::Unimplemented | Code::PermissionDenied | Code::Unauthenticated => {
             End::Refused(status)
         }

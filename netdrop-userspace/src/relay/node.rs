@@ -227,7 +227,7 @@ impl Observer for TestObserver {
         };
         self.0.requests.lock().unwrap().push(request.clone());
         if request.whitelist.iter().any(|f| f.protocol == ["wrong"]) {
-            return Err(Status::invalid_argument("invalid protocol filter: unknown protocol: \"wrong\""));
+            return Err(Status::unknown("invalid protocol filter: unknown protocol: \"wrong\""));
         }
         if told.lazy.load(Ordering::Relaxed) {
             drop(told.flows.subscribe().wait_for(|flows| !flows.is_empty()).await);

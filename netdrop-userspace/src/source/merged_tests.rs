@@ -188,10 +188,7 @@ async fn a_request_that_nobody_takes_is_an_error() {
             Err(e) => break e.to_string(),
         }
     };
-    assert_eq!(
-        error,
-        "rpc error: code = InvalidArgument desc = invalid protocol filter: unknown protocol: \"wrong\""
-    );
+    assert_eq!(error, "invalid protocol filter: unknown protocol: \"wrong\"");
 }
 
 /// New flows come in order, though one node is much more silent than the other, and none is held for longer than agreed.

@@ -31,7 +31,7 @@ impl Window {
         let time = |name: &str, time: &Option<prost_types::Timestamp>| match time {
             Some(time) => match time_from_wire(time) {
                 Some(time) => Ok(Some(time)),
-                None => Err(Status::invalid_argument(format!("invalid {name}: not a time"))),
+                None => Err(Status::unknown(format!("invalid {name}: not a time"))),
             },
             None => Ok(None),
         };
