@@ -133,7 +133,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            app::say(format_args!("{e:#}"));
+            app::say(format_args!("{}", args::blamed(format!("{e:#}"))));
             ExitCode::FAILURE
         }
     }

@@ -55,7 +55,6 @@ pub async fn agent(
     if let Some(folder) = &args.history_dir {
         problems.check(writable(folder));
     }
-    problems.check(args.capture.memory().plan().map_err(Into::into));
     let metrics = Metrics::new(&loaded.metrics, args.metrics.metrics_max_series).map_err(Into::into);
     let metrics = problems.check(metrics).unwrap_or_default();
     let feeds = problems.merge(Feeds::start(loaded.feeds.clone())).unwrap_or_default();

@@ -4,6 +4,7 @@
 use std::error::Error as _;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use clap::builder::ArgAction;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -51,6 +52,7 @@ pub fn parse(mut command: Command, words: impl IntoIterator<Item = OsString>) ->
         texts.push(text);
     }
     let mut typed = Typed::read(&command, texts).map_err(Refused::Wrong)?;
+    typed.topic().map_err(Refused::Wrong)?;
     let leaf = typed.leaf(&command);
     // A command with a file of its own names that.
     let named = typed.value("config");
@@ -58,11 +60,30 @@ pub fn parse(mut command: Command, words: impl IntoIterator<Item = OsString>) ->
     let settings = if own_file { Ok(Settings::default()) } else { Settings::load(named) };
     let settings = settings.map_err(Refused::Wrong)?;
     let defaults = settings.flags(leaf, &typed.named).map_err(Refused::Wrong)?;
-    typed.flags.splice(0..0, defaults);
+    drop(SET.set(defaults.iter().map(|(flag, from)| (flag.name.clone(), from.clone())).collect()));
+    typed.flags.splice(0..0, defaults.into_iter().map(|(flag, _)| flag));
     typed.keep_the_last(leaf);
     let path = ["netdrop"].into_iter().chain(typed.commands.iter().map(String::as_str));
     let path = path.collect::<Vec<_>>().join(" ");
-    command.try_get_matches_from_mut(typed.canonical(program)).map_err(|e| refused(&e, &path))
+    command.try_get_matches_from_mut(typed.canonical(program)).map_err(|e| match refused(&e, &path) {
+        Refused::Wrong(why) => Refused::Wrong(blamed(why)),
+        shown @ Refused::Shown(_) => shown,
+    })
+}
+
+/// Flags of this run that were not typed, and where their values come from.
+static SET: OnceLock<Vec<(String, String)>> = OnceLock::new();
+
+/// What is wrong with a flag that was not typed is told with the variable or the file that sets it.
+pub fn blamed(why: String) -> String {
+    let names = |name: &str| {
+        let after = why.split_once(&format!("--{name}")).map(|(_, after)| after.chars().next());
+        after.is_some_and(|next| next.is_none_or(|c| !c.is_ascii_alphanumeric() && c != '-'))
+    };
+    match SET.get().into_iter().flatten().find(|(name, _)| names(name)) {
+        Some((_, from)) if !why.starts_with(from) => format!("{from}: {why}"),
+        _ => why,
+    }
 }
 
 /// The config file that values were looked for in.
@@ -171,6 +192,19 @@ impl Typed {
             (_, value) => self.flags.push(Flag { name, value }),
         }
         Ok(())
+    }
+
+    /// The words after `help` name a command; those after one that takes words are not looked at, as in `help observe flows`.
+    fn topic(&mut self) -> Result<(), String> {
+        if self.commands.first().is_none_or(|c| c != "help") {
+            return Ok(());
+        }
+        match std::mem::take(&mut self.words).first() {
+            Some(word) if self.commands.len() == 1 => {
+                Err(format!("unknown help topic {}: `netdrop help` lists the commands", go::quote(word)))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn leaf<'a>(&self, root: &'a Command) -> &'a Command {

@@ -25,12 +25,16 @@ In names of variables letters are upper case and dashes underscores: that of --t
 config file is YAML, a line for each flag, as `server: tls://relay.example:443`.";
 
 /// What Hubble's client shows, set or not, as far as netdrop has it.
-const SHOWN: [&str; 14] = [
+const SHOWN: [&str; 18] = [
     "basic-auth-password",
     "basic-auth-username",
     "config",
     "debug",
+    "kube-context",
+    "kube-namespace",
     "kubeconfig",
+    "port-forward",
+    "port-forward-port",
     "request-timeout",
     "server",
     "timeout",

@@ -15,6 +15,7 @@ use super::output::{self, OutputConfig, output_of_flows};
 use super::selection::{self, Selection, count, selection};
 use super::server_flags::ServerFlags;
 use super::{args, events, shown, time, yaml};
+use crate::config::unknown_field;
 use crate::filter::{Filters, FlowFilter};
 use crate::go;
 use crate::sink::Format;
@@ -248,6 +249,7 @@ fn raw_filters(m: &ArgMatches, name: &str) -> anyhow::Result<Vec<FlowFilter>> {
     let mut out = Vec::new();
     for text in m.get_many::<String>(name).into_iter().flatten() {
         let filters = FlowFilter::several(text)
+            .map_err(|e| unknown_field(&e.to_string()))
             .map_err(|e| anyhow!("invalid --{name} flag: failed to decode '{text}': {e}"))?;
         out.extend(filters);
     }

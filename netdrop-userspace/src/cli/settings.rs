@@ -12,6 +12,7 @@ use clap::{Arg, Command};
 use serde_json::Value;
 
 use super::args::{Flag, invalid};
+use super::flags::EXCLUSIVE;
 use crate::config::SyntaxError;
 use crate::go;
 
@@ -80,7 +81,8 @@ impl Settings {
     }
 
     /// The flags of a command that were not typed, but are set elsewhere.
-    pub(super) fn flags(&self, command: &Command, typed: &[String]) -> Result<Vec<Flag>, String> {
+    /// Each with the variable or the file that it comes from.
+    pub(super) fn flags(&self, command: &Command, typed: &[String]) -> Result<Vec<(Flag, String)>, String> {
         let mut out = Vec::new();
         let is_relay = command.get_name() == RELAY;
         if WITHOUT.contains(&command.get_name()) && !is_relay {
@@ -91,20 +93,30 @@ impl Settings {
             if NEVER.contains(&name) || typed.iter().any(|t| t == name) || is_other(command, name) {
                 continue;
             }
-            if is_relay && is_set(arg) {
+            if typed.iter().any(|typed| excludes(typed, name)) || is_relay && is_set(arg) {
                 continue;
             }
             if let Some((variable, value)) = variable(name).filter(|_| !is_relay) {
-                out.extend(flag(arg, name, value).map_err(|why| format!("{variable}: {why}"))?);
+                let flag = flag(arg, name, value).map_err(|why| format!("{variable}: {why}"))?;
+                out.extend(flag.map(|flag| (flag, variable)));
                 continue;
             }
-            let path = self.path.as_deref().unwrap_or(Path::new("")).display();
+            let path = self.path.as_deref().unwrap_or(Path::new("")).display().to_string();
             for value in self.values.get(name).map(texts).unwrap_or_default() {
-                out.extend(flag(arg, name, value).map_err(|why| format!("{path}: {why}"))?);
+                let flag = flag(arg, name, value).map_err(|why| format!("{path}: {why}"))?;
+                out.extend(flag.map(|flag| (flag, path.clone())));
             }
         }
         Ok(out)
     }
+}
+
+/// Whether a flag that was typed makes no sense beside this one: then what is set elsewhere gives way.
+fn excludes(typed: &str, name: &str) -> bool {
+    let selection: [&[&str]; 4] =
+        [&["first", "last"], &["first", "all"], &["first", "follow"], &["last", "all"]];
+    let mut groups = EXCLUSIVE.iter().chain(&selection);
+    typed != name && groups.any(|group| group.contains(&typed) && group.contains(&name))
 }
 
 /// Other commands have other formats than that of flows, which is set.
@@ -173,14 +185,20 @@ mod tests {
         let flags = settings.flags(&command, &["output".to_owned()]).unwrap();
         let mut shown: Vec<String> = flags
             .into_iter()
+            .map(|(f, from)| {
+                assert_eq!(from, "");
+                f
+            })
             .map(|f| f.value.map_or(f.name.clone(), |v| format!("{}={v}", f.name)))
             .collect();
         shown.sort();
         assert_eq!(shown, ["follow", "last=7", "verdict=DROPPED", "verdict=ERROR"]);
+        let given_way = settings.flags(&command, &["first".to_owned(), "pod".to_owned()]).unwrap();
+        assert!(given_way.iter().all(|(f, _)| f.name != "last" && f.name != "follow"), "{given_way:?}");
         let text = "all-namespaces: true\nipv4: false\nencrypted: 1\n";
         let settings = Settings { path: None, values: read(Path::new("f"), text).unwrap() };
         let flags = settings.flags(&command, &[]).unwrap();
-        let shown: Vec<_> = flags.iter().map(|f| (f.name.as_str(), f.value.as_deref())).collect();
+        let shown: Vec<_> = flags.iter().map(|(f, _)| (f.name.as_str(), f.value.as_deref())).collect();
         assert_eq!(shown, [("all-namespaces", None), ("encrypted", None)]);
         let output = Settings { path: None, values: read(Path::new("f"), "output: dict").unwrap() };
         assert_eq!(output.flags(&command, &[]).unwrap().len(), 1);
@@ -192,7 +210,7 @@ mod tests {
         let settings = Settings { path: None, values: read(Path::new("f"), text).unwrap() };
         let relay = RelayArgs::augment_args(Command::new(RELAY));
         let flags = settings.flags(&relay, &["listen-address".to_owned()]).unwrap();
-        let shown: Vec<_> = flags.iter().map(|f| (f.name.as_str(), f.value.as_deref())).collect();
+        let shown: Vec<_> = flags.iter().map(|(f, _)| (f.name.as_str(), f.value.as_deref())).collect();
         assert_eq!(
             shown,
             [("peers", Some("a=10.0.0.1")), ("peers", Some("b=10.0.0.2")), ("disable-server-tls", None)]

@@ -115,7 +115,10 @@ pub(super) fn of_file(file: &Path, node: &Node, feeds: &mut Vec<FeedSpec>, probl
     };
     for (at, node) in list.iter().enumerate() {
         let Some(mut fields) = Fields::new(file, format!("flowLogs[{at}]"), node, problems) else { continue };
+        // An interval that can't be read is no lack of one.
+        let before = problems.0.len();
         let feed = one(&mut fields, problems);
+        let interval_is_read = problems.0.len() == before;
         if let Some(feed) = feed {
             if let Some(other) = feeds.iter().find(|f| f.name == feed.name) {
                 fields.problem(
@@ -130,7 +133,9 @@ pub(super) fn of_file(file: &Path, node: &Node, feeds: &mut Vec<FeedSpec>, probl
             if let Err(e) = feed.compile() {
                 fields.problem(e, problems);
             }
-            check_interval(&feed, |what| fields.problem(what, problems));
+            if interval_is_read {
+                check_interval(&feed, |what| fields.problem(what, problems));
+            }
             feeds.push(feed);
         }
         fields.finish(problems);

@@ -178,7 +178,7 @@ pub(crate) fn filters_of_json(json: &str) -> Result<Vec<FlowFilter>, String> {
 }
 
 /// serde names all fields that there are; the nearest is what helps.
-fn unknown_field(why: &str) -> String {
+pub(crate) fn unknown_field(why: &str) -> String {
     let mut names = why.split('`').skip(1).step_by(2);
     match (why.starts_with("unknown field"), names.next()) {
         (true, Some(typed)) => format!("unknown key {typed:?} of a FlowFilter{}", nearest(typed, names)),

@@ -8,7 +8,7 @@ mod reload;
 mod resolve;
 mod yaml;
 
-pub(crate) use list::filters_of_json;
+pub(crate) use list::{filters_of_json, unknown_field};
 pub use reload::{Reloader, SetLevel, hangups, watch};
 pub use resolve::{Loaded, Origin, Problems, Setting, command, load};
 pub(crate) use yaml::SyntaxError;

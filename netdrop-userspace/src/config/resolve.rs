@@ -135,6 +135,9 @@ pub fn load(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Re
     };
     // What is wrong above does not hide what else is.
     let args = parse(&strict, &sound, flags, &mut problems);
+    if let Some(Err(e)) = args.as_ref().map(|a| a.capture.memory().plan()) {
+        problems.add("memory", e);
+    }
     let filters = args.as_ref().map(|a| feeds::kept(a, &mut problems)).unwrap_or_default();
     let mut feeds = args.as_ref().map(|a| feeds::of_flags(&a.export, &mut problems)).unwrap_or_default();
     let flow_logs = list(FLOW_LOGS);

@@ -92,6 +92,13 @@ impl Target {
         };
         let rest = ["dns:///", "passthrough:///"].iter().find_map(|p| rest.strip_prefix(p)).unwrap_or(rest);
         if !has_port(rest) {
+            let bare: &str = rest.trim_matches(['[', ']']);
+            if bare.parse::<std::net::Ipv6Addr>().is_ok() {
+                bail!("--server {text:?} has no port; try \"[{bare}]:4245\"");
+            }
+            if !rest.is_empty() && !rest.contains([':', '/', ' ']) {
+                bail!("--server {text:?} has no port; try \"{text}:4245\", or unix:///path");
+            }
             bail!("--server {text:?} is neither unix:///path nor host:port");
         }
         Ok(Self { address: Address::Tcp(rest.to_owned()), tls })
@@ -221,6 +228,9 @@ fn check_socket(path: &Path) -> anyhow::Result<()> {
         Err(e) => Err(anyhow!(match e.kind() {
             std::io::ErrorKind::NotFound =>
                 format!("no agent at {}: start one with `netdrop agent`", path.display()),
+            std::io::ErrorKind::ConnectionRefused if !is_socket(path) => {
+                format!("{} is no socket: name that of an agent", path.display())
+            }
             std::io::ErrorKind::ConnectionRefused => {
                 format!("the agent of {} is gone: start it with `netdrop agent`", path.display())
             }
@@ -230,6 +240,11 @@ fn check_socket(path: &Path) -> anyhow::Result<()> {
             _ => format!("cannot connect to {}: {e}", path.display()),
         })),
     }
+}
+
+fn is_socket(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    std::fs::metadata(path).is_ok_and(|m| m.file_type().is_socket())
 }
 
 /// A status as the stock client words it.

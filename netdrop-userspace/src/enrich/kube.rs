@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
@@ -28,6 +28,7 @@ use tokio::task::JoinSet;
 
 use super::Names;
 use super::change::{Address, Change, Listener};
+use crate::connect::root;
 use crate::flow::{Identity, NodeState, NodeStatus};
 use kinds::{NamespaceState, NodesState, SliceState};
 use pods::PodState;
@@ -133,11 +134,12 @@ pub async fn check(config: &KubeConfig) -> anyhow::Result<()> {
 async fn read_config(config: &KubeConfig) -> anyhow::Result<Config> {
     match &config.kubeconfig {
         Some(path) => {
+            // Each of these errors has the words of its causes in its own.
             let file = Kubeconfig::read_from(path)
-                .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
+                .map_err(|e| anyhow!("cannot read the kubeconfig {}: {}", path.display(), root(&e)))?;
             Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
                 .await
-                .with_context(|| format!("the kubeconfig {} names no usable cluster", path.display()))
+                .map_err(|e| anyhow!("the kubeconfig {} names no usable cluster: {}", path.display(), root(&e)))
         }
         None => Config::incluster().context(
             "no Kubernetes service account here; name a cluster with --kubeconfig FILE, or names with --names FILE",

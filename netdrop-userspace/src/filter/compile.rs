@@ -8,7 +8,7 @@ use super::cel::Program;
 use super::fields::{Labelled, Side, Which};
 use super::http::Status;
 use super::label::Selector;
-use super::pattern::pattern;
+use super::pattern::{self, pattern};
 use super::spec::{
     EventTypeFilter, FlowFilter, HttpHeaderFilter, InterfaceFilter, TcpFlagsFilter, WorkloadFilter,
 };
@@ -166,7 +166,9 @@ impl One {
             self.add(values, |v| Ok(Ask::Fqdn(side, address::fqdns(v)?)))?;
         }
         self.add(&f.dns_query, |v| {
-            let query = |q: &String| pattern(q).map_err(|e| e.of("failed to compile regexp"));
+            let query = |q: &String| {
+                pattern::compiled(q).map_err(|why| FilterError(format!("failed to compile regexp: {why}")))
+            };
             Ok(Ask::DnsQuery(each(v, query).map_err(|e| e.of("invalid DNS query filter"))?))
         })?;
         for (of, what, values) in [

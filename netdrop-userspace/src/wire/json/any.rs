@@ -165,10 +165,7 @@ fn find(url: &str) -> Option<Embedded> {
     };
     Some(match own {
         "Any" => Embedded::of_value::<Any>(),
-        "Struct" => Embedded {
-            read: |input| value(input, structs::bytes),
-            ..Embedded::of_value::<Struct>()
-        },
+        "Struct" => Embedded { read: |input| value(input, structs::bytes), ..Embedded::of_value::<Struct>() },
         "Value" => Embedded::of_value::<prost_types::Value>(),
         "ListValue" => Embedded::of_value::<ListValue>(),
         "Timestamp" => Embedded::of_value::<Timestamp>(),
