@@ -2,7 +2,8 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::time::Duration;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -14,8 +15,11 @@ use super::say;
 /// After a signal, a reader of the output that takes nothing is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Signals so soon after the first are the same wish: `timeout`, `sudo` and others send a Ctrl-C on to a process that has had it.
+const ONE_WISH: Duration = Duration::from_secs(1);
+
 /// Comes true at Ctrl-C or SIGTERM; both are caught from the first poll on. What is written last may find a reader that has stopped
-/// reading: a second signal ends the process at once, and so does time.
+/// reading: a later signal ends the process at once, and so does time.
 pub async fn stop_signal() {
     any_of(&[SignalKind::interrupt(), SignalKind::terminate()]).await;
 }
@@ -89,11 +93,17 @@ async fn any_of(kinds: &[SignalKind]) {
         next(&mut signals).await;
         // Nobody waits any more: the command has ended.
         let _ = stop.send(());
-        tokio::select! {
-            () = next(&mut signals) => {}
-            () = tokio::time::sleep(PATIENCE) => {}
-        }
-        say(format_args!("netdrop: ended before all was written: the reader of the output takes no more"));
+        let first = Instant::now();
+        let mut late = pin!(tokio::time::sleep(PATIENCE));
+        let why = loop {
+            tokio::select! {
+                () = next(&mut signals) => if first.elapsed() >= ONE_WISH {
+                    break "it was interrupted again";
+                },
+                () = &mut late => break "the reader of the output takes no more",
+            }
+        };
+        say(format_args!("netdrop: ended before all was written: {why}"));
         std::process::exit(1);
     });
     drop(stopped.await);

@@ -32,7 +32,7 @@ pub fn command() -> Command {
                 .value_name("FILE")
                 .required(true)
                 .value_parser(value_parser!(PathBuf))
-                .help("JSON lines; packed if it ends in .gz or .zst"),
+                .help("JSON lines, of which a crash costs the last second; packed if it ends in .gz or .zst"),
         )
         .arg(
             text("max-size", "BYTES", "Begin a new file before this one grows beyond, as 100M")
@@ -44,6 +44,9 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(u64).range(1..)),
         )
 }
+
+/// Least bytes of a file that another one follows.
+const SMALLEST: u64 = 16_000;
 
 /// Flags about how flows look on a screen.
 const SHOWN_ONLY: [&str; 7] = [
@@ -62,6 +65,13 @@ pub fn from_matches(m: &ArgMatches) -> anyhow::Result<(ObserveConfig, RecordConf
     if file.is_dir() {
         bail!("{} is a folder; record needs the name of a file", file.display());
     }
+    if file.as_os_str() == "-" {
+        bail!("record needs the name of a file; standard output is /dev/stdout");
+    }
+    let max_size = m.get_one::<u64>("max-size").copied();
+    if let Some(size) = max_size.filter(|size| *size < SMALLEST) {
+        bail!("--max-size {size} is less than {SMALLEST} bytes: that would be a file for every few lines");
+    }
     let max_age = m
         .get_one::<String>("max-age")
         .map(|text| {
@@ -72,7 +82,7 @@ pub fn from_matches(m: &ArgMatches) -> anyhow::Result<(ObserveConfig, RecordConf
         .transpose()?;
     let record = RecordConfig {
         file,
-        max_size: m.get_one::<u64>("max-size").copied(),
+        max_size,
         max_age,
         max_files: m.get_one::<u64>("max-files").map(|n| usize::try_from(*n).unwrap_or(usize::MAX)),
     };

@@ -56,7 +56,7 @@ impl std::fmt::Debug for FileSource {
 }
 
 impl FileSource {
-    /// Opens a file; `-` is standard input. Names that end in `.gz` and `.zst` are decompressed. `report` is told of bad lines as
+    /// Opens a file; `-` is standard input. What is packed by gzip or Zstandard, by its name or by its first bytes, is unpacked. `report` is told of bad lines as
     /// they come.
     pub fn open(path: &Path, report: impl FnMut(Trouble) + Send + 'static) -> anyhow::Result<Self> {
         let input = open(path).with_context(|| format!("cannot open {}", path.display()))?;
@@ -107,10 +107,9 @@ impl WireSource for FileSource {
 }
 
 fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
-    if path == Path::new("-") {
-        return Ok(Box::new(io::stdin()));
-    }
-    Ok(packed::unpacked(path, File::open(path)?, BUFFER))
+    let input: Box<dyn Read + Send> =
+        if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
+    Ok(packed::unpacked(path, input, BUFFER))
 }
 
 #[cfg(test)]

@@ -1,21 +1,56 @@
 //! Files that are packed, and what is wrong with them in words.
 
 use std::error::Error;
-use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::Path;
 
-/// What a file's name says of how it is packed: its bytes, unpacked.
-pub(super) fn unpacked(path: &Path, file: File, buffer: usize) -> Box<dyn Read + Send> {
-    let packed = |file| BufReader::with_capacity(buffer, file);
+type Bytes = Box<dyn Read + Send>;
+
+/// A file's bytes, unpacked as its name says, or else as its first bytes do.
+pub(super) fn unpacked(path: &Path, file: Bytes, buffer: usize) -> Bytes {
     match path.extension().and_then(|e| e.to_str()) {
-        Some("gz") => {
-            Box::new(Worded { input: flate2::bufread::MultiGzDecoder::new(packed(file)), by: "gzip" })
+        Some("gz") => of_gzip(file, buffer),
+        Some("zst") => of_zstd(file, buffer),
+        _ => Box::new(Unnamed { input: Some(file), known: None, buffer }),
+    }
+}
+
+fn of_gzip(file: Bytes, buffer: usize) -> Bytes {
+    let input = BufReader::with_capacity(buffer, file);
+    Box::new(Worded { input: flate2::bufread::MultiGzDecoder::new(input), by: "gzip" })
+}
+
+fn of_zstd(file: Bytes, buffer: usize) -> Bytes {
+    let input = BufReader::with_capacity(buffer, file);
+    Box::new(Worded { input: Frames { input: Some(input), frame: None }, by: "Zstandard" })
+}
+
+/// What packed files begin with (RFC 1952, RFC 8878); no line of JSON does.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// A pipe, or a file of another name. Its first bytes are looked at when they are read, as a pipe may be silent for long.
+struct Unnamed {
+    input: Option<Bytes>,
+    known: Option<Bytes>,
+    buffer: usize,
+}
+
+impl Read for Unnamed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(mut input) = self.input.take() {
+            let mut head = Vec::with_capacity(ZSTD.len());
+            // Errors come again when the rest is read.
+            drop(input.by_ref().take(ZSTD.len() as u64).read_to_end(&mut head));
+            let (gzip, zstd) = (head.starts_with(&GZIP), head.starts_with(&ZSTD));
+            let whole = Box::new(io::Cursor::new(head).chain(input));
+            self.known = Some(match (gzip, zstd) {
+                (true, _) => of_gzip(whole, self.buffer),
+                (_, true) => of_zstd(whole, self.buffer),
+                _ => whole,
+            });
         }
-        Some("zst") => {
-            Box::new(Worded { input: Frames { input: Some(packed(file)), frame: None }, by: "Zstandard" })
-        }
-        _ => Box::new(file),
+        self.known.as_mut().map_or(Ok(0), |known| known.read(buffer))
     }
 }
 
@@ -56,12 +91,12 @@ fn is_early_end(e: &io::Error) -> bool {
     early(e)
 }
 
-type Frame = ruzstd::decoding::StreamingDecoder<BufReader<File>, ruzstd::decoding::FrameDecoder>;
+type Frame = ruzstd::decoding::StreamingDecoder<BufReader<Bytes>, ruzstd::decoding::FrameDecoder>;
 
 /// Zstandard's frames, one after the other: a recorder begins a new one now and then.
 struct Frames {
     /// Between two frames.
-    input: Option<BufReader<File>>,
+    input: Option<BufReader<Bytes>>,
     frame: Option<Frame>,
 }
 
@@ -87,13 +122,15 @@ impl Read for Frames {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     fn wrong(name: &str, bytes: &[u8]) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
-        let mut input = unpacked(&path, File::open(&path).unwrap(), 4096);
+        let mut input = unpacked(&path, Box::new(File::open(&path).unwrap()), 4096);
         input.read_to_end(&mut Vec::new()).unwrap_err().to_string()
     }
 
@@ -109,6 +146,12 @@ mod tests {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(text.as_bytes()).unwrap();
         let gzip = gzip.finish().unwrap();
+        for (name, bytes) in [("x.json", &zstd), ("-", &gzip), ("x.json", &text.clone().into_bytes())] {
+            let mut read = String::new();
+            let input: Bytes = Box::new(io::Cursor::new(bytes.clone()));
+            unpacked(Path::new(name), input, 4096).read_to_string(&mut read).unwrap();
+            assert!(read == text, "{name}: as its first bytes say");
+        }
         let early = "it ends too early: what comes after is missing";
         for cut in [5, zstd.len() / 2, zstd.len() - 1] {
             assert_eq!(wrong("x.zst", &zstd[..cut]), early, "{cut}");
