@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,8 @@ use super::{HistoryDisk, Usage};
 const QUEUE: usize = 16;
 /// A block is ended early, if its tail takes this share of the folder.
 const TAIL_SHARE: u64 = 64;
+/// So long after the last item the thread looks whether anything was left.
+const PAUSE: Duration = Duration::from_secs(1);
 /// A disk that does not take the last blocks by then is left behind.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -35,7 +37,7 @@ pub(in super::super) struct Writer {
     waiting: Arc<AtomicUsize>,
     usage: Arc<Usage>,
     /// Whether something was left to be written with its block.
-    left: AtomicBool,
+    left: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -57,23 +59,25 @@ impl Writer {
             number += 1;
             files
         });
+        let left = Arc::new(AtomicBool::new(false));
         let mut thread = Thread {
             rings,
             history,
+            left: Arc::clone(&left),
             usage: Arc::clone(&usage),
             failing: None,
             scratch: Vec::new(),
             _lock: lock,
         };
         thread.bound();
-        let left = Arc::clone(&waiting);
+        let taken = Arc::clone(&waiting);
         std::thread::Builder::new().name("netdrop-history".into()).spawn(move || {
             for (ring, unwritten) in unwritten.into_iter().enumerate() {
                 thread.take_over(ring, &unwritten);
             }
-            thread.run(&items, &left);
+            thread.run(&items, &taken);
         })?;
-        Ok(Self { to, waiting, usage, left: AtomicBool::new(false) })
+        Ok(Self { to, waiting, usage, left })
     }
 
     pub(in super::super) fn usage(&self) -> &Arc<Usage> {
@@ -130,6 +134,8 @@ impl Writer {
 struct Thread {
     rings: [Files; RINGS],
     history: Weak<History>,
+    /// As the handle's.
+    left: Arc<AtomicBool>,
     usage: Arc<Usage>,
     /// Observations that were not written since the disk failed.
     failing: Option<u64>,
@@ -139,14 +145,34 @@ struct Thread {
 
 impl Thread {
     fn run(mut self, items: &Receiver<Item>, waiting: &AtomicUsize) {
-        while let Ok(item) = items.recv() {
-            waiting.fetch_sub(1, Ordering::Relaxed);
-            match item {
-                Item::Fresh(ring, fresh) => self.fresh(ring, &fresh),
-                Item::Whole(ring, block) => self.whole(ring, &block),
-                // Whoever asked may have gone on.
-                Item::Done(done) => drop(done.try_send(())),
+        loop {
+            let item = match items.recv_timeout(PAUSE) {
+                Ok(item) => Some(item),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if item.is_some() {
+                waiting.fetch_sub(1, Ordering::Relaxed);
             }
+            match item {
+                Some(Item::Fresh(ring, fresh)) => self.fresh(ring, &fresh),
+                Some(Item::Whole(ring, block)) => self.whole(ring, &block),
+                // Whoever asked may have gone on.
+                Some(Item::Done(done)) => drop(done.try_send(())),
+                None => {}
+            }
+            if waiting.load(Ordering::Relaxed) == 0 {
+                self.catch_up();
+            }
+        }
+    }
+
+    /// What was left to be written with its block is written now that the disk has time: on a quiet node the block is not whole for hours.
+    fn catch_up(&self) {
+        if self.left.swap(false, Ordering::Relaxed)
+            && let Some(history) = self.history.upgrade()
+        {
+            (0..RINGS).for_each(|ring| history.seal(ring));
         }
     }
 

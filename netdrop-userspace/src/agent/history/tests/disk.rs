@@ -160,6 +160,35 @@ fn a_file_of_another_version_is_put_away() {
     assert_eq!(all(&open(folder.path(), 64 << 20)).len(), 20);
 }
 
+/// Faster than the disk takes it, and then nothing more: an agent that is killed now has it all on disk.
+#[test]
+fn what_a_burst_left_behind_is_written_once_there_is_time() {
+    let folder = tempfile::tempdir().unwrap();
+    // No block is whole before the burst is over.
+    let disk = HistoryDisk { folder: folder.path().to_owned(), bytes: 64 << 20 };
+    let history = History::on_disk(HistorySize { drops: 16 << 20, flows: 1 << 20 }, &disk).unwrap();
+    for second in 0..400 {
+        let mut flow = made::full(second);
+        flow.time = jiff::Timestamp::from_second(second).unwrap();
+        history.push(vec![Arc::new(Observation::Flow(flow))]);
+    }
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        let copy = tempfile::tempdir().unwrap();
+        for file in fs::read_dir(folder.path()).unwrap() {
+            let file = file.unwrap();
+            // The writer may put another file in a tail's place meanwhile.
+            drop(fs::copy(file.path(), copy.path().join(file.file_name())));
+        }
+        let (kept, missed) = all_and_missed(&open(copy.path(), 64 << 20));
+        if (kept.len(), missed) == (400, 0) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{} are on disk, {missed} are known to be missing", kept.len());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 #[test]
 fn two_agents_do_not_share_a_folder() {
     let folder = tempfile::tempdir().unwrap();
