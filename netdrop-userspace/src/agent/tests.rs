@@ -205,7 +205,8 @@ async fn followers_see_what_comes_and_end_with_the_agent() {
     }
     assert_eq!(seconds(&all), [2, 3, 4]);
     drop(agent.stop);
-    assert!(!next(&mut source, &mut all).await.unwrap(), "the stream ends");
+    let end = next(&mut source, &mut all).await.unwrap_err().to_string();
+    assert_eq!(end, "rpc error: code = Unavailable desc = the agent stops");
     agent.ended.await.unwrap().unwrap();
 }
 
