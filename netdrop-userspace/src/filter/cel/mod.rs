@@ -2,6 +2,7 @@
 
 mod check;
 mod direct;
+mod look;
 mod schema;
 mod see;
 mod size;
@@ -16,9 +17,10 @@ use cel::{Context, Env, IdedExpr, Value};
 use prost::Message as _;
 
 use super::compile::FilterError;
+use crate::convert::Roots;
 use crate::proto::flow::Flow;
 use check::{Checker, Type};
-use direct::Direct;
+pub(super) use direct::Direct;
 use schema::Shape;
 use value::Message;
 
@@ -36,6 +38,7 @@ const MOST_BRACKETS: u16 = 32;
 #[derive(Clone)]
 pub(super) struct Program {
     expression: Arc<Direct>,
+    roots: Roots,
     text: Arc<str>,
 }
 
@@ -112,7 +115,18 @@ impl Program {
             let thread = parser.spawn_scoped(scope, parse).map_err(|e| wrong(&format!("no thread: {e}")))?;
             thread.join().unwrap_or_else(|_| Err(wrong("its parser gave up")))
         })?;
-        Ok(Self { expression: Arc::new(Direct::new(expression)), text: text.into() })
+        let expression = Direct::new(expression);
+        Ok(Self { roots: expression.roots(), expression: Arc::new(expression), text: text.into() })
+    }
+
+    /// What it asks.
+    pub(super) fn expression(&self) -> &Arc<Direct> {
+        &self.expression
+    }
+
+    /// What of a flow it looks at.
+    pub(super) fn roots(&self) -> Roots {
+        self.roots
     }
 
     /// `None`: it can't be told, as for a division by zero.
