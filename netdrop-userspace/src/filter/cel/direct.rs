@@ -8,10 +8,12 @@ use cel::common::ast::{CallExpr, Expr, LiteralValue, SelectExpr, operators};
 use regex::Regex;
 
 use super::Subject;
+use super::patterns::MATCHES;
 use super::schema::{Kind, Shape};
 use super::see::{See, Seen};
 use super::value::PRESENT;
 use crate::filter::pattern::bounded;
+use crate::proto::flow::Flow;
 
 /// An expression that the checker let through, taken apart.
 pub(in crate::filter) enum Direct {
@@ -108,23 +110,35 @@ impl Direct {
                 let all = list.elements.iter().map(literal).collect::<Option<Vec<_>>>()?;
                 Some(Self::OneOf(operand(one)?, all))
             }
+            (MATCHES, None, [text, argument]) => Self::text(MATCHES, text, argument),
+            (name, Some(text), [argument]) => Self::text(name, text, argument),
             (name, None, [a, b]) => {
                 Some(Self::Compare(comparison(name)?, operand(a)?, operand(b)?)).filter(Self::is_of_one_type)
             }
-            (name, Some(target), [argument]) => {
-                let (path, has) = path(target)?;
-                let Some(Scalar::Text(text)) = literal(argument) else { return None };
-                let test = match name {
-                    "contains" => TextTest::Contains(text),
-                    "startsWith" => TextTest::StartsWith(text),
-                    "endsWith" => TextTest::EndsWith(text),
-                    "matches" => TextTest::Matches(bounded(&text).ok()?),
-                    _ => return None,
-                };
-                (!has && path.kind == Kind::Text).then_some(Self::Text(path, test))
-            }
             _ => None,
         }
+    }
+
+    /// A test of a field against a text that is written out.
+    fn text(name: &str, text: &IdedExpr, argument: &IdedExpr) -> Option<Self> {
+        let (path, has) = path(text)?;
+        let Some(Scalar::Text(wanted)) = literal(argument) else { return None };
+        let test = match name {
+            "contains" => TextTest::Contains(wanted),
+            "startsWith" => TextTest::StartsWith(wanted),
+            "endsWith" => TextTest::EndsWith(wanted),
+            MATCHES => TextTest::Matches(bounded(&wanted).ok()?),
+            _ => return None,
+        };
+        (!has && path.kind == Kind::Text).then_some(Self::Text(path, test))
+    }
+
+    /// What needs no flow is told now, unless it can't be told.
+    pub(super) fn folded(self) -> Self {
+        let mut looks = false;
+        self.look(&mut |_, _| looks = true);
+        let told = if looks { None } else { self.is_true(&Subject::new(&Flow::default())) };
+        told.map_or(self, Self::Const)
     }
 
     /// Numbers of different types are the interpreter's.

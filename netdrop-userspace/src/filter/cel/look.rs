@@ -9,7 +9,7 @@ use crate::convert::Roots;
 use crate::filter::part::Part;
 
 /// Is told of each field: the names that lead to it, and whether only its presence counts. No names: the flow as a whole.
-type Visit<'v> = dyn FnMut(&[&str], bool) + 'v;
+pub(super) type Visit<'v> = dyn FnMut(&[&str], bool) + 'v;
 
 impl Direct {
     /// The one part of a flow that it looks at.
@@ -69,7 +69,7 @@ impl Direct {
         }
     }
 
-    fn look(&self, visit: &mut Visit<'_>) {
+    pub(super) fn look(&self, visit: &mut Visit<'_>) {
         let mut operand = |operand: &Operand| {
             if let Operand::Path(path) = operand {
                 visit(&path.names, false);

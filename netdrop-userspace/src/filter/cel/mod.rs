@@ -3,6 +3,8 @@
 mod check;
 mod direct;
 mod look;
+mod made;
+mod patterns;
 mod schema;
 mod see;
 mod size;
@@ -58,7 +60,12 @@ impl std::fmt::Debug for Program {
 /// Operators and functions, made once.
 fn env() -> &'static Arc<Env> {
     static ENV: OnceLock<Arc<Env>> = OnceLock::new();
-    ENV.get_or_init(|| Arc::new(Env::stdlib()))
+    ENV.get_or_init(|| {
+        let mut env = Env::stdlib();
+        made::declare(&mut env);
+        patterns::declare(&mut env);
+        Arc::new(env)
+    })
 }
 
 /// The checked expression.
@@ -115,7 +122,7 @@ impl Program {
             let thread = parser.spawn_scoped(scope, parse).map_err(|e| wrong(&format!("no thread: {e}")))?;
             thread.join().unwrap_or_else(|_| Err(wrong("its parser gave up")))
         })?;
-        let expression = Direct::new(expression);
+        let expression = Direct::new(expression).folded();
         Ok(Self { roots: expression.roots(), expression: Arc::new(expression), text: text.into() })
     }
 
