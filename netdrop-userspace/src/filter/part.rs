@@ -20,6 +20,38 @@ pub(crate) enum Part {
     Whole,
 }
 
+/// Fields of few values, and what is never set; also all that is within.
+const FEW: [&[&str]; 28] = [
+    &["verdict"],
+    &["drop_reason"],
+    &["drop_reason_desc"],
+    &["event_type"],
+    &["traffic_direction"],
+    &["is_reply"],
+    &["node_name"],
+    &["interface"],
+    &["source_service"],
+    &["destination_service"],
+    &["source_names"],
+    &["destination_names"],
+    &["IP", "ipVersion"],
+    &["l4", "TCP", "flags"],
+    &["source", "ID"],
+    &["source", "identity"],
+    &["destination", "ID"],
+    &["destination", "identity"],
+    &["l7"],
+    &["reply"],
+    &["tunnel"],
+    &["trace_context"],
+    &["node_labels"],
+    &["ip_trace_id"],
+    &["IP", "source_xlated"],
+    &["IP", "encrypted"],
+    &["source", "cluster_name"],
+    &["destination", "cluster_name"],
+];
+
 impl Part {
     pub(super) fn of(ask: &Ask) -> Self {
         match ask {
@@ -32,8 +64,35 @@ impl Part {
             Ask::Label(Labelled::Destination, _) => Self::End(Side::Destination),
             Ask::Uuid(_) => Self::Uuid,
             Ask::Expression(_) => Self::Whole,
+            Ask::Verdict(_)
+            | Ask::Reason(_)
+            | Ask::Netns(_)
+            | Ask::Site(_)
+            | Ask::EventType(_)
+            | Ask::DropReason(_)
+            | Ask::Reply(_)
+            | Ask::Identity(..)
+            | Ask::Protocol(_)
+            | Ask::Service(..)
+            | Ask::Fqdn(..)
+            | Ask::TcpFlags(_)
+            | Ask::NodeName(_)
+            | Ask::IpVersion(_)
+            | Ask::Direction(_)
+            | Ask::Interface(_)
             // What no flow of this machine has is the same for all.
-            _ => Self::Likeness,
+            | Ask::Address(Which::SourceTranslated, _)
+            | Ask::Label(Labelled::Node, _)
+            | Ask::Encrypted(_)
+            | Ask::DnsQuery(_)
+            | Ask::HttpStatus(_)
+            | Ask::HttpMethod(_)
+            | Ask::HttpPath(_)
+            | Ask::HttpUrl(_)
+            | Ask::HttpHeader(_)
+            | Ask::Cluster(..)
+            | Ask::TraceId(_)
+            | Ask::IpTraceId(_) => Self::Likeness,
         }
     }
 
@@ -41,17 +100,7 @@ impl Part {
     pub(super) fn of_field(names: &[&str], has: bool) -> Self {
         let side = |name: &str| if name == "source" { Side::Source } else { Side::Destination };
         match names {
-            [
-                "verdict" | "drop_reason" | "drop_reason_desc" | "event_type" | "traffic_direction" | "is_reply"
-                | "node_name" | "interface" | "source_service" | "destination_service" | "source_names"
-                | "destination_names",
-                ..,
-            ]
-            // Never set.
-            | ["l7" | "reply" | "tunnel" | "trace_context" | "node_labels" | "ip_trace_id", ..]
-            | ["IP", "source_xlated" | "ipVersion" | "encrypted"]
-            | ["l4", "TCP", "flags", ..]
-            | ["source" | "destination", "ID" | "identity" | "cluster_name"] => Self::Likeness,
+            names if FEW.iter().any(|few| names.starts_with(few)) => Self::Likeness,
             ["IP" | "source" | "destination" | "l4"] | ["l4", _] if has => Self::Likeness,
             ["IP", name @ ("source" | "destination")] => Self::Address(side(name)),
             [name @ ("source" | "destination"), "namespace" | "pod_name" | "labels" | "workloads", ..] => {

@@ -110,8 +110,9 @@ fn look(expression: &IdedExpr, visit: &mut Visit<'_>) {
         Expr::Map(map) => map.entries.iter().for_each(|entry| entries(&entry.expr, visit)),
         Expr::Struct(made) => made.entries.iter().for_each(|entry| entries(&entry.expr, visit)),
         Expr::Comprehension(c) => {
-            let all = [&c.iter_range, &c.accu_init, &c.loop_cond, &c.loop_step, &c.result];
-            all.into_iter().for_each(|one| look(one, visit));
+            for one in [&c.iter_range, &c.accu_init, &c.loop_cond, &c.loop_step, &c.result] {
+                look(one, visit);
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn check(call: &mut CallExpr) -> Result<(), String> {
     let compiled = compiled(text.inner())
         .map_err(|_| format!("{:?} of matches() is no regular expression, or too big a one", text.inner()))?;
     *text = CelString::from(compiled.as_str().to_owned());
-    call.func_name = MATCHES.to_owned();
+    MATCHES.clone_into(&mut call.func_name);
     call.args.splice(0..0, call.target.take().map(|target| *target));
     Ok(())
 }
