@@ -14,6 +14,7 @@ mod json;
 mod label;
 mod lower;
 mod matching;
+mod nothing;
 mod own;
 mod part;
 mod pattern;

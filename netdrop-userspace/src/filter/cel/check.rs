@@ -10,7 +10,7 @@ use cel::common::types::CelInt;
 
 use super::schema::{Field, Kind, Shape, constant};
 use super::value::PRESENT;
-use super::{made, patterns};
+use super::{double, made, patterns};
 
 /// How often a list of a flow may go round, at a guess; one that is written out is counted.
 const ROUNDS: u64 = 100;
@@ -282,8 +282,10 @@ impl Checker {
         let result = operator(&name, &of)
             .or_else(|| function(&name, &of, call.target.is_some()))
             .unwrap_or_else(|| Err(undeclared(&name)))?;
-        if name == "matches" {
-            patterns::check(call)?;
+        match (name.as_str(), &types[..]) {
+            ("matches", _) => patterns::check(call)?,
+            ("string", [of]) if call.target.is_none() => double::check(call, of),
+            _ => {}
         }
         Ok(result)
     }

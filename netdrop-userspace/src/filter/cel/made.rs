@@ -38,8 +38,13 @@ fn named(name: &str) -> Option<&'static Shape> {
 
 /// The name of a type, in full, as the interpreter knows it.
 pub(super) fn type_name(name: &str) -> Option<Expr> {
-    let mut full = Expr::Ident("flow".to_owned());
-    for field in named(name)?.name.split('.') {
+    let (package, rest) = match name.strip_prefix('.').unwrap_or(name) {
+        "google.protobuf.Timestamp" => ("google", "protobuf.Timestamp"),
+        "google.protobuf.Duration" => ("google", "protobuf.Duration"),
+        _ => ("flow", named(name)?.name),
+    };
+    let mut full = Expr::Ident(package.to_owned());
+    for field in rest.split('.') {
         let operand = Box::new(IdedExpr { id: 0, expr: full });
         full = Expr::Select(SelectExpr { operand, field: field.to_owned(), test: false });
     }

@@ -2,6 +2,7 @@
 
 mod check;
 mod direct;
+mod double;
 mod look;
 mod made;
 mod patterns;
@@ -64,6 +65,7 @@ fn env() -> &'static Arc<Env> {
         let mut env = Env::stdlib();
         made::declare(&mut env);
         patterns::declare(&mut env);
+        double::declare(&mut env);
         Arc::new(env)
     })
 }

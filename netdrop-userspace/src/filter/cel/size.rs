@@ -141,7 +141,7 @@ impl<'a> Sizer<'a> {
                 Size::Many(_, each) => each.as_ref().clone(),
                 Size::One(bytes) => Size::One(*bytes),
             },
-            ("string" | "bytes", [of]) => of.most(&Size::One(SMALL)),
+            ("string" | "@string" | "bytes", [of]) => of.most(&Size::One(SMALL)),
             ("dyn", [of]) => of.clone(),
             _ => Size::One(0),
         })

@@ -61,6 +61,9 @@ fn expressions_on_a_flow() {
         "Flow{policy_log: ['', 'a']}.policy_log.size() == 2 && Flow{verdict: _flow.verdict}.verdict == 2",
         "type(_flow) == flow.Flow && type(_flow.IP) == IP && type(_flow.IP) != Endpoint && type(1) == int",
         "_flow.source.labels.exists(l, l.matches('^k8s:t.er')) && !'aaa'.matches('(a+)+b')",
+        "type(_flow.time) == google.protobuf.Timestamp && type(duration('1s')) == google.protobuf.Duration",
+        "string(1e6) == '1e+06' && string(dyn(0.000001)) == '1e-06' && string(1.5) + string(1) == '1.51'",
+        "string(dyn(7)) == '7' && string(dyn('x')) == 'x' && double('1e3') == 1000.0",
         "matches(_flow.IP.source, '^10') && _flow.source.labels.all(l, matches(l, 's:'))",
     ] {
         assert_eq!(told(yes), Some(true), "{yes}");
