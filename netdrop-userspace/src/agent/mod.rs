@@ -1,6 +1,7 @@
 //! The agent: one source, an in-memory history, a server for many clients and a log feed.
 
 mod arrivals;
+mod authority;
 mod call;
 mod connection;
 pub mod doors;
@@ -255,6 +256,8 @@ impl Keeper<'_> {
 mod tests;
 #[cfg(test)]
 mod tests_arrivals;
+#[cfg(test)]
+mod tests_authority;
 #[cfg(test)]
 mod tests_follow;
 #[cfg(test)]
