@@ -1,6 +1,7 @@
 //! The agent: one source, an in-memory history, a server for many clients and a log feed.
 
 mod arrivals;
+mod authority;
 mod call;
 mod connection;
 pub mod doors;
@@ -13,6 +14,7 @@ mod mask;
 pub mod metrics;
 mod namespaces;
 mod outputs;
+mod places;
 pub mod problems;
 mod query;
 mod request;
@@ -255,6 +257,8 @@ mod tests;
 #[cfg(test)]
 mod tests_arrivals;
 #[cfg(test)]
+mod tests_authority;
+#[cfg(test)]
 mod tests_follow;
 #[cfg(test)]
 mod tests_limits;
@@ -262,5 +266,7 @@ mod tests_limits;
 mod tests_raw;
 #[cfg(test)]
 mod tests_service;
+#[cfg(test)]
+mod tests_shares;
 #[cfg(test)]
 mod tests_tls;
