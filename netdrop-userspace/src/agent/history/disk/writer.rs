@@ -18,9 +18,6 @@ use super::{HistoryDisk, Usage};
 const QUEUE: usize = 16;
 /// A block is ended early, if its tail takes this share of the folder.
 const TAIL_SHARE: u64 = 64;
-/// A disk that does not take the last blocks by then is left behind.
-const FAREWELL: Duration = Duration::from_millis(500);
-
 enum Item {
     Fresh(usize, Fresh),
     Whole(usize, Arc<Block>),
@@ -103,10 +100,10 @@ impl Writer {
         }
     }
 
-    /// Waits until all is written, but not for long.
-    pub(in super::super) fn finish(&self) {
+    /// Waits until all is written, but no longer than `patience`, and as long once more.
+    pub(in super::super) fn finish(&self, patience: Duration) {
         let (done, all) = sync_channel(1);
-        let deadline = Instant::now() + FAREWELL;
+        let deadline = Instant::now() + patience;
         while !self.put(Item::Done(done.clone())) {
             if Instant::now() > deadline {
                 return;
@@ -114,7 +111,7 @@ impl Writer {
             std::thread::sleep(Duration::from_millis(1));
         }
         // Too late is a disk that hangs: what it lacks is in the tail or lost with it.
-        let _ = all.recv_timeout(FAREWELL);
+        let _ = all.recv_timeout(patience);
     }
 
     fn put(&self, item: Item) -> bool {
