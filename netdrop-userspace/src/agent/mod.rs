@@ -64,6 +64,8 @@ pub use stream::answer;
 
 /// How often the sums are drawn for status and metrics.
 const BALANCE_TICK: Duration = Duration::from_secs(1);
+/// A source that tells nothing for so long after a stop has lost what was under way.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// How to run.
 #[derive(Debug)]
@@ -190,9 +192,9 @@ impl Keeper<'_> {
             }
         }
         if source.stop()? {
-            // What was under way is still told, within the second that a clean stop may take.
-            let deadline = tokio::time::Instant::now() + Duration::from_millis(500);
-            while let Ok(more) = tokio::time::timeout_at(deadline, source.next(&mut batch)).await {
+            // What was under way is still told, and ends by itself: within the second that a clean stop may take, unless the
+            // machine is busy.
+            while let Ok(more) = tokio::time::timeout(DRAIN, source.next(&mut batch)).await {
                 if !more? {
                     break;
                 }
