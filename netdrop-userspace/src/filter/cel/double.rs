@@ -40,7 +40,7 @@ pub(super) fn check(call: &mut CallExpr, argument: &Type) {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as the interpreter calls it")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the interpreter's signature")]
 fn text(number: &CelDouble) -> CelString<'static> {
     CelString::from(written(*number.inner()))
 }

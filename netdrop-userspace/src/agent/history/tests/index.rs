@@ -87,7 +87,7 @@ fn asking() -> impl Strategy<Value = FlowFilter> {
         text(&["*", "b", "abc"]).prop_map(move |destination_fqdn| FlowFilter { destination_fqdn, ..of() }),
         text(&["00000000-0000-0007-4000-000000008000", "", "00000000-0000-0007-4000-00000000800A", "x"])
             .prop_map(move |uuid| FlowFilter { uuid, ..of() }),
-        Just(FlowFilter { http_method: vec!["GET".into()], ..of() }),
+        Just(FlowFilter { dns_query: vec!["a".into()], ..of() }),
         Just(FlowFilter { ip_trace_id: vec![0], ..of() }),
         Just(FlowFilter { destination_workload: vec![workload("checkout-101", "Deployment")], ..of() }),
         proptest::collection::vec(expression(), 1..3).prop_map(move |cel_expression| FlowFilter {
