@@ -17,8 +17,8 @@ use super::arrivals::{Arrival, Arrivals, Origin};
 use super::call::Desk;
 use super::doors::{Door, Socket};
 use super::limits::{
-    BREATH, Complaints, FAREWELL, LEAVING, Limits, MAX_BROKEN, MAX_HEADERS, MAX_TAKEN_BACK, PAUSE,
-    RECEIVE_WINDOWS, REFUSAL, REFUSED, SEND_BUFFER,
+    BREATH, Complaints, LEAVING, Limits, MAX_BROKEN, MAX_HEADERS, MAX_TAKEN_BACK, PAUSE, RECEIVE_WINDOWS,
+    REFUSAL, REFUSED, SEND_BUFFER,
 };
 use super::tls::Tls;
 
@@ -53,7 +53,7 @@ pub(super) async fn serve(door: Door, routes: Routes, limits: Limits, mut stoppe
     // Whoever connects now is refused by the kernel, at once.
     drop(door);
     let all = async { while connections.join_next().await.is_some() {} };
-    drop(tokio::time::timeout(FAREWELL, all).await);
+    drop(tokio::time::timeout(limits.farewell, all).await);
 }
 
 /// A connection that has yet to show what it is.
