@@ -18,8 +18,8 @@ use super::authority::Named;
 use super::call::{Caller, Desk, Line};
 use super::doors::{Door, Socket};
 use super::limits::{
-    BREATH, Complaints, FAREWELL, LEAVING, Limits, MAX_BROKEN, MAX_HEADERS, MAX_TAKEN_BACK, PAUSE,
-    RECEIVE_WINDOWS, REFUSAL, REFUSED, SEND_BUFFER,
+    BREATH, Complaints, LEAVING, Limits, MAX_BROKEN, MAX_HEADERS, MAX_TAKEN_BACK, PAUSE, RECEIVE_WINDOWS,
+    REFUSAL, REFUSED, SEND_BUFFER,
 };
 use super::places::{Place, Places};
 use super::tls::Tls;
@@ -55,7 +55,7 @@ pub(super) async fn serve(door: Door, routes: Routes, limits: Limits, mut stoppe
     // Whoever connects now is refused by the kernel, at once.
     drop(door);
     let all = async { while connections.join_next().await.is_some() {} };
-    drop(tokio::time::timeout(FAREWELL, all).await);
+    drop(tokio::time::timeout(limits.farewell, all).await);
 }
 
 /// A connection that has yet to show what it is.

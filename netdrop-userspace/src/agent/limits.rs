@@ -26,6 +26,8 @@ pub struct Limits {
     pub ping: Duration,
     /// ... and has this long to answer.
     pub pong: Duration,
+    /// How long calls have to end once the server stops.
+    pub farewell: Duration,
 }
 
 impl Default for Limits {
@@ -40,6 +42,7 @@ impl Default for Limits {
             idle: Duration::from_mins(5),
             ping: Duration::from_secs(30),
             pong: Duration::from_secs(10),
+            farewell: Duration::from_millis(500),
         }
     }
 }
@@ -68,5 +71,3 @@ pub(super) const LEAVING: usize = 16;
 pub(super) const REFUSED: usize = 16;
 /// How long telling may take, of that or of an end.
 pub(super) const REFUSAL: Duration = Duration::from_secs(2);
-/// How long calls have to end once the agent stops.
-pub(super) const FAREWELL: Duration = Duration::from_millis(500);

@@ -29,6 +29,11 @@ impl Source for Pushed {
     }
 }
 
+/// Limits of a server on a machine that does other things, too: its clients hear of its end.
+pub(super) fn patient() -> Limits {
+    Limits { farewell: LATE, ..Limits::default() }
+}
+
 pub(super) struct Agent {
     pub(super) push: mpsc::Sender<Observation>,
     pub(super) stop: oneshot::Sender<()>,
@@ -46,7 +51,7 @@ impl Agent {
     }
 
     async fn start(bytes: usize) -> Self {
-        Self::with(bytes, Limits::default(), Listen::default()).await
+        Self::with(bytes, patient(), Listen::default()).await
     }
 
     /// Starts one, with a socket of its own.

@@ -15,7 +15,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::{v1, v1alpha};
 
 use super::doors::Listen;
-use super::tests::{Agent, flow};
+use super::tests::{Agent, flow, patient};
 use super::tests_raw::{Endless, Raw, SOON, channel, framed};
 use super::*;
 use crate::convert::from_wire;
@@ -316,7 +316,7 @@ fn resident() -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn health_and_definitions_are_told() {
-    let agent = start(Limits::default()).await;
+    let agent = start(patient()).await;
     let mut health = HealthClient::new(channel(&agent).await);
     for service in ["", "hubble.server.Observer"] {
         let answer = health.check(HealthCheckRequest { service: service.into() }).await.unwrap().into_inner();

@@ -6,7 +6,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 
 use super::doors::Listen;
-use super::tests::{Agent, flow};
+use super::tests::{Agent, flow, patient};
 use super::tests_raw::channel;
 use super::*;
 use crate::flow::EndpointInfo;
@@ -18,7 +18,7 @@ use crate::proto::observer::{
 };
 
 async fn start() -> (Agent, ObserverClient<Channel>) {
-    let agent = Agent::with(1 << 20, Limits::default(), Listen::default()).await;
+    let agent = Agent::with(1 << 20, patient(), Listen::default()).await;
     let client = ObserverClient::new(channel(&agent).await);
     (agent, client)
 }
