@@ -283,8 +283,7 @@ impl Writer {
         self.pending = Pending { text: std::mem::take(&mut self.pending.text), ..Pending::default() };
         if self.retry.take().is_some() {
             self.counts.working.store(true, Relaxed);
-            let missing = self.missing.count;
-            tracing::info!(feed = self.name, missing, "the feed writes again and says what is missing");
+            tracing::info!(feed = self.name, "the feed writes again and says itself what is missing");
         }
     }
 

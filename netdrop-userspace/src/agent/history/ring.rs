@@ -281,7 +281,9 @@ impl Ring {
         let open = Some(self.open.meta()).filter(|meta| meta.count > 0).map(Gone::of);
         let then = || known().chain(open).filter(|g| g.first_ordinal >= to).map(|g| g.earliest).min();
         let last = gone().map(|g| g.latest).max().or_else(then);
-        let first = if remembered { first.max(after) } else { after.or(first) };
+        // No earlier than what came before, where nothing is known of those that are gone themselves.
+        let before = || known().filter(|g| g.end_ordinal <= from).map(|g| g.latest).max();
+        let first = if remembered { first.max(after) } else { after.or(first) }.or_else(before);
         Missed { count: to - from, first: time(first.or(last)), last: time(last.max(first)) }
     }
 
