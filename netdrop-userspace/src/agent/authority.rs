@@ -15,7 +15,8 @@ const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
 const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
-/// Of `:authority` in the table that every connection has (RFC 7541, A).
+/// The field's name, and its place in the table that every connection has (RFC 7541, A).
+const NAME: &[u8] = b":authority";
 const AUTHORITY: u64 = 1;
 /// In place of what can't be in a host.
 const INSTEAD: u8 = b'-';
@@ -127,6 +128,8 @@ struct Block {
     is_authority: bool,
     /// A name is still to come, as text.
     named: bool,
+    /// How much of it is as in [`NAME`]; `None`: it is another.
+    alike: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -179,7 +182,10 @@ impl Block {
             }
             At::Length => self.number(byte, 0x7f, Of::Length(byte & 0x80 != 0)),
             At::Text { left, text } => {
-                if self.is_authority && !self.named {
+                if self.named {
+                    let alike = self.alike.filter(|n| !text.packed && NAME.get(*n) == Some(&byte));
+                    self.alike = alike.map(|n| n + 1);
+                } else if self.is_authority {
                     text.mend(bytes, i);
                 }
                 *left -= 1;
@@ -204,7 +210,7 @@ impl Block {
         self.at = match of {
             Of::Whole => At::Field,
             Of::Name => {
-                (self.is_authority, self.named) = (number == AUTHORITY, number == 0);
+                (self.is_authority, self.named, self.alike) = (number == AUTHORITY, number == 0, Some(0));
                 At::Length
             }
             Of::Length(_) if number == 0 => return self.text_ended(),
@@ -214,7 +220,10 @@ impl Block {
 
     /// Behind a name is its value, and behind that the next field.
     fn text_ended(&mut self) {
-        self.at = if std::mem::take(&mut self.named) { At::Length } else { At::Field };
+        self.at = At::Field;
+        if std::mem::take(&mut self.named) {
+            (self.at, self.is_authority) = (At::Length, self.alike == Some(NAME.len()));
+        }
     }
 }
 
@@ -292,9 +301,11 @@ mod tests {
 
     #[test]
     fn a_path_becomes_a_name_of_the_same_length() {
-        // POST; the server's name, kept in the table; the path of the call; a header with a name of its own.
+        // POST; the server's name, kept in the table, by its place and in words; the path of the call; a header with a name of its own.
         let fields = |authority: &str| {
+            let words = [&[0x40][..], &text(":authority"), &text(authority)].concat();
             let own = [&[0x00][..], &text("x-%"), &text("/as/it/is")].concat();
+            let own = [words, own].concat();
             [&[0x83, 0x41][..], &text(authority), &[0x04], &text("/a.B/C"), &own, &[0xbe]].concat()
         };
         for (said, heard) in [

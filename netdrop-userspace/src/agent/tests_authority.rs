@@ -59,9 +59,10 @@ async fn who_calls_the_server_by_its_path_is_served() {
     let mut socket = UnixStream::connect(&agent.socket).await.unwrap();
     socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     socket.write_all(&frame(4, 0, 0, &[])).await.unwrap();
-    // As it is, and then from the table.
-    let path = field(&[0x41], "%2Frun%2Fnetdrop%2Fnetdrop.sock");
-    for (stream, authority) in [(1, &path[..]), (3, &[0xbe])] {
+    // As it is, with its name by its place or in words, and then from the table.
+    let by_place = field(&[0x41], "/run/netdrop/netdrop.sock");
+    let in_words = field(b"\x40\x0a:authority", "run%2Fnetdrop%2Fnetdrop.sock");
+    for (stream, authority) in [(1, &by_place[..]), (3, &[0xbe]), (5, &in_words), (7, &[0xbe])] {
         socket.write_all(&call(stream, authority)).await.unwrap();
         let kinds = timeout(SOON, answer(&mut socket, stream)).await.expect("an answer");
         assert_eq!(kinds, [HEADERS, 0, HEADERS], "headers, a message, how it ended");

@@ -197,7 +197,7 @@ impl RelayArgs {
     pub fn config(&self) -> anyhow::Result<RelayConfig> {
         let asks =
             Pem::of(self.tls_hubble_client_cert_file.clone(), self.tls_hubble_client_key_file.clone())?;
-        let mut dial = Dial::default();
+        let mut dial = Dial { is_relay: true, ..Dial::default() };
         if self.client_tls() {
             let config = ClientTlsConfig {
                 ca_files: self.tls_hubble_server_ca_files.clone(),

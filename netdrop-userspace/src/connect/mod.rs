@@ -163,6 +163,8 @@ pub struct Dial {
     pub credentials: Credentials,
     /// Until a connection stands.
     pub timeout: Duration,
+    /// Whom a relay asks: what is wrong is told in words of its flags.
+    pub is_relay: bool,
     /// What there is to say of a tunnel while it is open.
     pub tell: Tell,
 }
@@ -173,6 +175,7 @@ impl Default for Dial {
             tls: None,
             tls_always: false,
             told_names: false,
+            is_relay: false,
             credentials: Credentials::default(),
             timeout: DIAL_TIMEOUT,
             tell: |_| {},
@@ -209,7 +212,7 @@ impl Dial {
                 anyhow::ensure!(tls.is_some() || !target.tls, "{target} asks for TLS, which is off here");
                 let tls = tls.map(|tls| (tls, server_name.unwrap_or_else(|| target.host())));
                 let credentials = tls.as_ref().map(|_| self.credentials.clone()).unwrap_or_default();
-                let way = if self.told_names { began::RELAY } else { began::CLIENT };
+                let way = if self.is_relay { began::RELAY } else { began::CLIENT };
                 let channel = dial::tcp(to, tls, self.timeout, way).await?;
                 Ok(InterceptedService::new(channel, credentials))
             }
