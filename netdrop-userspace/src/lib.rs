@@ -7,6 +7,7 @@ pub mod app;
 pub mod balance;
 pub mod cli;
 pub mod clock;
+mod complaints;
 pub mod config;
 pub mod connect;
 pub mod convert;

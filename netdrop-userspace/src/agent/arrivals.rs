@@ -15,20 +15,42 @@ use tokio::sync::oneshot;
 const NETWORK: u128 = u128::MAX << 64;
 
 /// Where a connection comes from: what shares an origin shares its places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Origin {
-    /// A process of this machine; `None`: of another PID namespace, which does not show.
-    Process(Option<i32>),
+    /// A process of this machine.
+    Process {
+        /// Whose it is.
+        uid: Option<u32>,
+        /// `None`: of another PID namespace, which does not show.
+        pid: Option<i32>,
+    },
     /// A machine.
     V4(Ipv4Addr),
     /// A network of IPv6: a machine may have any address in it.
     V6(Ipv6Addr),
 }
 
+/// What has a share together: a user of this machine may have any number of processes, and a machine is alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Group {
+    /// Of this machine.
+    User(Option<u32>),
+    /// Another one.
+    Machine(Origin),
+}
+
 impl Origin {
     pub(super) fn of_socket(stream: &UnixStream) -> Self {
-        let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
-        Self::Process(pid.filter(|pid| *pid > 0))
+        let peer = stream.peer_cred().ok();
+        let pid = peer.and_then(|peer| peer.pid()).filter(|pid| *pid > 0);
+        Self::Process { uid: peer.map(|peer| peer.uid()), pid }
+    }
+
+    pub(super) fn group(self) -> Group {
+        match self {
+            Self::Process { uid, .. } => Group::User(uid),
+            machine => Group::Machine(machine),
+        }
     }
 
     pub(super) fn of_address(address: IpAddr) -> Self {
@@ -42,8 +64,9 @@ impl Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Process(Some(pid)) => write!(f, "process {pid}"),
-            Self::Process(None) => f.write_str("a process of this machine"),
+            Self::Process { pid: Some(pid), .. } => write!(f, "process {pid}"),
+            Self::Process { pid: None, uid: Some(uid) } => write!(f, "a process of user {uid}"),
+            Self::Process { .. } => f.write_str("a process of this machine"),
             Self::V4(address) => address.fmt(f),
             Self::V6(network) => write!(f, "{network}/64"),
         }

@@ -14,12 +14,13 @@ use tokio::task::JoinSet;
 use tonic::service::Routes;
 
 use super::arrivals::{Arrival, Arrivals, Origin};
-use super::call::Desk;
+use super::call::{Caller, Desk, Line};
 use super::doors::{Door, Socket};
 use super::limits::{
     BREATH, Complaints, FAREWELL, LEAVING, Limits, MAX_BROKEN, MAX_HEADERS, MAX_TAKEN_BACK, PAUSE,
     RECEIVE_WINDOWS, REFUSAL, REFUSED, SEND_BUFFER,
 };
+use super::places::{Place, Places};
 use super::tls::Tls;
 
 /// What every client of HTTP/2 says first (RFC 9113, 3.4).
@@ -60,43 +61,49 @@ pub(super) async fn serve(door: Door, routes: Routes, limits: Limits, mut stoppe
 struct Arrived {
     bytes: Box<dyn Bytes>,
     who: String,
+    origin: Origin,
     arrival: Arrival,
     place: OwnedSemaphorePermit,
 }
 
 /// What the connections of a door share.
 struct Hall {
-    name: String,
+    name: Arc<str>,
     tls: Option<Tls>,
     routes: Routes,
     limits: Limits,
     arrivals: Arc<Arrivals>,
     /// Sockets of those that arrive, and of those that were cut and are about to be closed.
     arriving: Arc<Semaphore>,
-    connected: Arc<Semaphore>,
+    connected: Arc<Places<Arc<Line>>>,
     refused: Arc<Semaphore>,
-    calls: Arc<Semaphore>,
+    calls: Arc<Places<Caller>>,
     strangers: Complaints,
     silent: Complaints,
     crowd: Complaints,
+    /// Connections that had to end for others, and calls.
+    shares: Complaints,
+    busy: Arc<Complaints>,
 }
 
 impl Hall {
     fn new(door: &Door, routes: Routes, limits: Limits) -> Self {
         let places = |n| Arc::new(Semaphore::new(n));
         Self {
-            name: door.name.clone(),
+            name: door.name.as_str().into(),
             tls: door.tls.clone(),
             routes,
             limits,
             arrivals: Arrivals::new(limits.arriving),
             arriving: places(limits.arriving.max(1) + LEAVING),
-            connected: places(limits.connections),
+            connected: Places::new(limits.connections),
             refused: places(REFUSED),
-            calls: places(limits.calls),
+            calls: Places::new(limits.calls),
             strangers: Complaints::default(),
             silent: Complaints::default(),
             crowd: Complaints::default(),
+            shares: Complaints::default(),
+            busy: Arc::default(),
         }
     }
 
@@ -120,7 +127,7 @@ impl Hall {
             match (accepted, place) {
                 (Ok((bytes, who, origin)), Ok(place)) => {
                     let arrival = self.admit(origin);
-                    return Arrived { bytes, who, arrival, place };
+                    return Arrived { bytes, who, origin, arrival, place };
                 }
                 (Err(error), _) => {
                     self.strangers.make(|more| {
@@ -152,10 +159,12 @@ impl Hall {
         self.strangers.rest(|more| tracing::info!(%at, more, "turned more clients away"));
         self.silent.rest(|more| tracing::warn!(%at, more, "cut off more clients that had not shown that they may talk to this server"));
         self.crowd.rest(|more| tracing::warn!(%at, more, "turned more clients away: too many connections"));
+        self.shares.rest(|more| tracing::warn!(%at, more, "ended more connections for others"));
+        self.busy.rest(|more| tracing::warn!(%at, more, "ended more calls for others"));
     }
 
     async fn receive(self: Arc<Self>, arrived: Arrived, stopped: watch::Receiver<bool>) {
-        let Arrived { bytes, who, mut arrival, place } = arrived;
+        let Arrived { bytes, who, origin, mut arrival, place } = arrived;
         let entering = tokio::time::timeout(self.limits.arrival, enter(bytes, self.tls.as_ref()));
         let entered = tokio::select! {
             biased;
@@ -177,34 +186,54 @@ impl Hall {
             }
         };
         drop((arrival, place));
-        match Arc::clone(&self.connected).try_acquire_owned() {
-            Ok(_place) => self.talk(bytes, stopped).await,
-            Err(_) => self.refuse(bytes, &who, stopped).await,
+        let line = Line::new(origin);
+        match self.seat(&line) {
+            Some(_place) => self.talk(bytes, line, stopped).await,
+            None => self.refuse(bytes, &who, line, stopped).await,
         }
     }
 
+    /// A place for a connection; where all are taken, one may have to end for it.
+    fn seat(&self, line: &Arc<Line>) -> Option<Place<Arc<Line>>> {
+        let (place, gone) = self.connected.admit(line.origin, Arc::clone(line))?;
+        if let Some(from) = gone {
+            let (at, most, to) = (&self.name, self.connected.most(), line.origin);
+            self.shares.make(|more| {
+                tracing::warn!(%at, %from, %to, most, more, "ended a connection for another one: too many at once, most of them from there");
+            });
+        }
+        Some(place)
+    }
+
     /// Tells one client too many that it is one, if that costs little.
-    async fn refuse(&self, bytes: Box<dyn Bytes>, who: &str, stopped: watch::Receiver<bool>) {
+    async fn refuse(
+        &self,
+        bytes: Box<dyn Bytes>,
+        who: &str,
+        line: Arc<Line>,
+        stopped: watch::Receiver<bool>,
+    ) {
         self.crowd.make(|more| {
             tracing::warn!(at = %self.name, from = %who, most = self.limits.connections, more, "turned a client away: too many connections");
         });
         let Ok(_place) = self.refused.try_acquire() else {
             return;
         };
-        let talk = serve_http(bytes, self.desk(None), &self.limits, stopped);
+        let talk = serve_http(bytes, self.desk(None, line), &self.limits, stopped);
         drop(tokio::time::timeout(REFUSAL, talk).await);
     }
 
-    async fn talk(&self, bytes: Box<dyn Bytes>, stopped: watch::Receiver<bool>) {
-        serve_http(bytes, self.desk(Some(self.routes.clone())), &self.limits, stopped).await;
+    async fn talk(&self, bytes: Box<dyn Bytes>, line: Arc<Line>, stopped: watch::Receiver<bool>) {
+        serve_http(bytes, self.desk(Some(self.routes.clone()), line), &self.limits, stopped).await;
     }
 
-    fn desk(&self, routes: Option<Routes>) -> Desk {
+    fn desk(&self, routes: Option<Routes>, line: Arc<Line>) -> Desk {
         Desk {
             routes,
             calls: Arc::clone(&self.calls),
-            most: self.limits.calls,
-            busy: Arc::new(watch::Sender::new(0)),
+            crowd: Arc::clone(&self.busy),
+            name: Arc::clone(&self.name),
+            line,
             limit: self.limits.request,
             refusal: TOO_MANY,
         }
@@ -273,7 +302,8 @@ fn foreign(heard: &[u8]) -> &'static str {
 }
 
 async fn serve_http(bytes: Box<dyn Bytes>, desk: Desk, limits: &Limits, mut stopped: watch::Receiver<bool>) {
-    let calls = desk.busy.subscribe();
+    let line = Arc::clone(&desk.line);
+    let (mut ended, mut cut) = (line.ended.subscribe(), pin!(overdue(&line)));
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
@@ -286,7 +316,7 @@ async fn serve_http(bytes: Box<dyn Bytes>, desk: Desk, limits: &Limits, mut stop
         .keep_alive_interval(limits.ping)
         .keep_alive_timeout(limits.pong);
     let mut connection = pin!(http.serve_connection(TokioIo::new(bytes), desk));
-    let mut rest = pin!(rest(calls, limits.idle));
+    let mut rest = pin!(rest(line.busy.subscribe(), limits.idle));
     let mut leaving = false;
     loop {
         tokio::select! {
@@ -296,6 +326,7 @@ async fn serve_http(bytes: Box<dyn Bytes>, desk: Desk, limits: &Limits, mut stop
                 }
                 return;
             }
+            () = &mut cut => return,
             () = end(&mut stopped), if !leaving => {
                 leaving = true;
                 connection.as_mut().graceful_shutdown();
@@ -304,7 +335,32 @@ async fn serve_http(bytes: Box<dyn Bytes>, desk: Desk, limits: &Limits, mut stop
                 leaving = true;
                 connection.as_mut().graceful_shutdown();
             }
+            () = end(&mut ended), if !leaving => {
+                leaving = true;
+                connection.as_mut().graceful_shutdown();
+            }
         }
+    }
+}
+
+/// Comes true when a connection, or a call of it, was to end and did not for a while: who does not read can't be told.
+async fn overdue(line: &Line) {
+    let (mut ended, mut ending) = (line.ended.subscribe(), line.ending.subscribe());
+    let connection = async {
+        end(&mut ended).await;
+        tokio::time::sleep(REFUSAL).await;
+    };
+    let calls = async {
+        loop {
+            drop(ending.wait_for(|n| *n > 0).await);
+            if tokio::time::timeout(REFUSAL, ending.wait_for(|n| *n == 0)).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = connection => {}
+        () = calls => {}
     }
 }
 

@@ -13,6 +13,7 @@ mod mask;
 pub mod metrics;
 mod namespaces;
 mod outputs;
+mod places;
 pub mod problems;
 mod query;
 mod request;
@@ -262,5 +263,7 @@ mod tests_limits;
 mod tests_raw;
 #[cfg(test)]
 mod tests_service;
+#[cfg(test)]
+mod tests_shares;
 #[cfg(test)]
 mod tests_tls;

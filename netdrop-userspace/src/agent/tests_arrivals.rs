@@ -20,7 +20,7 @@ fn patient() -> Limits {
     Limits { arriving: 4, arrival: SOON * 100, ..Limits::default() }
 }
 
-async fn connect_from(from: [u8; 4], to: SocketAddr) -> std::io::Result<TcpStream> {
+pub(super) async fn connect_from(from: [u8; 4], to: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((from, 0).into())?;
     socket.connect(to).await

@@ -6,7 +6,7 @@ use std::pin::pin;
 use futures::FutureExt as _;
 use tonic::{Code, Status, Streaming};
 
-use super::say;
+use super::{say, servers_of};
 use crate::cli::events::{EventKind, EventsConfig};
 use crate::cli::observe::DEFAULT_LAST;
 use crate::connect::{MAX_RESPONSE, words};
@@ -45,7 +45,7 @@ async fn events_into(
     };
     let mut printer = EventPrinter::new(options, out);
     let asked = async {
-        let servers = config.server.servers()?;
+        let servers = servers_of(&config.server)?;
         let client = ObserverClient::new(connect(&servers).await?);
         anyhow::Ok(client.max_decoding_message_size(MAX_RESPONSE))
     };

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use tonic::Code;
 
+use super::servers_of;
 use crate::cli::list::{self, List, ListFormat, Watch};
 use crate::cli::server_flags::Servers;
 use crate::connect::words;
@@ -18,7 +19,7 @@ use crate::source::several::Several;
 pub async fn list(what: &List, out: &mut impl Write) -> anyhow::Result<()> {
     let (List::Nodes(args) | List::Namespaces(args)) = what;
     let format = ListFormat::from_name(&args.output)?;
-    let servers = args.server.servers()?;
+    let servers = servers_of(&args.server)?;
     if servers.targets.len() > 1 {
         return list_several(&servers, what, format, out).await;
     }
@@ -53,7 +54,7 @@ async fn list_several(
 pub async fn watch(what: Watch, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let Watch::Peers(args) = what;
     let watch = async {
-        let servers = args.server.servers()?;
+        let servers = servers_of(&args.server)?;
         let mut client = PeerClient::new(connect(&servers).await?);
         let mut changes = client.notify(NotifyRequest {}).await.map_err(|s| words(&s))?.into_inner();
         loop {

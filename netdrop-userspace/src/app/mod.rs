@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::cli::server_flags::{ServerFlags, Servers};
 use crate::config::SetLevel;
 
 pub use agent::{agent, load};
@@ -72,6 +73,13 @@ fn log_filter(level: &str) -> EnvFilter {
     EnvFilter::try_from_default_env()
         .or_else(|_| EnvFilter::try_new(asked))
         .unwrap_or_else(|_| EnvFilter::new("netdrop=info,warn"))
+}
+
+/// The servers that were named; what there is to say of the way to them is said to the person.
+fn servers_of(flags: &ServerFlags) -> anyhow::Result<Servers> {
+    let mut servers = flags.servers()?;
+    servers.dial.tell = say;
+    Ok(servers)
 }
 
 /// One line to the person. There is nobody to tell if stderr is gone.

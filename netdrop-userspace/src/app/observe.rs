@@ -10,7 +10,7 @@ use prost_types::FieldMask;
 
 use super::live::{Capture, Started, start};
 use super::replay::replay;
-use super::say;
+use super::{say, servers_of};
 use crate::agent::DEFAULT_SOCKET;
 use crate::balance::Balance;
 use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
@@ -95,7 +95,7 @@ fn servers(config: &ObserveConfig) -> anyhow::Result<Option<Servers>> {
         [] => config.names.is_some() || names_from(config).is_some() || !Path::new(DEFAULT_SOCKET).exists(),
         _ => false,
     };
-    if here { Ok(None) } else { config.server.servers().map(Some) }
+    if here { Ok(None) } else { servers_of(&config.server).map(Some) }
 }
 
 /// The cluster that live capture has names from.

@@ -5,6 +5,7 @@ use std::io::Write;
 use anyhow::{anyhow, bail};
 use tonic_health::pb::health_check_response::ServingStatus;
 
+use super::servers_of;
 use crate::cli::status::{self, StatusOutput};
 use crate::cli::status_local::{self, StatusArgs};
 use crate::kernel::{Features, KernelInfo};
@@ -18,7 +19,7 @@ pub async fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<(
         return status_local::write(&Features::probe(Some(try_capture())), args.local_output()?, out);
     }
     let output = StatusOutput::from_name(args.output.as_deref().unwrap_or("compact"))?;
-    let servers = args.server.servers()?;
+    let servers = servers_of(&args.server)?;
     if servers.targets.len() > 1 {
         // One of them answers: as much as the health of a relay says.
         let several = Several::connect(&servers).await?;

@@ -7,13 +7,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::oneshot;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::ServerName;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-use super::plain::{Plain, is_plain};
+use super::began::{FirstWord, Listened, TUNNEL, WayOut, is_plain, not_shaken};
 use super::tls::ClientTls;
-use super::tunnel::{Opened, Tunnel};
+use super::tunnel::listen::{Listening, Taken};
+use super::tunnel::{Opened, Tell, Tunnel, TunnelStream};
 
 /// What one stream may have under way. A stream that nobody reads must not hold up others of its connection, so the connection's
 /// own window is as large as can be.
@@ -48,6 +53,7 @@ pub(super) async fn tcp(
     target: &str,
     tls: Option<(&ClientTls, &str)>,
     timeout: Duration,
+    way: WayOut,
 ) -> anyhow::Result<Channel> {
     let to = target.to_owned();
     let failed = |e: &tonic::transport::Error| anyhow!("cannot connect to {target}: {}", root(e));
@@ -57,18 +63,38 @@ pub(super) async fn tcp(
         let mut tell = Some(tell);
         let connector = tower::service_fn(move |_: Uri| {
             let (to, tell) = (to.clone(), tell.take());
-            async move { within(timeout, socket(to)).await.map(|s| TokioIo::new(Plain::new(s, tell))) }
+            async move { within(timeout, socket(to)).await.map(|s| TokioIo::new(Listened::new(s, tell))) }
         });
         let channel = endpoint.connect_with_connector(connector).await.map_err(|e| failed(&e))?;
-        return is_plain(first, target).await.map(|()| channel);
+        return is_plain(first, target, way).await.map(|()| channel);
     };
     let (connector, name) = tls.connector(name)?;
     let connector = tower::service_fn(move |_: Uri| {
         let (to, connector, name) = (to.clone(), connector.clone(), name.clone());
-        let shaken = async move { connector.connect(name, socket(to).await?).await };
+        let shaken = async move { shake(&connector, name, socket(to).await?, way).await };
         async move { within(timeout, shaken).await.map(TokioIo::new) }
     });
     endpoint.connect_with_connector(connector).await.map_err(|e| failed(&e))
+}
+
+/// What a connection through a tunnel is made of, now and after a loss.
+struct Line {
+    tunnel: Arc<Tunnel>,
+    timeout: Duration,
+    /// What is open already.
+    first: Mutex<Option<TunnelStream>>,
+    _port: Option<Listening>,
+}
+
+impl Line {
+    /// A later one begins with the look for a pod again.
+    async fn stream(&self) -> io::Result<TunnelStream> {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match first {
+            Some(stream) => Ok(stream),
+            None => self.tunnel.open(self.timeout).await.map(|o| o.stream).map_err(io::Error::other),
+        }
+    }
 }
 
 /// Through a cluster's API server. With TLS, the certificate must be for the service's name, unless another was told.
@@ -76,48 +102,63 @@ pub(super) async fn tunnel(
     tunnel: &Arc<Tunnel>,
     tls: Option<&ClientTls>,
     timeout: Duration,
+    tell: Tell,
 ) -> anyhow::Result<Channel> {
-    // What is wrong is told as it is; a later connection, after a loss, begins with the look for a pod again.
+    let port = Taken::take(tunnel.port).await?;
+    // What is wrong is told as it is.
     let Opened { stream, heard, name } = tunnel.open(timeout).await?;
     let endpoint = endpoint("localhost")?;
-    let tls = tls.map(|tls| tls.connector(&name)).transpose()?;
-    let first = Arc::new(Mutex::new(Some(stream)));
-    let again = Arc::clone(tunnel);
-    let open = move || {
-        let (first, again) = (Arc::clone(&first), Arc::clone(&again));
-        async move {
-            let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-            match first {
-                Some(stream) => Ok(stream),
-                None => again.open(timeout).await.map(|o| o.stream).map_err(io::Error::other),
-            }
-        }
-    };
-    let (tell, first_word) = oneshot::channel();
-    let mut tell = Some(tell);
-    let channel = if let Some((connector, name)) = tls {
-        drop(tell);
+    let (connector, way) = (tls.map(|tls| tls.connector(&name)).transpose()?, TUNNEL);
+    let port = port.map(|port| {
+        let tunnel = Arc::clone(tunnel);
+        let open = move || {
+            let tunnel = Arc::clone(&tunnel);
+            async move { tunnel.open(timeout).await.map(|o| o.stream) }
+        };
+        port.lead(open, tell)
+    });
+    let first = Mutex::new(Some(stream));
+    let line = Arc::new(Line { tunnel: Arc::clone(tunnel), timeout, first, _port: port });
+    let (hear, first_word) = oneshot::channel();
+    let mut hear = Some(hear);
+    let channel = if let Some((connector, name)) = connector {
+        drop(hear);
         let connector = tower::service_fn(move |_: Uri| {
-            let (open, connector, name) = (open.clone(), connector.clone(), name.clone());
-            let shaken = async move { connector.connect(name, open().await?).await };
+            let (line, connector, name) = (Arc::clone(&line), connector.clone(), name.clone());
+            let shaken = async move { shake(&connector, name, line.stream().await?, way).await };
             async move { within(timeout, shaken).await.map(TokioIo::new) }
         });
         endpoint.connect_with_connector(connector).await
     } else {
         let connector = tower::service_fn(move |_: Uri| {
-            let (open, tell) = (open.clone(), tell.take());
-            async move { open().await.map(|s| TokioIo::new(Plain::new(s, tell))) }
+            let (line, hear) = (Arc::clone(&line), hear.take());
+            async move { line.stream().await.map(|s| TokioIo::new(Listened::new(s, hear))) }
         });
         endpoint.connect_with_connector(connector).await
     };
     let channel = channel.map_err(|e| anyhow!("cannot connect to {tunnel}: {}", root(&e)))?;
     // A tunnel opens whether or not anybody listens at its end. A server of HTTP/2 speaks as soon as it is spoken to.
     match tokio::time::timeout(timeout, heard).await {
+        Ok(Ok(Err(end))) if tls.is_none() && end.is_silent() => {
+            Err(anyhow!("{end}; if the relay speaks TLS, ask it with --tls"))
+        }
         Ok(Ok(Err(end))) => Err(end.into()),
         // Over TLS nobody would tell it, so nobody is waited for.
-        Ok(_) => is_plain(first_word, &tunnel.to_string()).await.map(|()| channel),
+        Ok(_) => is_plain(first_word, &tunnel.to_string(), way).await.map(|()| channel),
         Err(_) => Err(anyhow!("{tunnel} did not answer within {} s", timeout.as_secs_f64())),
     }
+}
+
+/// TLS, or why there is none.
+async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
+    connector: &TlsConnector,
+    name: ServerName<'static>,
+    stream: S,
+    way: WayOut,
+) -> io::Result<TlsStream<Listened<S>>> {
+    let (hear, first): (_, FirstWord) = oneshot::channel();
+    let shaken = connector.connect(name, Listened::new(stream, Some(hear))).await;
+    shaken.map_err(|e| not_shaken(e, first, way))
 }
 
 async fn socket(to: String) -> io::Result<TcpStream> {

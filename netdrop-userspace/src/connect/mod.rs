@@ -1,8 +1,8 @@
 //! How to reach a server: an address as it is typed, TLS, who asks; and a connection made of them.
 
+mod began;
 mod dial;
 mod identity;
-mod plain;
 pub mod tls;
 #[cfg(test)]
 pub(crate) mod tls_tests;
@@ -23,7 +23,7 @@ use tonic::{Code, Request, Status};
 pub(crate) use dial::root;
 pub use identity::{BasicAuth, Pem};
 use tls::ClientTls;
-use tunnel::{Tunnel, TunnelEnd};
+use tunnel::{Tell, Tunnel, TunnelEnd};
 
 /// An address with this before it is asked over TLS.
 pub(crate) const TLS_PREFIX: &str = "tls://";
@@ -163,6 +163,8 @@ pub struct Dial {
     pub credentials: Credentials,
     /// Until a connection stands.
     pub timeout: Duration,
+    /// What there is to say of a tunnel while it is open.
+    pub tell: Tell,
 }
 
 impl Default for Dial {
@@ -173,6 +175,7 @@ impl Default for Dial {
             told_names: false,
             credentials: Credentials::default(),
             timeout: DIAL_TIMEOUT,
+            tell: |_| {},
         }
     }
 }
@@ -195,7 +198,7 @@ impl Dial {
             Address::Tunnel(tunnel) => {
                 let tls = self.tls.as_deref().filter(|_| self.tls_always);
                 let credentials = tls.map(|_| self.credentials.clone()).unwrap_or_default();
-                let channel = dial::tunnel(tunnel, tls, self.timeout).await?;
+                let channel = dial::tunnel(tunnel, tls, self.timeout, self.tell).await?;
                 Ok(InterceptedService::new(channel, credentials))
             }
             Address::Tcp(to) => {
@@ -206,7 +209,8 @@ impl Dial {
                 anyhow::ensure!(tls.is_some() || !target.tls, "{target} asks for TLS, which is off here");
                 let tls = tls.map(|tls| (tls, server_name.unwrap_or_else(|| target.host())));
                 let credentials = tls.as_ref().map(|_| self.credentials.clone()).unwrap_or_default();
-                let channel = dial::tcp(to, tls, self.timeout).await?;
+                let way = if self.told_names { began::RELAY } else { began::CLIENT };
+                let channel = dial::tcp(to, tls, self.timeout, way).await?;
                 Ok(InterceptedService::new(channel, credentials))
             }
         }

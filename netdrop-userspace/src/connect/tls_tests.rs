@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::agent::tls::{TlsFiles, TlsFlags};
@@ -116,6 +118,50 @@ async fn clients_must_show_who_they_are() {
     let mixed = Pem { key: own.identity("second", &["ui"]).key, ..own.identity("first", &["ui"]) };
     let e = ask(&relay, with(Some(mixed))).await.unwrap_err();
     assert!(e.contains("the key does not belong to"), "{e}");
+}
+
+/// What is said of a server that treats all who come so.
+async fn said_of<F: Future<Output = ()> + Send + 'static>(
+    target: &str,
+    treat: impl Fn(TcpStream) -> F + Send + 'static,
+) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = target.replace('_', &listener.local_addr().unwrap().to_string());
+    let server = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            treat(stream).await;
+        }
+    });
+    let insecure = ClientTlsConfig { allow_insecure: true, ..ClientTlsConfig::default() };
+    let dial = Dial { tls: Some(Arc::new(ClientTls::new(insecure).unwrap())), ..Dial::default() };
+    let e = dial.connect(&Target::parse(&target).unwrap()).await.expect_err("it is no server");
+    server.abort();
+    e.to_string()
+}
+
+/// As servers in Go do: they say what they would say to anybody, or nothing, and hang up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_who_speaks_tls_where_there_is_none_is_told_so() {
+    let settings = |mut stream: TcpStream| async move {
+        drop(stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await);
+        drop(stream.read(&mut [0; 1024]).await);
+    };
+    let e = said_of("tls://_", settings).await;
+    assert!(e.ends_with(": it does not speak TLS: ask it without --tls, as HOST:PORT"), "{e}");
+    let reset = |stream: TcpStream| async move { drop(stream) };
+    let e = said_of("tls://_", reset).await;
+    assert!(e.ends_with("; if it does not speak TLS, ask it without --tls, as HOST:PORT"), "{e}");
+    let hung_up = |mut stream: TcpStream| async move { drop(stream.read(&mut [0; 1024]).await) };
+    let e = said_of("_", hung_up).await;
+    assert!(
+        e.ends_with("hung up without a word; if it speaks TLS, ask it with --tls, or as tls://HOST:PORT"),
+        "{e}"
+    );
+    // netdrop's own servers, too.
+    let relay = Running::start(config(), &[TestNode::start("node0")]).await;
+    let insecure = ClientTlsConfig { allow_insecure: true, ..ClientTlsConfig::default() };
+    let e = ask(&relay, insecure).await.unwrap_err();
+    assert!(e.contains("does not speak TLS"), "{e}");
 }
 
 #[tokio::test]

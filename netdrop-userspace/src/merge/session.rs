@@ -83,8 +83,8 @@ pub struct Session {
     course: Course<Wire>,
     news: News,
     parts: HashMap<PeerId, Part>,
-    /// Of peers by name, so that one that comes back goes on.
-    places: HashMap<Arc<str>, SharedPlace>,
+    /// Peers by name, so that one that comes back goes on, also at another address.
+    known: HashMap<Arc<str>, Known>,
     next: PeerId,
     /// Of each server, see [`room`].
     room: usize,
@@ -97,17 +97,31 @@ pub struct Session {
     accepted: bool,
 }
 
+/// What outlasts a peer's connections, and the peer: a node's agent may be replaced by another one.
+struct Known {
+    place: SharedPlace,
+    /// Out of reach since; that it is was told.
+    cut: Option<Instant>,
+    /// It was told that flows come of it.
+    told_connected: bool,
+}
+
 /// A server's part in it.
 struct Part {
     peer: Arc<Peer>,
     room: Arc<Semaphore>,
     /// Responses that take up room.
     owed: usize,
-    /// Out of reach since.
-    cut: Option<Instant>,
-    /// It was told that flows come of it.
-    told_connected: bool,
+    /// The course knows of it.
+    joined: bool,
     _stream: Task,
+}
+
+impl Known {
+    /// It is out of reach; false: that was told already, and it has not been back since.
+    fn is_news_cut(&mut self) -> bool {
+        self.cut.replace(self.cut.unwrap_or_else(Instant::now)).is_none()
+    }
 }
 
 impl Session {
@@ -132,7 +146,7 @@ impl Session {
             asked,
             strip_time,
             parts: HashMap::new(),
-            places: HashMap::new(),
+            known: HashMap::new(),
             next: 0,
             room,
             tell,
@@ -251,6 +265,9 @@ impl Session {
                 && !roster.peers.contains_key(&part.peer.name)
             {
                 self.news.add(now, &part.peer.shown(), NodeState::Gone, String::new());
+                if let Some(known) = self.known.get_mut(&part.peer.name) {
+                    known.told_connected &= known.cut.is_some();
+                }
             }
         }
         for peer in roster.peers.values() {
@@ -263,32 +280,36 @@ impl Session {
     fn ask(&mut self, peer: &Arc<Peer>, place: Place) {
         let now = self.now();
         let state = peer.state.borrow().clone();
+        let known = self.known.entry(Arc::clone(&peer.name)).or_insert_with(|| {
+            let place = Arc::new(Mutex::new(place));
+            Known { place, cut: None, told_connected: false }
+        });
         let reachable = match state {
             PeerState::Up(_) | PeerState::Connecting => true,
             PeerState::Stalled(why) | PeerState::Down(why) => {
-                self.news.add(now, &peer.shown(), NodeState::Unavailable, why.to_string());
+                if known.is_news_cut() {
+                    self.news.add(now, &peer.shown(), NodeState::Unavailable, why.to_string());
+                }
                 false
             }
         };
+        let place = Arc::clone(&known.place);
         if !reachable && !self.follow() {
             return;
         }
         let id = self.next;
         self.next += 1;
         let room = Arc::new(Semaphore::new(self.room));
-        let place = self.places.entry(Arc::clone(&peer.name)).or_insert_with(|| Arc::new(Mutex::new(place)));
         let stream = Stream {
             id,
             peer: Arc::clone(peer),
-            place: Arc::clone(place),
+            place,
             follow: self.asked.request.follow,
             to: self.tell.clone(),
             room: Arc::clone(&room),
         };
         let stream = Task(tokio::spawn(stream.run()).abort_handle());
-        let cut = (!reachable).then(Instant::now);
-        let part =
-            Part { peer: Arc::clone(peer), room, owed: 0, cut, told_connected: false, _stream: stream };
+        let part = Part { peer: Arc::clone(peer), room, owed: 0, joined: reachable, _stream: stream };
         self.parts.insert(id, part);
         if reachable {
             self.course.join(now, id);
@@ -300,21 +321,23 @@ impl Session {
         let Some(part) = self.parts.get_mut(&id) else {
             return;
         };
+        let Some(known) = self.known.get_mut(&part.peer.name) else {
+            return;
+        };
         let name = part.peer.shown();
         let mut say = |state, message| self.news.add(now, &name, state, message);
         match event {
             Event::Opened => {
-                let away = part.cut.take();
-                match away.filter(|_| part.told_connected) {
+                match known.cut.take().filter(|_| known.told_connected) {
                     Some(cut) => {
                         let back = format!("back after {:.1} s", cut.elapsed().as_secs_f64());
                         say(NodeState::Connected, back);
                     }
-                    None if !part.told_connected => say(NodeState::Connected, String::new()),
+                    None if !known.told_connected => say(NodeState::Connected, String::new()),
                     None => {}
                 }
-                part.told_connected = true;
-                if away.is_some() {
+                known.told_connected = true;
+                if !std::mem::replace(&mut part.joined, true) {
                     self.course.join(now, id);
                 }
                 self.course.opened(now, id);
@@ -333,10 +356,10 @@ impl Session {
                 self.course.stalled(id, false);
             }
             Event::Cut(why) => {
-                if part.cut.is_none() {
-                    part.cut = Some(Instant::now());
+                if known.is_news_cut() {
                     say(NodeState::Unavailable, why);
                 }
+                part.joined = false;
                 self.course.leave(id);
             }
             Event::Failed(why) => {

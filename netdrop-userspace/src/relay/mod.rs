@@ -9,6 +9,8 @@ mod metrics;
 pub(crate) mod node;
 pub mod peer_service;
 pub mod peers;
+#[cfg(test)]
+mod replaced_tests;
 mod service;
 #[cfg(test)]
 mod stock_tests;

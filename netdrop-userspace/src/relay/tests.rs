@@ -97,7 +97,7 @@ impl Running {
         }
     }
 
-    async fn client(&self) -> ObserverClient<crate::connect::Connection> {
+    pub(super) async fn client(&self) -> ObserverClient<crate::connect::Connection> {
         let servers = Servers::one(&self.server()).unwrap();
         ObserverClient::new(remote::connect(&servers).await.unwrap())
     }

@@ -76,6 +76,8 @@ impl fmt::Display for Slow {
 /// The stream of one GetFlows call.
 pub struct RemoteSource {
     flows: Flows,
+    /// What else it leads to stays open for as long.
+    _connection: Connection,
     /// How it ended, which is told after all that came before.
     end: Option<Result<(), Status>>,
 }
@@ -118,11 +120,12 @@ impl RemoteSource {
         let connection = connected?;
         let mut client = ObserverClient::new(connection.clone()).max_decoding_message_size(MAX_RESPONSE);
         let mut call: Call = Box::pin(async move { client.get_flows(request).await });
+        let silent = || slow(Slow::Silent(target.clone()));
         let flows = match timeout(prompt, &mut call).await {
             Ok(answer) => Flows::told(answer).map_err(|s| words(&s))?,
-            Err(_) => when_it_lives(connection, call, prompt, || slow(Slow::Silent(target.clone()))).await?,
+            Err(_) => when_it_lives(connection.clone(), call, prompt, silent).await?,
         };
-        Ok(Self { flows, end: None })
+        Ok(Self { flows, _connection: connection, end: None })
     }
 
     /// Takes what has arrived already, so that a burst is written at once.

@@ -1,6 +1,7 @@
-//! A tunnel to the relay of a cluster, through its API server and a node's kubelet: nothing listens on this machine, the stream ends
-//! in netdrop itself.
+//! A tunnel to the relay of a cluster, through its API server and a node's kubelet. The stream ends in netdrop itself; a port of this
+//! machine that leads to the same relay is for others.
 
+pub(super) mod listen;
 mod place;
 mod stream;
 
@@ -16,9 +17,10 @@ use kube::{Api, Client, Config};
 use tokio::sync::oneshot;
 
 use super::dial::root;
+pub use listen::{Port, Tell};
 use place::Place;
 pub use stream::TunnelEnd;
-use stream::TunnelStream;
+pub(super) use stream::TunnelStream;
 
 /// Relays, and where they are by default: netdrop's own, else Hubble's.
 const RELAYS: [(&str, &str); 2] = [("netdrop", "netdrop-relay"), ("kube-system", "hubble-relay")];
@@ -32,6 +34,8 @@ pub struct Tunnel {
     pub context: Option<String>,
     /// `None`: where relays are by default.
     pub namespace: Option<String>,
+    /// Of this machine, for other clients.
+    pub port: Port,
 }
 
 impl fmt::Display for Tunnel {

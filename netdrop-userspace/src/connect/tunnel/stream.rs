@@ -17,6 +17,16 @@ pub struct TunnelEnd {
     why: String,
 }
 
+/// What is said of a far end that says nothing.
+const SILENT: &str = "nobody answered";
+
+impl TunnelEnd {
+    /// It hung up without a word.
+    pub(in crate::connect) fn is_silent(&self) -> bool {
+        self.why == SILENT
+    }
+}
+
 /// One stream through it.
 pub(in crate::connect) struct TunnelStream {
     stream: DuplexStream,
@@ -76,7 +86,7 @@ impl AsyncRead for TunnelStream {
         } else if let Some(end) = self.said(cx) {
             return Poll::Ready(Err(end));
         } else if read.is_ready() {
-            let end = self.end("nobody answered");
+            let end = self.end(SILENT);
             self.tell(Err(end));
         }
         read
