@@ -28,7 +28,10 @@ pub async fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<(
         }
         return status::write(&several.status().await, output, out);
     }
-    let connection = remote::connect(&servers).await?;
+    let connection = remote::connect(&servers).await.map_err(|e| {
+        // What a server says, it is asked for its state with.
+        if e.to_string().starts_with("rpc error: ") { anyhow!("failed getting status: {e:#}") } else { e }
+    })?;
     let health = remote::health(&servers, &connection).await;
     let health = health.map_err(|e| anyhow!("failed getting status: {e:#}"))?;
     if output == StatusOutput::Compact {
