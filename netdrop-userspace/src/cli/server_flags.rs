@@ -93,6 +93,12 @@ impl Servers {
         self.targets.first().ok_or_else(|| anyhow!("name a server with --server"))
     }
 
+    /// Their addresses alone, as Hubble's client names them.
+    pub fn addresses(&self) -> String {
+        let all: Vec<String> = self.targets.iter().map(|t| t.address.to_string()).collect();
+        all.join(", ")
+    }
+
     /// All of them, by their addresses.
     pub fn peers(&self) -> anyhow::Result<Peers> {
         let mut peers = Peers::new();
@@ -214,6 +220,15 @@ mod tests {
     }
 
     #[test]
+    #[test]
+    fn an_address_stands_without_what_it_is_asked_over() {
+        let named = servers(&["--tls-allow-insecure", "--server", "tls://a:1,unix:///b.sock"]).unwrap();
+        assert_eq!(
+            (named.addresses(), named.to_string()),
+            ("a:1, unix:///b.sock".into(), "tls://a:1, unix:///b.sock".into())
+        );
+    }
+
     fn files_are_read_before_anything_is_asked() {
         let wrong = |args: &[&str]| servers(args).unwrap_err();
         let e = wrong(&["--server", "tls://a:1", "--tls-ca-cert-files", "/nonexistent.pem"]);
