@@ -102,7 +102,15 @@ impl Settings {
                 continue;
             }
             let path = self.path.as_deref().unwrap_or(Path::new("")).display().to_string();
-            for value in self.values.get(name).map(texts).unwrap_or_default() {
+            let mut values = self.values.get(name).map(texts).unwrap_or_default();
+            // A list that is typed as one text.
+            if values.len() > 1
+                && matches!(arg.get_action(), ArgAction::Set)
+                && let Some(between) = arg.get_value_delimiter()
+            {
+                values = vec![values.join(&between.to_string())];
+            }
+            for value in values {
                 let flag = flag(arg, name, value).map_err(|why| format!("{path}: {why}"))?;
                 out.extend(flag.map(|flag| (flag, path.clone())));
             }
@@ -227,3 +235,7 @@ mod tests {
         assert!(read(Path::new("f"), "\n# nothing\n").unwrap().is_empty());
     }
 }
+        let servers = Settings { path: None, values: read(Path::new("f"), "server: [a:1, b:2]").unwrap() };
+        let flags = servers.flags(&command, &[]).unwrap();
+        let shown: Vec<_> = flags.iter().map(|(f, _)| (f.name.as_str(), f.value.as_deref())).collect();
+        assert_eq!(shown, [("server", Some("a:1,b:2"))]);
