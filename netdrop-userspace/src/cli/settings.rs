@@ -65,6 +65,15 @@ impl Settings {
     /// Reads the file that was named, else the one in its usual place, which need not be there.
     pub(super) fn load(named: Option<&str>) -> Result<Self, String> {
         let named = named.map(str::to_owned).or_else(|| variable("config").map(|v| v.1));
+        Self::of_file(named, true)
+    }
+
+    /// The same for who changes it: a file that is not there yet is an empty one.
+    pub(super) fn load_or_new(named: Option<&str>) -> Result<Self, String> {
+        Self::of_file(named, false)
+    }
+
+    fn of_file(named: Option<&str>, named_is_there: bool) -> Result<Self, String> {
         let must_be = named.as_ref().is_some_and(|p| !p.is_empty());
         let Some(path) = named.filter(|p| !p.is_empty()).map(PathBuf::from).or_else(default_path) else {
             return Ok(Self::default());
@@ -73,6 +82,7 @@ impl Settings {
             Ok(text) => read(&path, &text)?,
             // Another user's home, for one: a file that nobody asked for is no reason to end.
             Err(e) if !must_be && matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
+            Err(e) if !named_is_there && e.kind() == ErrorKind::NotFound => BTreeMap::new(),
                 BTreeMap::new()
             }
             Err(e) => return Err(format!("cannot read the config file {}: {e}", path.display())),
