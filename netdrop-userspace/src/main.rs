@@ -129,6 +129,9 @@ fn main() -> ExitCode {
     if leaf(&matches).get_flag("debug") {
         app::log_more(args::config_file(leaf(&matches)).as_deref());
     }
+    if let Some(line) = args::strange_settings() {
+        app::say(format_args!("netdrop: {line}"));
+    }
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
