@@ -206,7 +206,7 @@ fn to_stdout(write: impl FnOnce(&mut Vec<u8>) -> anyhow::Result<()>) -> anyhow::
     let mut text = Vec::new();
     let written = write(&mut text);
     // What was said before an error is part of the answer.
-    io::stdout().write_all(&text)?;
+    app::print(text)?;
     written
 }
 

@@ -208,8 +208,9 @@ fn stdout() -> anyhow::Result<std::fs::File> {
 
 /// Unbuffered: the printer hands whole batches of lines on.
 fn printer(config: &ObserveConfig) -> anyhow::Result<Printer<std::fs::File, io::Stderr>> {
-    let color = config.output.color.resolve(io::stdout().is_terminal());
-    Ok(Printer::new(config.output.print_options(color), stdout()?, io::stderr()))
+    let terminal = io::stdout().is_terminal();
+    let color = config.output.color.resolve(terminal);
+    Ok(Printer::new(config.output.print_options(color), stdout()?, io::stderr()).on_terminal(terminal))
 }
 
 /// Who asked for call stacks and gets none is told where they would come from.
