@@ -15,8 +15,8 @@ use crate::source::Source;
 
 /// Without a line for this long, a person wants to know that netdrop is alive.
 const SILENCE: Duration = Duration::from_secs(10);
-/// After a stop, what is under way must be through by then.
-const DRAIN: Duration = Duration::from_secs(2);
+/// After a stop, what is under way comes to its end by itself; a source that tells nothing for so long has lost it.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// When to end by itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -113,8 +113,7 @@ impl<'a, K: Sink> Run<'a, K> {
 
     /// Takes what was under way when the end came.
     async fn drain<S: Source>(&mut self, source: &mut S, batch: &mut Vec<Observation>) -> anyhow::Result<()> {
-        let deadline = Instant::now() + DRAIN;
-        while let Ok(more) = tokio::time::timeout_at(deadline, source.next(batch)).await {
+        while let Ok(more) = tokio::time::timeout(DRAIN, source.next(batch)).await {
             if !more? {
                 break;
             }

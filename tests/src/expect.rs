@@ -42,14 +42,14 @@ pub fn readable(fd: &impl AsFd, deadline: Instant) -> io::Result<bool> {
 }
 
 /// Asks again and again until the answer is yes; an error names `what` if it is not within `limit`. For what the kernel does
-/// by itself in a moment, but tells nobody: counting packets that are still in a queue.
+/// by itself in a moment, but tells nobody: counting packets that are still in a queue. Others have the CPU between two looks.
 pub fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
     let deadline = deadline(limit);
     while !holds()? {
         if Instant::now() > deadline {
             bail!("{what} did not come true within {limit:?}");
         }
-        thread::yield_now();
+        thread::sleep(Duration::from_millis(1));
     }
     Ok(())
 }

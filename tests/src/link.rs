@@ -2,11 +2,16 @@
 
 use std::fmt::{Display, Write as _};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::command;
 use crate::netns::Netns;
+use crate::{command, expect};
+
+/// How long devices may take to work, once they are up; and between two looks.
+const LIMIT: Duration = Duration::from_mins(1);
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// A VXLAN device.
 #[derive(Clone, Copy, Debug)]
@@ -148,6 +153,23 @@ impl ForwardingTable {
     pub fn apply(self, netns: &Netns) -> Result<()> {
         netns.run(|| command::feed("bridge", &["-batch", "-"], &self.0)).map(drop)
     }
+}
+
+/// Waits until all devices of a namespace that were brought up work. That one has a peer the kernel tells it by a worker of its own
+/// (linkwatch, net/core/link_watch.c); what it sends before that is lost, and a bridge takes nothing from it.
+pub fn wait_until_up(netns: &Netns) -> Result<()> {
+    let works = || {
+        let listed = netns.command("ip", &["-json", "-details", "link", "show", "up"])?;
+        let links: serde_json::Value = serde_json::from_str(&listed).context("`ip -json` printed no JSON")?;
+        Ok(links.as_array().into_iter().flatten().all(|link| {
+            // Of a device that can lose its peer it is unknown only until the worker has looked; of others for ever.
+            let can_lose = ["veth", "bridge"].iter().any(|kind| link["linkinfo"]["info_kind"] == *kind);
+            link["operstate"] == "UP" || (link["operstate"] == "UNKNOWN" && !can_lose)
+        }))
+    };
+    expect::until_looked("devices that are up", PAUSE, LIMIT, works)?;
+    // The worker says so before it is through, and holds the lock that any change needs.
+    netns.ip("link set dev lo up\n")
 }
 
 /// Index of a device.

@@ -15,9 +15,9 @@ use serde_json::Value;
 use crate::expect::{self, Line, Lines};
 
 /// How long it may take to attach: kernel BTF is read and programs are verified, on a machine that does other things too.
-const ATTACH_LIMIT: Duration = Duration::from_secs(20);
+const ATTACH_LIMIT: Duration = Duration::from_mins(1);
 /// How long it may take to end.
-const END_LIMIT: Duration = Duration::from_secs(10);
+const END_LIMIT: Duration = Duration::from_mins(1);
 
 /// `netdrop observe`, capturing. It is killed when this value, or the thread that made it, goes away.
 #[derive(Debug)]
@@ -84,6 +84,22 @@ impl Observer {
                     bail!("netdrop ended ({status}) before it captured:\n{}", self.talk);
                 }
                 Line::Late => bail!("netdrop does not capture after {ATTACH_LIMIT:?}:\n{}", self.talk),
+            }
+        }
+    }
+
+    /// Waits until it says this on stderr.
+    pub fn says(&mut self, what: &str) -> Result<()> {
+        let deadline = expect::deadline(ATTACH_LIMIT);
+        loop {
+            match self.stderr.next(deadline)? {
+                Line::Text(line) => {
+                    self.note(&line);
+                    if line.contains(what) {
+                        return Ok(());
+                    }
+                }
+                Line::End | Line::Late => bail!("netdrop did not say {what:?}:\n{}", self.talk),
             }
         }
     }

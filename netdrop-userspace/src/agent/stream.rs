@@ -110,7 +110,12 @@ impl Stream {
             let stopped = *self.stopped.borrow();
             reader = self.read(reader).await?;
             if !self.query.follow || stopped {
-                return Ok(self.finish().await);
+                let ended = self.finish().await;
+                if self.query.follow {
+                    // Who follows has not come to an end of his own.
+                    let _ = self.to.send(Err(Status::unavailable("the agent stops"))).await;
+                }
+                return Ok(ended);
             }
             let (mut feed, from) = match self.history.follow(self.query.wanted()) {
                 Ok(feed) => feed,

@@ -44,10 +44,23 @@ impl Inherited {
     }
 }
 
+/// A systemd that takes no news for so long does not get them.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Its socket has room for few news (`net.unix.max_dgram_qlen`: ten, where nobody has set it).
+#[derive(Debug)]
+struct To {
+    address: SocketAddr,
+    /// For signs of life and status, of which the next is to come: a systemd that does not read must not hold up capture.
+    passing: UnixDatagram,
+    /// For what is told once: without it a service never becomes ready, or is killed while it ends.
+    lasting: UnixDatagram,
+}
+
 /// Where systemd wants news; a service of `Type=notify`. Clones tell the same one.
 #[derive(Clone, Debug, Default)]
 pub struct Notifier {
-    to: Option<Arc<(UnixDatagram, SocketAddr)>>,
+    to: Option<Arc<To>>,
     watchdog: Option<Duration>,
     /// Before that, nothing of a reload is told: its end would count as that of the start.
     is_ready: Arc<AtomicBool>,
@@ -71,14 +84,15 @@ impl Notifier {
             None => SocketAddr::from_pathname(socket),
         };
         let address = address.with_context(|| format!("NOTIFY_SOCKET={socket} is no address of a socket"))?;
-        let own = UnixDatagram::unbound().context("cannot make a socket to notify systemd")?;
-        // A systemd that does not read must not hold up capture.
-        own.set_nonblocking(true)?;
+        let own = || UnixDatagram::unbound().context("cannot make a socket to notify systemd");
+        let to = To { address, passing: own()?, lasting: own()? };
+        to.passing.set_nonblocking(true)?;
+        to.lasting.set_write_timeout(Some(PATIENCE))?;
         let watchdog = match watchdog.map(str::parse).transpose() {
             Ok(micros) => micros.filter(|n| *n > 0).map(Duration::from_micros),
             Err(_) => bail!("WATCHDOG_USEC={} is no number", watchdog.unwrap_or_default()),
         };
-        Ok(Self { to: Some(Arc::new((own, address))), watchdog, is_ready: Arc::default() })
+        Ok(Self { to: Some(Arc::new(to)), watchdog, is_ready: Arc::default() })
     }
 
     /// How often the loop must say that it lives: twice as often as asked for.
@@ -89,45 +103,55 @@ impl Notifier {
     /// The server answers.
     pub(super) fn ready(&self) {
         self.is_ready.store(true, Relaxed);
-        self.send("READY=1\nSTATUS=Capturing; the server answers");
+        self.tell("READY=1\nSTATUS=Capturing; the server answers");
     }
 
     /// Settings are read again, from here to [`Self::reloaded`]; `now` is the time since the machine's start.
     pub(crate) fn reloading(&self, now: Duration) {
         if self.is_ready.load(Relaxed) {
-            self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros()));
+            self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros()));
         }
     }
 
     /// Settings that could be read are in effect.
     pub(crate) fn reloaded(&self) {
         if self.is_ready.load(Relaxed) {
-            self.send("READY=1");
+            self.tell("READY=1");
         }
     }
 
     /// The end has begun.
     pub(super) fn stopping(&self) {
-        self.send("STOPPING=1\nSTATUS=Telling what is under way");
+        self.tell("STOPPING=1\nSTATUS=Telling what is under way");
     }
 
     /// The loop between capture and history has come round.
     pub(super) fn alive(&self) {
         if self.watchdog.is_some() {
-            self.send("WATCHDOG=1");
+            self.mention("WATCHDOG=1");
         }
     }
 
     /// A line for `systemctl status`.
     pub(super) fn status(&self, line: impl FnOnce() -> String) {
         if self.to.is_some() {
-            self.send(&format!("STATUS={}", line()));
+            self.mention(&format!("STATUS={}", line()));
         }
     }
 
-    fn send(&self, state: &str) {
-        if let Some((own, to)) = self.to.as_deref()
-            && let Err(error) = own.send_to_addr(state.as_bytes(), to)
+    /// What must arrive: waits for room.
+    fn tell(&self, state: &str) {
+        if let Some(to) = self.to.as_deref()
+            && let Err(error) = to.lasting.send_to_addr(state.as_bytes(), &to.address)
+        {
+            tracing::warn!(%error, "systemd was not told {:?}", state.lines().next().unwrap_or_default());
+        }
+    }
+
+    /// What may be left out.
+    fn mention(&self, state: &str) {
+        if let Some(to) = self.to.as_deref()
+            && let Err(error) = to.passing.send_to_addr(state.as_bytes(), &to.address)
         {
             tracing::debug!(%error, "systemd was not told");
         }
@@ -177,6 +201,28 @@ mod tests {
             notifier.stopping();
             assert!(read().starts_with("STOPPING=1\n"));
         }
+    }
+
+    /// Signs of life that nobody has read yet are no reason to leave out the end.
+    #[test]
+    fn what_is_told_once_waits_for_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let systemd = UnixDatagram::bind(&path).unwrap();
+        systemd.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        let notifier = Notifier::new(path.to_str(), Some("1000000")).unwrap();
+        // More than there is room for: this waits for nobody.
+        (0..2000).for_each(|_| notifier.alive());
+        let teller = std::thread::spawn(move || notifier.stopping());
+        let mut buffer = [0; 200];
+        let last = loop {
+            let length = systemd.recv(&mut buffer).expect("the end is told");
+            if &buffer[..length] != b"WATCHDOG=1" {
+                break &buffer[..length];
+            }
+        };
+        assert!(last.starts_with(b"STOPPING=1\n"));
+        teller.join().unwrap();
     }
 
     #[test]

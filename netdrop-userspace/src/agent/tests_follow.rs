@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::transport::Endpoint;
 
-use super::tests::{Agent, flow};
+use super::tests::{Agent, LATE, flow};
 use super::tests_raw::connect;
 use super::*;
 use crate::convert::{filter_to_wire, filters_to_extension, from_wire};
@@ -14,9 +14,6 @@ use crate::filter::{Filters, FlowFilter};
 use crate::flow::{LostEvents, LostSource, NodeState, NodeStatus};
 use crate::proto::observer::observer_client::ObserverClient;
 use crate::proto::observer::{GetFlowsRequest, GetFlowsResponse};
-
-/// Far beyond all that is waited for.
-const LATE: Duration = Duration::from_mins(2);
 
 fn filter() -> impl Strategy<Value = Option<FlowFilter>> {
     let reason = |name: &str| FlowFilter { reason: vec![name.into()], ..FlowFilter::default() };

@@ -38,6 +38,11 @@ fn hasty() -> Limits {
     }
 }
 
+/// Short times for requests alone.
+fn hasty_requests() -> Limits {
+    Limits { request: Duration::from_millis(300), ..Limits::default() }
+}
+
 async fn start(limits: Limits) -> Agent {
     Agent::with(1 << 20, limits, Listen::default()).await
 }
@@ -52,7 +57,7 @@ async fn status(client: &mut ObserverClient<Channel>) -> Result<(), tonic::Statu
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_requests_get_the_right_code() {
-    let agent = start(hasty()).await;
+    let agent = start(Limits::default()).await;
     let mut raw = Raw::connect(&agent.socket).await;
     let mut ends = async |bytes: Bytes| raw.ends(GET_FLOWS, Full::new(bytes)).await;
     let (code, message) = ends(framed(b"\xff\xff\xff")).await;
@@ -77,7 +82,7 @@ async fn bad_requests_get_the_right_code() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_too_large_are_refused_before_they_are_decoded() {
-    let agent = start(hasty()).await;
+    let agent = start(Limits::default()).await;
     let mut client = observer(&agent).await;
     let many = GetFlowsRequest { whitelist: vec![FlowFilter::default(); 600], ..GetFlowsRequest::default() };
     let refused = client.get_flows(many).await.unwrap_err();
@@ -97,14 +102,16 @@ async fn requests_too_large_are_refused_before_they_are_decoded() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_without_an_end_are_ended() {
-    let agent = start(Limits { request: Duration::from_millis(300), ..Limits::default() }).await;
-    let ends = async |path: &str, body: Endless| Raw::connect(&agent.socket).await.ends(path, body).await;
+    let (hasty, patient) = (start(hasty_requests()).await, start(Limits::default()).await);
+    let ends = async |agent: &Agent, path: &str, body: Endless| {
+        Raw::connect(&agent.socket).await.ends(path, body).await
+    };
     let message = framed(&GetFlowsRequest { number: 1, ..GetFlowsRequest::default() }.encode_to_vec());
-    let (code, text) = ends(GET_FLOWS, Endless::then_silence(message.clone())).await;
+    let (code, text) = ends(&hasty, GET_FLOWS, Endless::then_silence(message.clone())).await;
     assert_eq!(code, Code::DeadlineExceeded, "complete, but never closed: {text}");
-    let (code, text) = ends(GET_FLOWS, Endless::then_silence(message.slice(..1))).await;
+    let (code, text) = ends(&hasty, GET_FLOWS, Endless::then_silence(message.slice(..1))).await;
     assert_eq!(code, Code::DeadlineExceeded, "a byte and no more: {text}");
-    let (code, text) = ends(GET_FLOWS, Endless::of(message.repeat(1000).into())).await;
+    let (code, text) = ends(&patient, GET_FLOWS, Endless::of(message.repeat(1000).into())).await;
     assert_eq!(code, Code::Internal, "messages without end: {text}");
     let list = v1::ServerReflectionRequest {
         host: "h".repeat(1000),
@@ -112,11 +119,11 @@ async fn requests_without_an_end_are_ended() {
     };
     let frame = framed(&list.encode_to_vec());
     // Many questions in one call are fine there; it ends all the same, without, or after, the first answers.
-    let (code, text) = ends(REFLECTION, Endless::of(frame.repeat(10).into())).await;
+    let (code, text) = ends(&hasty, REFLECTION, Endless::of(frame.repeat(10).into())).await;
     assert!([Code::Ok, Code::ResourceExhausted].contains(&code), "questions without end: {code} {text}");
-    let (code, text) = ends(REFLECTION, Endless::then_silence(frame)).await;
+    let (code, text) = ends(&hasty, REFLECTION, Endless::then_silence(frame)).await;
     assert!([Code::Ok, Code::DeadlineExceeded].contains(&code), "one, then silence: {code} {text}");
-    assert!(status(&mut observer(&agent).await).await.is_ok());
+    welcome(&hasty).await;
 }
 
 /// Waits for the server to close, and gives what it said before.
@@ -187,9 +194,11 @@ async fn a_hundred_clients_of_garbage_harm_nobody() {
     while let Some(done) = clients.join_next().await {
         done.unwrap();
     }
-    assert!(status(&mut observer(&agent).await).await.is_ok());
-    let plain = Endpoint::from_shared(format!("http://{port}")).unwrap().connect().await.unwrap();
-    assert!(status(&mut ObserverClient::new(plain)).await.is_ok(), "as plain as was asked for");
+    // On a busy machine the hasty server may cut an honest one, too, who then comes again.
+    welcome(&agent).await;
+    let plain = Endpoint::from_shared(format!("http://{port}")).unwrap();
+    let plain = async || status(&mut ObserverClient::new(plain.connect().await.unwrap())).await;
+    until_ok(plain, "as plain as was asked for").await;
     drop(agent.stop);
     assert!(agent.ended.await.unwrap().is_ok());
 }
@@ -212,14 +221,23 @@ async fn too_many_are_told_so() {
 
 /// A client that the server answers, once what others have left is free again.
 async fn welcome(agent: &Agent) -> ObserverClient<Channel> {
-    for _ in 0..100 {
+    let ask = async || {
         let mut client = observer(agent).await;
-        if status(&mut client).await.is_ok() {
-            return client;
+        status(&mut client).await.map(|()| client)
+    };
+    until_ok(ask, "what has ended still takes a place").await
+}
+
+/// Asks again until there is an answer.
+async fn until_ok<T>(ask: impl AsyncFn() -> Result<T, tonic::Status>, what: &str) -> T {
+    let deadline = Instant::now() + SOON;
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(why) => assert!(Instant::now() < deadline, "{what}: {why}"),
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("what has ended still takes a place");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -237,14 +255,27 @@ async fn an_idle_connection_ends_and_a_busy_one_does_not() {
     assert_eq!(stream.message().await.unwrap().unwrap().time.unwrap().seconds, 5);
     drop(stream);
     tokio::time::sleep(Duration::from_millis(600)).await;
-    // The client's library connects again by itself.
-    status(&mut client).await.unwrap();
+    // The client's library connects again by itself; a call that meets the end of the old connection is the caller's to repeat.
+    let again = async || status(&mut client.clone()).await;
+    until_ok(again, "it connects again").await;
+}
+
+/// In a process of its own: what other tests take is not what such a client costs.
+#[test]
+fn a_client_that_does_not_read_holds_up_nobody() {
+    let out = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "agent::tests_limits::child_has_a_client_that_does_not_read", "--ignored"])
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_does_not_read_holds_up_nobody() {
+#[ignore = "the child of a test"]
+async fn child_has_a_client_that_does_not_read() {
     // Time enough to answer for a client that lives, on a machine that has other things to do.
-    let agent = start(Limits { calls: 3, pong: Duration::from_secs(4), ..hasty() }).await;
+    let ping = Duration::from_millis(200);
+    let agent = start(Limits { calls: 3, ping, pong: Duration::from_secs(4), ..Limits::default() }).await;
     // It follows, and reads not a byte of the answers: its own windows are all that it gets.
     let mut lazy: Raw<Full<Bytes>> = Raw::connect(&agent.socket).await;
     let follow = GetFlowsRequest { follow: true, ..GetFlowsRequest::default() };

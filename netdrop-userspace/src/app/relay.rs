@@ -1,5 +1,7 @@
 //! `netdrop relay`: one server for the flows of all nodes.
 
+use std::pin::pin;
+
 use tokio::sync::watch;
 
 use crate::cli::relay::{PeerSource, RelayArgs};
@@ -11,16 +13,21 @@ pub async fn relay(args: RelayArgs, stop: impl Future<Output = ()>) -> anyhow::R
     let config = args.config()?;
     let source = source(&args, &config).await?;
     let relay = Relay::bind(config).await?;
+    // Before anybody is told that it serves, and could end it: from here on a signal ends it in order.
+    let mut stop = pin!(stop);
+    if futures::poll!(stop.as_mut()).is_ready() {
+        return Ok(());
+    }
     let tls = if relay.serves_tls() { "TLS 1.3" } else { "no TLS" };
     let health = relay.health_address().map(|a| a.to_string());
     let metrics = relay.metrics_address().map(|a| a.to_string());
     tracing::info!(address = %relay.address()?, health, metrics, tls, "relay serving");
     let (stopping, stopped) = watch::channel(false);
     let run = relay.run(source.peers.clone(), stopped);
-    let mut run = std::pin::pin!(run);
+    let mut run = pin!(run);
     tokio::select! {
         ended = &mut run => return ended,
-        () = stop => {}
+        () = &mut stop => {}
     }
     stopping.send_replace(true);
     run.await?;

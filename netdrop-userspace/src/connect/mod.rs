@@ -260,7 +260,15 @@ pub fn words(status: &Status) -> anyhow::Error {
     if status.code() == Code::Unknown {
         // What the connection ended with is no word of the server's.
         if let Some(why) = std::error::Error::source(status) {
-            return anyhow!("rpc error: code = Unavailable desc = {}: {}", status.message(), dial::root(why));
+            let root = dial::root(why);
+            // A server that is gone, in the client's words.
+            if ["broken pipe", "unexpected end of file", "unexpected eof"]
+                .iter()
+                .any(|end| root.contains(end))
+            {
+                return anyhow!("rpc error: code = Unavailable desc = error reading from server: EOF");
+            }
+            return anyhow!("rpc error: code = Unavailable desc = {}: {root}", status.message());
         }
         return anyhow!("{}", status.message());
     }

@@ -101,9 +101,16 @@ async fn the_server_must_be_who_was_asked_for() {
     assert!(e.contains("invalid peer certificate"), "{e}");
     let insecure = ClientTlsConfig { allow_insecure: true, ..ClientTlsConfig::default() };
     assert_eq!(ask(&relay, insecure).await, Ok(1));
-    let plain = remote::status(&relay.address.to_string()).await;
-    let e = format!("{:#}", plain.expect_err("nothing in the clear"));
-    assert!(e.contains("speaks TLS: ask it with --tls"), "{e}");
+    // A server on a busy machine may be silent for so long that it is asked all the same.
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let plain = remote::status(&relay.address.to_string()).await;
+        let e = format!("{:#}", plain.expect_err("nothing in the clear"));
+        if e.contains("speaks TLS: ask it with --tls") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{e}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

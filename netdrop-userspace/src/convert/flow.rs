@@ -15,24 +15,91 @@ use crate::flow::{
 };
 use crate::proto::flow as wire;
 
+mod root {
+    pub(super) const UUID: u16 = 1;
+    pub(super) const EMITTER: u16 = 1 << 1;
+    pub(super) const ETHERNET: u16 = 1 << 2;
+    pub(super) const IP: u16 = 1 << 3;
+    pub(super) const SOURCE: u16 = 1 << 4;
+    pub(super) const DESTINATION: u16 = 1 << 5;
+    pub(super) const NODE_NAME: u16 = 1 << 6;
+    pub(super) const SOURCE_NAMES: u16 = 1 << 7;
+    pub(super) const DESTINATION_NAMES: u16 = 1 << 8;
+    pub(super) const INTERFACE: u16 = 1 << 9;
+    pub(super) const SUMMARY: u16 = 1 << 10;
+    pub(super) const EXTENSIONS: u16 = 1 << 11;
+}
+
+/// Fields of the API's flow that cost something to make; all others are always made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roots(u16);
+
+impl Roots {
+    /// The whole flow.
+    pub const ALL: Self = Self(u16::MAX);
+
+    const NAMES: [(&str, u16); 12] = [
+        ("uuid", root::UUID),
+        ("emitter", root::EMITTER),
+        ("ethernet", root::ETHERNET),
+        ("IP", root::IP),
+        ("source", root::SOURCE),
+        ("destination", root::DESTINATION),
+        ("node_name", root::NODE_NAME),
+        ("source_names", root::SOURCE_NAMES),
+        ("destination_names", root::DESTINATION_NAMES),
+        ("interface", root::INTERFACE),
+        ("Summary", root::SUMMARY),
+        ("extensions", root::EXTENSIONS),
+    ];
+
+    const fn has(self, root: u16) -> bool {
+        self.0 & root != 0
+    }
+
+    /// With the field of this name.
+    pub fn add(&mut self, name: &str) {
+        self.0 |= Self::NAMES.iter().find(|(n, _)| *n == name).map_or(0, |(_, root)| *root);
+    }
+
+    /// With those of both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
 /// A flow as a server sends it.
 pub fn to_wire(f: &Flow) -> wire::Flow {
+    part_to_wire(f, Roots::ALL)
+}
+
+/// The same, for one who looks at these fields only.
+pub fn part_to_wire(f: &Flow, roots: Roots) -> wire::Flow {
+    let has = |root: u16| roots.has(root);
+    let text = |root: u16, text: Option<&str>| {
+        if has(root) { text.unwrap_or_default().to_owned() } else { String::new() }
+    };
+    let list = |root: u16, list: &[Arc<str>]| {
+        if has(root) { list.iter().map(ToString::to_string).collect() } else { Vec::new() }
+    };
     wire::Flow {
         time: Some(time_to_wire(f.time)),
-        uuid: f.uuid.map(|u| u.to_string()).unwrap_or_default(),
-        emitter: Some(wire::Emitter { name: "netdrop".into(), version: env!("CARGO_PKG_VERSION").into() }),
+        uuid: f.uuid.filter(|_| has(root::UUID)).map(|u| u.to_string()).unwrap_or_default(),
+        emitter: has(root::EMITTER)
+            .then(|| wire::Emitter { name: "netdrop".into(), version: env!("CARGO_PKG_VERSION").into() }),
         verdict: f.verdict as i32,
         drop_reason: u32::try_from(f.drop_reason_desc).unwrap_or_default(),
         drop_reason_desc: f.drop_reason_desc,
-        ethernet: f.packet.ethernet.map(packet::ethernet),
-        ip: f.packet.ip.map(packet::ip),
+        ethernet: f.packet.ethernet.filter(|_| has(root::ETHERNET)).map(packet::ethernet),
+        ip: f.packet.ip.filter(|_| has(root::IP)).map(packet::ip),
         l4: f.packet.l4.map(packet::l4),
-        source: endpoint(&f.source),
-        destination: endpoint(&f.destination),
+        source: if has(root::SOURCE) { endpoint(&f.source) } else { None },
+        destination: if has(root::DESTINATION) { endpoint(&f.destination) } else { None },
         r#type: i32::from(f.packet.ip.is_some() || f.packet.ethernet.is_some()),
-        node_name: f.node_name.as_deref().unwrap_or_default().to_owned(),
-        source_names: f.source_names.iter().map(ToString::to_string).collect(),
-        destination_names: f.destination_names.iter().map(ToString::to_string).collect(),
+        node_name: text(root::NODE_NAME, f.node_name.as_deref()),
+        source_names: list(root::SOURCE_NAMES, &f.source_names),
+        destination_names: list(root::DESTINATION_NAMES, &f.destination_names),
         event_type: Some(wire::CiliumEventType {
             r#type: f.event_type.kind,
             sub_type: f.event_type.sub_type,
@@ -41,13 +108,13 @@ pub fn to_wire(f: &Flow) -> wire::Flow {
         destination_service: f.destination_service.as_deref().map(service),
         traffic_direction: f.direction as i32,
         is_reply: f.is_reply,
-        interface: f.interface.as_ref().map(|i| wire::NetworkInterface {
+        interface: f.interface.as_ref().filter(|_| has(root::INTERFACE)).map(|i| wire::NetworkInterface {
             index: i.index,
             name: i.name.as_deref().unwrap_or_default().to_owned(),
         }),
         cgroup_id: f.cgroup_id.unwrap_or_default(),
-        summary: summary(f),
-        extensions: extensions(f),
+        summary: if has(root::SUMMARY) { summary(f) } else { String::new() },
+        extensions: if has(root::EXTENSIONS) { extensions(f) } else { None },
         aggregate: f.tally.aggregate(f.direction).map(|[ingress, egress, unknown]| wire::Aggregate {
             ingress_flow_count: ingress,
             egress_flow_count: egress,

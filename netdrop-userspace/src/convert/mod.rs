@@ -12,7 +12,10 @@ use prost_types::Timestamp as WireTime;
 
 pub use benign::{ask_for_benign, asks_for_benign};
 pub use filter::{filter_from_wire, filter_to_wire, filters_from_extension, filters_to_extension};
-pub use flow::{kernel_reason, netns, owner, site, to_wire as flow_to_wire};
+pub use flow::{
+    Roots, kernel_reason, netns, owner, part_to_wire as flow_to_wire_part, site, to_wire as flow_to_wire,
+};
+pub(crate) use packet::l4 as l4_to_wire;
 
 use crate::flow::{LostEvents, LostSource, NodeState, NodeStatus, Observation};
 use crate::proto::observer::GetFlowsResponse;

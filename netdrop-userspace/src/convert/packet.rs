@@ -25,7 +25,7 @@ pub(super) fn ip(ip: Ip) -> wire::Ip {
     }
 }
 
-pub(super) fn l4(l4: L4) -> wire::Layer4 {
+pub(crate) fn l4(l4: L4) -> wire::Layer4 {
     let protocol = match l4 {
         L4::Tcp { source_port, destination_port, flags } => Protocol::Tcp(wire::Tcp {
             source_port: source_port.into(),

@@ -32,9 +32,24 @@ pub fn frame(event: &DropEvent) -> Option<Frame> {
     bytes.extend_from_slice(&ether_type(event, mac).to_be_bytes());
     let before = bytes.len();
     bytes.extend_from_slice(head);
-    // The length counts from where the kernel was in the packet, at its network header mostly.
-    let length = record.skb_len.saturating_add(length(before)).max(length(bytes.len()));
+    let whole = length_from_network_header(record.skb_len, head);
+    let length = whole.saturating_add(length(before)).max(length(bytes.len()));
     Some(Frame { bytes: bytes.into(), length, without_mac: mac.is_none() })
+}
+
+/// The kernel counts from where it was in the packet (`skb->data`): mostly at the network header, but behind those headers that it was
+/// done with where a transport protocol drops a packet. Then the IP header knows how long the whole is.
+fn length_from_network_header(skb_len: u32, head: &[u8]) -> u32 {
+    let word = |at: usize| head.get(at..at + 2).map(|b| u32::from(u16::from_be_bytes([b[0], b[1]])));
+    let (stated, header) = match head.first().map(|b| (b >> 4, b & 0xf)) {
+        Some((4, words)) => (word(2), u32::from(words) * 4),
+        Some((6, _)) => (word(4).map(|payload| payload + 40), 40),
+        _ => return skb_len,
+    };
+    // A packet that was cut on its way states more, too: but not just what its headers take.
+    stated
+        .filter(|n| n.checked_sub(skb_len).is_some_and(|gone| gone >= header && gone <= length(head.len())))
+        .unwrap_or(skb_len)
 }
 
 /// What the kernel says, else the frame, else the packet's first digit.
@@ -49,4 +64,32 @@ fn ether_type(event: &DropEvent, mac: Option<&[u8; ETHERNET]>) -> u16 {
 
 fn length(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::length_from_network_header;
+
+    #[test]
+    fn headers_that_were_pulled_are_counted() {
+        let mut v4 = [0; 128];
+        (v4[0], v4[2], v4[3]) = (0x45, 0xea, 0x7c);
+        let mut v6 = [0; 128];
+        (v6[0], v6[4], v6[5]) = (0x60, 0xea, 0x68);
+        for (head, skb_len, whole) in [
+            (&v4, 60_028, 60_028),
+            (&v4, 60_008, 60_028),
+            (&v4, 60_000, 60_028),
+            // Padded, cut, or no length that makes sense.
+            (&v4, 60_040, 60_040),
+            (&v4, 60_020, 60_020),
+            (&v4, 1_000, 1_000),
+            (&v6, 60_008, 60_048),
+            (&v6, 60_048, 60_048),
+            (&[0; 128], 7, 7),
+        ] {
+            assert_eq!(length_from_network_header(skb_len, head), whole, "{skb_len}");
+        }
+        assert_eq!(length_from_network_header(9, &[0x45]), 9);
+    }
 }

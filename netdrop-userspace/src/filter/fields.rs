@@ -5,18 +5,19 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::compile::Protocol;
+use crate::convert::Roots;
 use crate::proto::flow as wire;
 
 /// An end of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Source,
     Destination,
 }
 
 impl Side {
     /// Of a pair of source and destination.
-    pub(super) fn of<T>(self, source: T, destination: T) -> T {
+    pub(crate) fn of<T>(self, source: T, destination: T) -> T {
         match self {
             Self::Source => source,
             Self::Destination => destination,
@@ -98,6 +99,6 @@ pub(super) trait Fields {
     fn process(&self) -> Option<(u32, Cow<'_, str>)>;
     /// The kernel's function where it died.
     fn site(&self) -> Option<Cow<'_, str>>;
-    /// The whole flow, for an expression.
-    fn wire(&self) -> Cow<'_, wire::Flow>;
+    /// The flow with at least these fields, for an expression.
+    fn wire(&self, roots: Roots) -> Cow<'_, wire::Flow>;
 }

@@ -8,6 +8,7 @@ use super::fields::Fields;
 use super::glob::glob;
 use super::http;
 use super::spec::{EventTypeFilter, InterfaceFilter};
+use crate::convert::Roots;
 
 /// `flow.Verdict.DROPPED`.
 const DROPPED: i32 = 2;
@@ -77,11 +78,16 @@ impl Ask {
             Self::IpVersion(wanted) => wanted.contains(&flow.ip_version()),
             Self::TraceId(wanted) => wanted.iter().any(|w| w == flow.trace_id()),
             Self::Direction(wanted) => wanted.contains(&flow.direction()),
-            Self::Expression(wanted) => expression(wanted, &Subject::new(&flow.wire())),
+            Self::Expression(wanted) => expression(wanted, &Subject::new(&flow.wire(roots(wanted)))),
             Self::Interface(wanted) => flow.interface().is_some_and(|have| interface(wanted, have)),
             Self::IpTraceId(wanted) => wanted.contains(&flow.ip_trace_id()),
         }
     }
+}
+
+/// What of a flow they look at.
+pub(super) fn roots(wanted: &[Program]) -> Roots {
+    wanted.iter().fold(Roots::default(), |roots, w| roots.and(w.roots()))
 }
 
 /// The first that is true, or that can't be told, decides.

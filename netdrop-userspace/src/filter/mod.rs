@@ -14,10 +14,13 @@ mod json;
 mod label;
 mod lower;
 mod matching;
+mod nothing;
 mod own;
+mod part;
 mod pattern;
 mod rest;
 mod spec;
+mod tree;
 mod wire;
 
 use crate::flow::{Flow, TallyKind};
@@ -25,12 +28,16 @@ use crate::flow::{Flow, TallyKind};
 pub use compile::FilterError;
 pub use index::Index;
 pub use lower::Prefilter;
+pub(crate) use part::Part;
 pub use spec::{
     EventTypeFilter, Experimental, FlowFilter, HttpHeaderFilter, InterfaceFilter, TcpFlagsFilter,
     WorkloadFilter,
 };
+pub(crate) use tree::{Answer, Leaf, Rule, Tree};
 
 use compile::One;
+pub(crate) use fields::Side;
+
 use fields::Fields;
 
 /// Allow and deny list, as typed or as sent.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::compile::Protocol;
 use super::fields::{Address, Fields, Http, Labelled, Side, Which};
-use crate::convert;
+use crate::convert::{self, Roots};
 use crate::flow::{Endpoint, Flow, L4};
 use crate::proto::flow as wire;
 
@@ -160,7 +160,7 @@ impl Fields for Flow {
         self.site.as_ref()?.symbol.as_deref().map(Cow::Borrowed)
     }
 
-    fn wire(&self) -> Cow<'_, wire::Flow> {
-        Cow::Owned(convert::flow_to_wire(self))
+    fn wire(&self, roots: Roots) -> Cow<'_, wire::Flow> {
+        Cow::Owned(convert::flow_to_wire_part(self, roots))
     }
 }

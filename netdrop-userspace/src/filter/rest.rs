@@ -2,16 +2,8 @@
 
 use super::Compiled;
 use super::compile::{Ask, One};
+use super::tree::Answer;
 use crate::flow::{Flow, LostEvents, TallyKind};
-
-/// An answer about packets of which not everything is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
-    Yes,
-    No,
-    /// Some may, some may not.
-    Unknown,
-}
 
 impl Ask {
     /// Whether a rest knows what this asks for.

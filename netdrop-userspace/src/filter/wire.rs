@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::compile::Protocol;
 use super::fields::{Address, Fields, Http, Labelled, Side, Which};
-use crate::convert;
+use crate::convert::{self, Roots};
 use crate::proto::flow::layer4::Protocol as L4;
 use crate::proto::flow::layer7::Record;
 use crate::proto::flow::{Endpoint, Flow, Service, Tcp, TcpFlags, Workload};
@@ -191,7 +191,7 @@ impl Fields for Flow {
         convert::site(self.extensions.as_ref()?).map(Cow::Owned)
     }
 
-    fn wire(&self) -> Cow<'_, Flow> {
+    fn wire(&self, _: Roots) -> Cow<'_, Flow> {
         Cow::Borrowed(self)
     }
 }

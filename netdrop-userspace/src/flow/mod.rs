@@ -20,7 +20,8 @@ pub use extension::{Value, apply_extension, extension};
 pub use lost::{LostEvents, LostSource};
 pub use nearest::{event_type, nearest, shown_as};
 pub use packet::{
-    Arp, Ethernet, Fragment, IcmpMessage, Inner, Ip, L4, Packet, ParseProblem, TcpFlags, Vlan, write_mac,
+    Arp, Ethernet, Fragment, IcmpMessage, Inner, Ip, L4, Packet, ParseProblem, TcpFlags, Vlan, write_address,
+    write_mac,
 };
 pub use reason::{DropReason, DropSite};
 pub use stack::Stack;

@@ -1,5 +1,6 @@
 //! Headers of a packet, as far as the captured bytes tell.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 /// All that was parsed. A header that is not there, or was cut off, is absent.
@@ -213,5 +214,38 @@ pub fn write_mac(mac: [u8; 6], out: &mut String) {
         }
         out.push(HEX[usize::from(byte >> 4)].into());
         out.push(HEX[usize::from(byte & 0xf)].into());
+    }
+}
+
+/// Appends an address as it is printed.
+pub fn write_address(address: IpAddr, out: &mut String) {
+    let IpAddr::V4(v4) = address else {
+        // Writing to a String does not fail.
+        let _ = write!(out, "{address}");
+        return;
+    };
+    for (i, byte) in v4.octets().into_iter().enumerate() {
+        if i > 0 {
+            out.push('.');
+        }
+        let digits = [byte / 100, byte / 10 % 10, byte % 10];
+        let zeros = digits.iter().take(2).take_while(|digit| **digit == 0).count();
+        out.extend(digits.iter().skip(zeros).map(|digit| char::from(b'0' + digit)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_they_are_printed() {
+        for text in ["0.0.0.0", "10.0.100.9", "255.255.255.255", "1.20.101.110", "fd00::1", "::ffff:1.2.3.4"]
+        {
+            let address: IpAddr = text.parse().unwrap();
+            let mut out = String::new();
+            write_address(address, &mut out);
+            assert_eq!(out, address.to_string());
+        }
     }
 }

@@ -263,7 +263,10 @@ impl Stream {
 
 fn ending(status: Status, opened: bool) -> End {
     if is_transport(&status) {
-        return End::Cut(format!("the connection is lost: {}", root(&status)));
+        return End::Cut(match std::error::Error::source(&status) {
+            Some(why) => format!("the connection is lost: {}", root(why)),
+            None => status.message().to_owned(),
+        });
     }
     match status.code() {
         // In place of a first response: Hubble's server gives what is wrong with a request no code.

@@ -114,10 +114,12 @@ impl Relay {
         }
         let routes = listen::routes(service, peers, health)?;
         doors.spawn(listen::open(self.listener, self.tls, &routes, reporter, stopped.clone()));
+        let end = stopped.clone();
         let early = tokio::select! {
             // An error means that whoever runs the relay is gone: an end as well.
             _ = stopped.wait_for(|stop| *stop) => false,
-            _ = doors.join_next() => true,
+            // The doors are told of the stop as this is, and may have ended before this has heard of it.
+            _ = doors.join_next() => !*end.borrow() && end.has_changed().is_ok(),
         };
         keeper.abort();
         anyhow::ensure!(!early, "the relay's server has ended by itself");

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt as _, stream};
+use futures::{Stream, StreamExt as _, future, stream};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -72,12 +72,18 @@ impl Observer for RelayService {
         if !asked.request.follow && !self.crew.roster().borrow().known {
             return Err(Status::unavailable("the relay does not know its peers yet"));
         }
+        let follow = asked.request.follow;
         let (to, from) = mpsc::channel(IN_FLIGHT);
         tokio::spawn(Session::run(self.crew.roster(), asked, self.session.clone(), to));
         let mut stopped = self.stopped.clone();
         let end = async move { drop(stopped.wait_for(|stop| *stop).await) };
         let responses = ReceiverStream::new(from).take_until(Box::pin(end)).flat_map(one_by_one);
-        Ok(Response::new(Box::pin(responses)))
+        // Who follows has not come to an end of his own.
+        let stopped = self.stopped.clone();
+        let farewell = stream::once(async move {
+            (follow && *stopped.borrow()).then(|| Err(Status::unavailable("the relay stops")))
+        });
+        Ok(Response::new(Box::pin(responses.chain(farewell.filter_map(future::ready)))))
     }
 
     async fn server_status(

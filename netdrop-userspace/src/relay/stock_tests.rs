@@ -63,6 +63,8 @@ async fn hubbles_relay_reads_from_the_same_nodes() {
     let mut child = Command::new(stock_relay)
         .args(["serve", "--disable-client-tls", "--disable-server-tls"])
         .args(["--health-listen-address", "127.0.0.1:0", "--gops=false", "--retry-timeout", "500ms"])
+        // Order does not hang on how busy this machine is.
+        .args(["--sort-buffer-drain-timeout", "30s"])
         .args(["--listen-address", &at.to_string(), "--peer-service", &nodes[0].address.to_string()])
         .stdout(std::process::Stdio::null())
         .stderr(talk.reopen().unwrap())

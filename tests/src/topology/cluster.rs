@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anyhow::Result;
 
 use super::Pod;
-use crate::link::{Batch, ForwardingTable, Vxlan, mac};
+use crate::link::{Batch, ForwardingTable, Vxlan, mac, wait_until_up};
 use crate::netns::Netns;
 
 /// MTU of what VXLAN carries over an Ethernet of 1500.
@@ -45,6 +45,10 @@ impl Cluster {
         Batch::new().veth("eth0", &mac(1), &nodes[1].netns, "eth0", &mac(2)).apply(&nodes[0].netns)?;
         for (n, own, other) in [(1, &nodes[0], &nodes[1]), (2, &nodes[1], &nodes[0])] {
             wire(n, own, other)?;
+        }
+        for node in &nodes {
+            wait_until_up(&node.netns)?;
+            node.pods.iter().try_for_each(|pod| wait_until_up(&pod.netns))?;
         }
         Ok(Self { nodes })
     }

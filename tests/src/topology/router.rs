@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use anyhow::Result;
 
 use super::Pod;
-use crate::link::{Batch, mac};
+use crate::link::{Batch, mac, wait_until_up};
 use crate::netns::Netns;
 
 /// Pods 10.0.1.2 (fd00:1::2) and 10.0.2.2 (fd00:2::2) on a node that forwards between them, by a pair of devices each:
@@ -65,6 +65,7 @@ impl Router {
             );
         }
         neighbours.apply(&node)?;
+        [&a.netns, &b.netns, &node].into_iter().try_for_each(wait_until_up)?;
         Ok(Self { a, b, node })
     }
 }

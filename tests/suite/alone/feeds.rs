@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use netdrop_tests::observer::Observer;
 use serde_json::Value;
 
 use crate::harness::{LIMIT, Seen, binary};
+use crate::servers::free;
 use crate::storm::Storm;
 
 /// An agent with a folder of its own.
@@ -27,8 +28,7 @@ impl Agent {
     /// With more of the configuration; FOLDER and NETNS stand for its folder and the namespace of the storm.
     fn start(storm: &Storm, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        // Free at this moment, and nobody else takes ports here.
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
+        let port = free().parse().expect("an address");
         let config = folder.path().join("agent.yaml");
         let path = folder.path().display().to_string();
         let text = format!("log-rate: 0\nmetrics-address: {port}\nsocket-path: {path}/a.sock\n{more}");
@@ -89,6 +89,12 @@ fn told(text: &str) -> (u64, u64) {
 
 fn read(path: &Path) -> String {
     fs::read_to_string(path).expect("a feed")
+}
+
+/// Puts a file in another's place: the agent, which looks by itself too, never sees half of one.
+fn rewrite(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).and_then(|()| fs::rename(&new, path)).expect("a configuration");
 }
 
 /// Counts of lines that stand for alike flows.
@@ -197,14 +203,14 @@ fn a_changed_configuration_takes_effect_without_a_restart() {
     let feed = |name: &str| {
         format!("- name: {name}\n  filePath: FOLDER/{name}.log\n  includeFilters: [{{netns: [NETNS]}}]\n")
     };
-    let agent = Agent::start(&storm, &format!("flowLogs:\n{}", feed("stays")));
+    let mut agent = Agent::start(&storm, &format!("flowLogs:\n{}", feed("stays")));
     storm.send(1, 500);
     agent.wait_for("netdrop_feed_drops_total", &["feed=\"stays\"", "fate=\"told\""], 500);
     let config = agent.path("agent.yaml");
     let path = agent.folder.path().display().to_string();
     let more = feed("comes").replace("FOLDER", &path).replace("NETNS", &storm.netns.inode().to_string());
     let text = read(&config);
-    fs::write(&config, format!("{text}{more}")).expect("a configuration");
+    rewrite(&config, &format!("{text}{more}"));
     agent.observer.signal(libc::SIGHUP).expect("a signal");
     expect::until("the new feed", LIMIT, || {
         Ok(agent.metric("hubble_dynamic_exporter_reconfigurations_total", &["add"]) == 1)
@@ -214,13 +220,14 @@ fn a_changed_configuration_takes_effect_without_a_restart() {
     agent.wait_for("netdrop_feed_drops_total", &["feed=\"comes\"", "fate=\"told\""], 500);
     agent.wait_for("netdrop_feed_drops_total", &["feed=\"stays\"", "fate=\"told\""], 1000);
     // With a mistake in it all stays as it is, and says why.
-    fs::write(&config, format!("{text}nonsense: 1\n")).expect("a configuration");
+    rewrite(&config, &format!("{text}nonsense: 1\n"));
     agent.observer.signal(libc::SIGHUP).expect("a signal");
+    agent.observer.says("unknown key \"nonsense\"").expect("it says what is wrong");
     storm.send(1, 10);
     agent.wait_for("netdrop_feed_drops_total", &["feed=\"comes\"", "fate=\"told\""], 510);
     let Agent { observer, folder, .. } = agent;
     let ended = observer.interrupt().expect("the agent ends");
-    assert!(ended.talk.contains("unknown key \"nonsense\"") && ended.status.success(), "{}", ended.talk);
+    assert!(ended.status.success(), "{}", ended.talk);
     assert_eq!(told(&read(&folder.path().join("stays.log"))), (1010, 0));
     assert_eq!(told(&read(&folder.path().join("comes.log"))), (510, 0));
 }

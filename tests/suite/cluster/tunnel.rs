@@ -2,12 +2,14 @@
 
 use std::env;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use super::{STATE, cluster, hubble, kubectl, output, until};
 use crate::harness::binary;
 
 const RELAY: &str = include_str!("../cluster-tunnel.yaml");
+/// Of the control plane's host, where nobody else listens.
+const PORT: &str = "24245";
 
 /// A client on the control plane's host, as admin; its output, or what it said.
 fn ask(client: &str, line: &str) -> Result<String, String> {
@@ -36,7 +38,8 @@ fn a_relay_is_asked_through_the_api_server() {
         status.contains("Connected Nodes: 1/1").then_some(())
     });
     // The same flows, to the byte, through netdrop's tunnel and the stock client's.
-    let first = "observe -P --kube-namespace tunnel --protocol udp --port 9 --first 3 -o json";
+    let flows = "--protocol udp --port 9 --first 3 -o json";
+    let first = &format!("observe -P --kube-namespace tunnel {flows}");
     until("drops of the node", 60, || {
         cluster(&["ns", "n1", "bash", "-c", "echo > /dev/udp/127.0.0.1/9"]).expect("a datagram can be sent");
         let ours = ask(&netdrop, first).expect("netdrop's tunnel opens");
@@ -46,7 +49,19 @@ fn a_relay_is_asked_through_the_api_server() {
         ask(&hubble, &format!("{first} --port-forward-port 0")).expect("the stock client's tunnel opens");
     assert_eq!(ask(&netdrop, first).expect("netdrop's tunnel opens"), theirs);
 
-    followed(&netdrop);
+    let mut follow = follow(&netdrop);
+    // Other clients come in by its port, for as long as it runs.
+    let by_port = format!("observe --server 127.0.0.1:{PORT} {flows}");
+    let theirs_by_port = until("the port to lead to the relay", 60, || ask(&hubble, &by_port).ok());
+    assert_eq!(theirs_by_port, theirs);
+    let same_port = format!("status -P --kube-namespace tunnel --port-forward-port {PORT}");
+    refused(
+        &netdrop,
+        &same_port,
+        "127.0.0.1:24245 can't be had: somebody else listens there; choose another",
+    );
+    end(&mut follow);
+    ask(&netdrop, &same_port).expect("the port is free again");
     kubectl(
         "-n tunnel patch service hubble-relay -p {\"spec\":{\"ports\":[{\"port\":80,\"targetPort\":9}]}}",
     );
@@ -56,27 +71,21 @@ fn a_relay_is_asked_through_the_api_server() {
     kubectl("delete namespace tunnel --wait=true --timeout=60s");
 }
 
-/// A tunnel that nothing comes through ends when it is asked to.
-fn followed(netdrop: &str) {
+/// A tunnel that nothing comes through, and a port beside it.
+fn follow(netdrop: &str) -> Child {
     let config = format!("{STATE}/admin.conf");
-    let mut follow = Command::new("nsenter")
+    Command::new("nsenter")
         .args(["--net=/run/netns/netdrop-k8s-cp", "--", netdrop, "observe", "-P", "-f"])
         .args(["--kube-namespace", "tunnel", "--kubeconfig", &config, "--uuid", "none"])
+        .args(["--port-forward-port", PORT])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .expect("netdrop starts");
-    until("the tunnel to be open", 60, || {
-        let sockets = output(Command::new("nsenter").args([
-            "--net=/run/netns/netdrop-k8s-cp",
-            "--",
-            "ss",
-            "-Htnp",
-            "state",
-            "established",
-        ]));
-        String::from_utf8_lossy(&sockets.stdout).contains(&format!("pid={},", follow.id())).then_some(())
-    });
+        .expect("netdrop starts")
+}
+
+/// It ends when it is asked to.
+fn end(follow: &mut Child) {
     assert!(output(Command::new("kill").arg(follow.id().to_string())).status.success());
     let status = until("netdrop's end", 60, || follow.try_wait().expect("netdrop is waited for"));
     assert!(status.success(), "{status}");

@@ -111,7 +111,8 @@ impl Scene {
     fn new(what: &str, storm: bool) -> Option<Self> {
         let hubble = stock::client(what).expect("the stock client")?;
         let alone = alone();
-        let (bed, drops, since) = (Bed::new(), Drops::new(), now());
+        let drops = Drops::new();
+        let (bed, since) = (Bed::new(&drops.0), now());
         drops.all();
         if storm {
             drops.storm();

@@ -69,22 +69,33 @@ impl Window {
     }
 }
 
-/// Sends what a client wants, until its end, its client's or the server's.
-pub(in crate::agent) async fn stream(
+/// Sends what a client wants, until its end, its client's or the server's. Whoever follows is told all that happens once this has
+/// returned, whenever the task begins that does it.
+pub(in crate::agent) fn stream(
     events: Arc<AgentEvents>,
     node: Option<Arc<str>>,
     window: Window,
     to: mpsc::Sender<Result<GetAgentEventsResponse, Status>>,
-    mut stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + Send + 'static {
+    let news = events.news();
+    let places = (*news.borrow(), window.start(&events));
+    tell(events, node, window, to, (news, stopped), places)
+}
+
+async fn tell(
+    events: Arc<AgentEvents>,
+    node: Option<Arc<str>>,
+    window: Window,
+    to: mpsc::Sender<Result<GetAgentEventsResponse, Status>>,
+    (mut news, mut stopped): (watch::Receiver<u64>, watch::Receiver<bool>),
+    (end_of_history, mut next): (u64, u64),
 ) {
     let response = |time: Timestamp, event: AgentEvent| GetAgentEventsResponse {
         agent_event: Some(event),
         node_name: node.as_deref().unwrap_or_default().to_owned(),
         time: Some(time_to_wire(time)),
     };
-    let mut news = events.news();
-    let end_of_history = *news.borrow();
-    let mut next = window.start(&events);
     let mut left = if window.follow || window.number == 0 { u64::MAX } else { window.number };
     loop {
         let Chunk { items, lost: gone, next: after } = events.chunk(next, AT_ONCE);

@@ -148,8 +148,12 @@ impl Feeds {
 
     /// Ends all; what they write is theirs to be taken within half a second.
     pub async fn finish(&self) -> Vec<FeedReport> {
+        self.finish_within(FAREWELL).await
+    }
+
+    pub(super) async fn finish_within(&self, patience: Duration) -> Vec<FeedReport> {
         let ending: Vec<_> = self.lock().feeds.drain(..).map(|f| (f.spec.name.clone(), f.end())).collect();
-        let deadline = Instant::now() + FAREWELL;
+        let deadline = Instant::now() + patience;
         let wait = move || {
             let report = |(name, (ended, counts)): (String, (Ended, _))| {
                 let ended = ended.within(deadline.saturating_duration_since(Instant::now()));

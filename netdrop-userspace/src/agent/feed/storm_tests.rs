@@ -19,8 +19,11 @@ use crate::flow::{Observation, Verdict};
 use crate::proto::flow::agent_event::Notification;
 use crate::proto::flow::{AgentEvent, AgentEventType, ServiceDeleteNotification};
 
+/// Far beyond what a feed takes, on a machine that does other things, too.
+const LATE: Duration = Duration::from_mins(1);
+
 fn until(what: &str, mut is: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(1);
+    let deadline = Instant::now() + LATE;
     while !is() {
         assert!(Instant::now() < deadline, "{what}");
         std::thread::sleep(Duration::from_millis(2));
@@ -91,7 +94,7 @@ async fn no_line_is_lost_or_doubled_while_the_file_is_moved_and_made_anew() {
     until("the last line", || report.counts.told.load(Relaxed) == FLOWS.cast_unsigned());
     over.store(true, Relaxed);
     let moved = storm.join().unwrap();
-    feeds.finish().await;
+    feeds.finish_within(LATE).await;
     until("compression", || {
         fs::read_dir(folder.path()).unwrap().all(|e| {
             let name = e.unwrap().file_name().into_string().unwrap();
@@ -111,7 +114,7 @@ async fn a_link_leads_to_its_file_and_a_folder_is_refused() {
     symlink(&real, &link).unwrap();
     let feeds = Feeds::start(vec![to_file(&link)]).unwrap();
     feeds.push(&batch(0..5));
-    feeds.finish().await;
+    feeds.finish_within(LATE).await;
     assert_eq!(fs::read_to_string(&real).unwrap().lines().count(), 5);
     let wrong = [folder.path().to_owned(), real.join("x.log")].map(|path| to_file(&path));
     let wrong = wrong.into_iter().zip(["a", "b"]).map(|(f, name)| FeedSpec { name: name.into(), ..f });
@@ -142,8 +145,8 @@ async fn a_pipe_without_a_reader_holds_nobody_up() {
     feeds.push(&batch(0..1));
     until("a broken pipe", || report.counts.failed.load(Relaxed) == 1);
     let start = Instant::now();
-    feeds.finish().await;
-    assert!(start.elapsed() < Duration::from_secs(20));
+    feeds.finish_within(LATE).await;
+    assert!(start.elapsed() < LATE);
 }
 
 fn event(id: u32) -> Event {
@@ -168,7 +171,7 @@ async fn events_of_the_agent_are_lines_of_hubbles_exporter() {
         let report = feeds.reports().remove(0);
         until("room", || report.counts.queued.load(Relaxed) < 32);
     }
-    let report = feeds.finish().await.remove(0);
+    let report = feeds.finish_within(LATE).await.remove(0);
     let [told, missed] = [&report.counts.events, &report.counts.events_missed].map(|n| n.load(Relaxed));
     assert_eq!(told + missed, 50);
     assert!(told >= 10 && missed > 0, "{told} {missed}");

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::bloom::Bloom;
-use super::codec::{self, Base, Bytes, Hot, Names, Record, Stamp, What, Written, put_number, time_of};
+use super::codec::{self, Base, Bytes, Names, Record, Stamp, Written, put_number, time_of};
 use crate::flow::{L4, Observation, TallyKind};
 
 /// What is known of a block without reading it.
@@ -299,8 +299,3 @@ mod frame {
 }
 
 pub(super) use frame::META;
-
-/// The first fields of a record, if it is of a flow.
-pub(super) fn hot<'a>(record: &Record<'a>) -> Option<Hot<'a>> {
-    (record.tag.what() == Some(What::Flow)).then(|| Hot::read(record.body))?
-}

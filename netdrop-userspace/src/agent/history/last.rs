@@ -3,7 +3,7 @@
 use super::block::{Block, Cursor};
 use super::codec::{Dictionary, What};
 use super::ring::Slot;
-use super::select::{Reading, Selection};
+use super::select::Selection;
 use super::{History, Position, RINGS};
 use crate::flow::Observation;
 
@@ -27,11 +27,10 @@ impl Backwards {
 /// Numbers of a block's flows that match.
 fn matches(slot: &Slot, selection: &Selection) -> Vec<u64> {
     let Some(block) = slot.block() else { return Vec::new() };
-    let verdicts = selection.verdicts(&block);
-    if !verdicts.any() {
+    let reading = &mut selection.reading(&block);
+    if !reading.verdicts.any() {
         return Vec::new();
     }
-    let reading = &mut Reading { made: Vec::new(), verdicts };
     let mut cursor = block.start();
     let mut found = Vec::new();
     while let Some(record) = block.next(&mut cursor) {

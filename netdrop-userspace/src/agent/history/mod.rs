@@ -38,6 +38,8 @@ pub use select::Selection;
 
 /// Drops with all that concerns them, other flows, and benign drops for those who ask.
 const RINGS: usize = 3;
+/// A disk that does not take the last blocks by then is left behind.
+const FAREWELL: Duration = Duration::from_millis(500);
 const DROPS: usize = 0;
 const FLOWS: usize = 1;
 const BENIGN: usize = 2;
@@ -165,11 +167,15 @@ impl History {
 
     /// Waits for the disk, but not for long.
     pub fn finish(&self) {
+        self.finish_within(FAREWELL);
+    }
+
+    fn finish_within(&self, patience: Duration) {
         let Some(writer) = self.writer.get() else { return };
         if writer.has_left() {
             (0..RINGS).for_each(|ring| self.seal(ring));
         }
-        writer.finish();
+        writer.finish(patience);
     }
 
     /// A panic elsewhere leaves the rings whole.

@@ -1,369 +1,346 @@
 //! Which blocks and records a filter can match, without decoding them.
 //!
-//! A plan lets pass what the filter matches, and perhaps more; the filter itself decides. So it asks only for what is cheap to look
-//! up: addresses and ports where they lie in a record, names once a block, and other headers once for each of the few that there
-//! are. Whether these fit, the filter's own rules say: a part of the filter that asks for nothing else is tried on a flow that has
-//! nothing else.
+//! A plan lets pass what the filter matches, and perhaps more; the filter itself decides. It is the filter as a tree of questions about one
+//! part of a flow each ([`crate::filter::Tree`]). What is asked of fields of few values is answered once for each likeness of a
+//! block, what is asked of names once for each name, by the filter's own rules, on a flow that has nothing else; addresses and ports are
+//! compared where they lie in a record. What can't be told is unknown, and unknown passes.
 
-use std::net::IpAddr;
+use std::mem;
+use std::sync::Arc;
 
-use ipnet::IpNet;
-use jiff::Timestamp;
-use rustc_hash::FxHashMap;
+use uuid::Uuid;
 
 use super::block::Block;
-use super::codec::{Dictionary, Hot, Kind, Name};
-use crate::filter::{Compiled, Filters, FlowFilter};
-use crate::flow::{Flow, Ip, L4, Verdict};
+use super::codec::{Dictionary, Hot, Kind, Name, Record, Shape, blank};
+use crate::convert::l4_to_wire;
+use crate::filter::{Answer, Compiled, Leaf, Part, Rule, Side, Tree};
+use crate::flow::{Flow, write_address};
+use crate::proto::flow as wire;
 
-/// Filters that are planned for; beyond, each record is decoded.
-const MOST_ASKS: usize = 32;
+/// Questions that are planned for: a bit each. Beyond, each record is decoded.
+const MOST_LEAVES: usize = 128;
 
-/// What a list of filters asks for.
+/// What a list of filters asks for. `None`: nothing.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Plan(Vec<Ask>);
+pub(super) struct Plan(Option<Asked>);
 
-/// What one filter asks for. `None`: nothing that is cheap to look up.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Ask {
-    /// Their numbers.
-    pub(super) verdicts: Option<Vec<i32>>,
-    /// Of source and destination.
-    pub(super) addresses: [Option<Vec<Prefix>>; 2],
-    pub(super) ports: [Option<Vec<u16>>; 2],
-    /// Parts of the filter that ask for the reason, and for the names of source and destination.
-    pub(super) reason: Option<Compiled>,
-    pub(super) names: [Option<Compiled>; 2],
-    /// Parts that ask for a place or a process; looked up for a block, not for each record.
-    places: Vec<(Kind, Compiled)>,
-    /// That asks for the protocol, TCP's flags and the address family.
-    headers: Option<Compiled>,
-    /// That asks for what no flow of this machine has, as a layer 7 proxy's, and does not fit a flow without.
-    never: bool,
+#[derive(Clone, Debug)]
+struct Asked {
+    tree: Tree,
+    leaves: Vec<Leaf>,
+    /// Ports of which a flow that fits a question has one.
+    ports: Vec<Option<Vec<u16>>>,
 }
 
-/// All values, if there are any and each makes sense.
-fn parsed<T>(values: &[String], parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
-    if values.is_empty() { None } else { values.iter().map(|v| parse(v)).collect() }
+/// What is known of the answers: a bit for each question. With neither bit it is unknown.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    yes: u128,
+    no: u128,
 }
 
-/// Addresses whose first bits are alike; compared as numbers, since that is done for each record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Prefix {
-    v4: bool,
-    bits: u128,
-    mask: u128,
-    /// The address, if it is a single one.
-    exact: Option<IpAddr>,
-}
-
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()),
-        IpAddr::V6(v6) => v6.to_bits(),
-    }
-}
-
-impl Prefix {
-    fn contains(&self, address: IpAddr) -> bool {
-        address.is_ipv4() == self.v4 && number(address) & self.mask == self.bits
-    }
-}
-
-fn prefix(text: &str) -> Option<Prefix> {
-    let net: IpNet =
-        if text.contains('/') { text.parse().ok()? } else { IpNet::from(text.parse::<IpAddr>().ok()?) };
-    let (bits, mask) = (number(net.network()), number(net.netmask()));
-    let exact = (net.prefix_len() == net.max_prefix_len()).then(|| net.addr());
-    Some(Prefix { v4: net.addr().is_ipv4(), bits, mask, exact })
-}
-
-/// A part of a filter, if it asks for anything.
-fn part(filter: FlowFilter) -> Option<Compiled> {
-    let asks = filter != FlowFilter::default();
-    asks.then(|| Filters { allow: vec![filter], deny: Vec::new() }.compile().ok())?
-}
-
-/// What is asked for that no flow of this machine has.
-fn foreign(f: &FlowFilter) -> FlowFilter {
-    FlowFilter {
-        source_ip_xlated: f.source_ip_xlated.clone(),
-        source_cluster_name: f.source_cluster_name.clone(),
-        destination_cluster_name: f.destination_cluster_name.clone(),
-        http_status_code: f.http_status_code.clone(),
-        http_method: f.http_method.clone(),
-        http_path: f.http_path.clone(),
-        http_url: f.http_url.clone(),
-        http_header: f.http_header.clone(),
-        dns_query: f.dns_query.clone(),
-        node_labels: f.node_labels.clone(),
-        trace_id: f.trace_id.clone(),
-        ip_trace_id: f.ip_trace_id.clone(),
-        encrypted: f.encrypted.clone(),
-        ..FlowFilter::default()
-    }
-}
-
-/// What is asked of the place where a packet died, and of who was there.
-fn places(f: &FlowFilter) -> Vec<(Kind, Compiled)> {
-    let of = FlowFilter::default;
-    let parts = [
-        (Kind::Site, FlowFilter { site: f.site.clone(), ..of() }),
-        (Kind::Interface, FlowFilter { interface: f.interface.clone(), ..of() }),
-        (Kind::Netns, FlowFilter { netns: f.netns.clone(), ..of() }),
-        (Kind::Process, FlowFilter { pid: f.pid.clone(), comm: f.comm.clone(), ..of() }),
-        (Kind::Text, FlowFilter { node_name: f.node_name.clone(), ..of() }),
-    ];
-    parts.into_iter().filter_map(|(kind, filter)| Some((kind, part(filter)?))).collect()
-}
-
-/// A flow of which nothing is known.
-fn blank() -> Flow {
-    Flow::new(Timestamp::UNIX_EPOCH, Verdict::Dropped)
-}
-
-impl Ask {
-    pub(super) fn new(f: &FlowFilter) -> Self {
-        let of = FlowFilter::default;
-        let port = |text: &str| text.parse().ok();
-        Self {
-            verdicts: (!f.verdict.is_empty()).then(|| f.verdict.clone()),
-            addresses: [parsed(&f.source_ip, prefix), parsed(&f.destination_ip, prefix)],
-            ports: [parsed(&f.source_port, port), parsed(&f.destination_port, port)],
-            reason: part(FlowFilter { reason: f.reason.clone(), ..of() }),
-            names: [
-                part(FlowFilter {
-                    source_pod: f.source_pod.clone(),
-                    source_label: f.source_label.clone(),
-                    source_workload: f.source_workload.clone(),
-                    ..of()
-                }),
-                part(FlowFilter {
-                    destination_pod: f.destination_pod.clone(),
-                    destination_label: f.destination_label.clone(),
-                    destination_workload: f.destination_workload.clone(),
-                    ..of()
-                }),
-            ],
-            places: places(f),
-            headers: part(FlowFilter {
-                protocol: f.protocol.clone(),
-                tcp_flags: f.tcp_flags.clone(),
-                ip_version: f.ip_version.clone(),
-                ..of()
-            }),
-            never: part(foreign(f)).is_some_and(|part| !part.matches(&blank())),
+impl Told {
+    fn set(&mut self, leaf: usize, answer: Answer) {
+        match answer {
+            Answer::Yes => self.yes |= 1 << leaf,
+            Answer::No => self.no |= 1 << leaf,
+            Answer::Unknown => {}
         }
     }
 
-    /// Exact addresses and ports that the block has not, or reasons.
-    fn may_be_in(&self, block: &Block, dictionary: &mut Dictionary<'_>) -> bool {
-        let exact = |nets: &Vec<Prefix>| {
-            nets.iter().any(|net| net.exact.is_none_or(|address| block.summary.addresses.may_have(address)))
-        };
-        let port = |ports: &Vec<u16>| ports.iter().any(|port| block.summary.ports.may_have(*port));
-        !self.never
-            && self.addresses.iter().flatten().all(exact)
-            && self.ports.iter().flatten().all(port)
-            && self
-                .reason
-                .as_ref()
-                .is_none_or(|part| any_name(Kind::Reason, dictionary, |name| fits_reason(part, name)))
-            && self
-                .places
-                .iter()
-                .all(|(kind, part)| any_name(*kind, dictionary, |name| fits_place(part, name)))
-            && self.names.iter().enumerate().all(|(side, part)| {
-                part.as_ref().is_none_or(|part| {
-                    any_name(Kind::Endpoint, dictionary, |name| fits_end(part, name, side))
-                })
-            })
+    /// With what is known besides.
+    fn and(self, other: Self) -> Self {
+        Self { yes: self.yes | other.yes, no: self.no | other.no }
+    }
+
+    fn get(self, leaf: usize) -> Answer {
+        match (self.yes >> leaf & 1, self.no >> leaf & 1) {
+            (1, _) => Answer::Yes,
+            (_, 1) => Answer::No,
+            _ => Answer::Unknown,
+        }
     }
 }
 
-/// Whether a flow without such a name fits, or one with a name of the block: far fewer than there are records.
-fn any_name(kind: Kind, names: &mut Dictionary<'_>, fits: impl Fn(Option<&Name>) -> bool) -> bool {
-    fits(None)
-        || (0..names.written.len()).any(|id| {
-            names.written.kind(id) == Some(kind) && names.get(id).is_none_or(|name| fits(Some(name)))
-        })
+/// What is known of records that are alike.
+#[derive(Clone, Copy, Debug)]
+struct Alike {
+    shape: Shape,
+    told: Told,
+    /// What follows from that alone.
+    answer: Answer,
 }
 
-/// Whether a part fits a flow that has this name only.
-fn fits_reason(part: &Compiled, name: Option<&Name>) -> bool {
-    let mut flow = blank();
-    if let Some(Name::Reason(reason)) = name {
-        flow.reason = Some(reason.clone());
-    }
-    part.matches(&flow)
-}
-
-fn fits_place(part: &Compiled, name: Option<&Name>) -> bool {
-    let mut flow = blank();
-    match name {
-        Some(Name::Site(site)) => flow.site = Some(site.clone()),
-        Some(Name::Interface(interface)) => flow.interface = Some(interface.clone()),
-        Some(Name::Netns(netns)) => flow.netns = Some(netns.clone()),
-        Some(Name::Process(process)) => flow.process = Some(process.clone()),
-        Some(Name::Text(text)) => flow.node_name = Some(text.clone()),
-        _ => {}
-    }
-    part.matches(&flow)
-}
-
-fn fits_end(part: &Compiled, name: Option<&Name>, side: usize) -> bool {
-    let mut flow = blank();
-    if let Some(Name::Endpoint(info)) = name {
-        let end = if side == 0 { &mut flow.source } else { &mut flow.destination };
-        end.info = Some(info.clone());
-    }
-    part.matches(&flow)
-}
-
-fn fits_headers(part: &Compiled, hot: &Hot<'_>) -> bool {
-    let mut flow = blank();
-    flow.packet.l4 = hot.l4;
-    flow.packet.ip = hot.addresses.map(|[source, destination]| Ip {
-        source,
-        destination,
-        protocol: 0,
-        ttl: 0,
-        total_length: 0,
-        fragment: None,
-    });
-    part.matches(&flow)
-}
-
-/// The same for headers that are alike in all that is asked of them.
-fn likeness(hot: &Hot<'_>) -> u32 {
-    let family = match hot.addresses {
-        None => 0,
-        Some([source, _]) if source.is_ipv4() => 1,
-        Some(_) => 2,
-    };
-    let protocol = match hot.l4 {
-        None => 0,
-        Some(L4::Tcp { flags, .. }) => 1 | u32::from(flags.0) << 8,
-        Some(L4::Udp { .. }) => 2,
-        Some(L4::Sctp { .. }) => 3,
-        Some(L4::Icmpv4(_)) => 4,
-        Some(L4::Icmpv6(_)) => 5,
-        Some(L4::Vrrp { .. }) => 6,
-        Some(L4::Igmp { .. }) => 7,
-    };
-    family << 4 | protocol
-}
-
-/// What is known of a block's names: for each class of names and each ask whether it was looked up, and what came out.
+/// What is known of a block that is read: by the numbers of its names; the last stands for none.
 #[derive(Debug, Default)]
 pub(super) struct Verdicts {
-    /// Asks that can match anything here.
-    asks: u32,
-    reasons: Vec<Known>,
-    ends: [Vec<Known>; 2],
-    headers: FxHashMap<u32, Known>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Known {
-    tried: u32,
-    fits: u32,
-}
-
-impl Known {
-    fn of(&mut self, ask: u32, try_it: impl FnOnce() -> bool) -> bool {
-        if self.tried & ask == 0 {
-            self.tried |= ask;
-            self.fits |= if try_it() { ask } else { 0 };
-        }
-        self.fits & ask != 0
-    }
+    any: bool,
+    likenesses: Vec<Option<Alike>>,
+    ends: [Vec<Option<Told>>; 2],
+    processes: Vec<Option<Told>>,
+    /// Filled with what an expression looks at in a record.
+    scratch: Box<wire::Flow>,
 }
 
 impl Verdicts {
     /// Whether there is anything in the block that can match.
     pub(super) fn any(&self) -> bool {
-        self.asks != 0
+        self.any
     }
 }
 
+/// A record of which little was read.
+struct Seen<'a, 'b, 'c> {
+    hot: &'a Hot<'a>,
+    told: Told,
+    names: &'a mut Dictionary<'b>,
+    known: &'c mut Verdicts,
+    /// Whether the scratch flow has them already.
+    has_address: [bool; 2],
+    has_l4: bool,
+}
+
+fn index(side: Side) -> usize {
+    side.of(0, 1)
+}
+
 impl Plan {
-    pub(super) fn new(filters: &Filters) -> Self {
-        if filters.allow.len() > MOST_ASKS {
-            return Self::default();
+    pub(super) fn new(filter: &Compiled) -> Self {
+        if filter.is_empty() {
+            return Self(None);
         }
-        Self(filters.allow.iter().map(Ask::new).collect())
+        let (tree, leaves) = filter.tree();
+        if leaves.len() > MOST_LEAVES {
+            return Self(None);
+        }
+        let ports = leaves.iter().map(|leaf| leaf.rule.ports()).collect();
+        Self(Some(Asked { tree, leaves, ports }))
     }
 
     pub(super) fn is_all(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// What can be said of a block before its records are read.
-    pub(super) fn verdicts(&self, block: &Block) -> Verdicts {
-        if self.is_all() {
-            return Verdicts { asks: u32::MAX, ..Verdicts::default() };
-        }
-        let mut made = Vec::new();
-        let dictionary = &mut Dictionary { written: block.names(), made: &mut made };
-        let asks = self.bits().filter(|(_, ask)| ask.may_be_in(block, dictionary));
-        let asks = asks.fold(0, |all, (bit, _)| all | bit);
-        if asks == 0 {
-            return Verdicts::default();
-        }
+    pub(super) fn verdicts(&self, block: &Block, made: &mut Vec<Option<Name>>) -> Verdicts {
+        let Some(asked) = &self.0 else { return Verdicts { any: true, ..Verdicts::default() } };
+        let names = &mut Dictionary { written: block.names(), made };
         // One more than there are names: what has none.
-        let known =
-            |asked: bool| if asked { vec![Known::default(); block.names().len() + 1] } else { Vec::new() };
-        Verdicts {
-            asks,
-            reasons: known(self.0.iter().any(|ask| ask.reason.is_some())),
-            ends: [0, 1].map(|side| known(self.0.iter().any(|ask| ask.names[side].is_some()))),
-            headers: FxHashMap::default(),
-        }
+        let unknown = |part: Part| {
+            let asks = asked.leaves.iter().any(|leaf| leaf.part == part);
+            vec![None; if asks { names.written.len() + 1 } else { 0 }]
+        };
+        let mut known = Verdicts {
+            any: false,
+            likenesses: vec![None; names.written.len()],
+            ends: [Side::Source, Side::Destination].map(|side| unknown(Part::End(side))),
+            processes: unknown(Part::Process),
+            scratch: Box::default(),
+        };
+        known.any = asked.may_be_in(block, names, &mut known);
+        known
     }
 
-    fn bits(&self) -> impl Iterator<Item = (u32, &Ask)> {
-        self.0.iter().enumerate().map(|(i, ask)| (1 << i, ask))
-    }
-
-    /// Whether a flow's record can match.
+    /// Whether a flow's record can match. What can't be read is decided on by whoever decodes it.
     pub(super) fn may_match(
         &self,
-        verdict: Verdict,
-        hot: &Hot<'_>,
+        record: &Record<'_>,
         names: &mut Dictionary<'_>,
         known: &mut Verdicts,
     ) -> bool {
-        let none = names.written.len();
-        let ids = [hot.source.unwrap_or(none), hot.destination.unwrap_or(none)];
-        let ports = hot.l4.and_then(|l4| l4.ports()).map(|(source, destination)| [source, destination]);
-        self.bits().any(|(bit, ask)| {
-            known.asks & bit != 0
-                && ask.verdicts.as_ref().is_none_or(|list| list.contains(&(verdict as i32)))
-                && (0..2).all(|side| {
-                    ask.addresses[side].as_ref().is_none_or(|nets| {
-                        hot.addresses.is_some_and(|a| nets.iter().any(|net| net.contains(a[side])))
-                    }) && ask.ports[side]
-                        .as_ref()
-                        .is_none_or(|list| ports.is_some_and(|p| list.contains(&p[side])))
-                })
-                && ask.headers.as_ref().is_none_or(|part| {
-                    known.headers.entry(likeness(hot)).or_default().of(bit, || fits_headers(part, hot))
-                })
-                && ask.reason.as_ref().is_none_or(|part| {
-                    let id = hot.reason.unwrap_or(none);
-                    known
-                        .reasons
-                        .get_mut(id)
-                        .is_none_or(|known| known.of(bit, || fits_reason(part, names.get(id))))
-                })
-                && (0..2).all(|side| {
-                    ask.names[side].as_ref().is_none_or(|part| {
-                        known.ends[side]
-                            .get_mut(ids[side])
-                            .is_none_or(|known| known.of(bit, || fits_end(part, names.get(ids[side]), side)))
-                    })
-                })
+        let Some(asked) = &self.0 else { return true };
+        let mut body = record.body;
+        let Some(id) = Hot::likeness(&mut body) else { return true };
+        let Some(alike) = asked.alike(id, names, known) else { return true };
+        match alike.answer {
+            Answer::No => false,
+            Answer::Yes => true,
+            Answer::Unknown => Hot::read(body, alike.shape).is_none_or(|hot| {
+                let (has_address, has_l4) = ([false; 2], false);
+                let mut seen = Seen { hot: &hot, told: alike.told, names, known, has_address, has_l4 };
+                asked.tree.answer(&mut |leaf| asked.answer(leaf, &mut seen)) != Answer::No
+            }),
+        }
+    }
+}
+
+impl Asked {
+    /// Answers to the questions about one part.
+    fn told(&self, part: Part, flow: &Flow) -> Told {
+        let mut told = Told::default();
+        for (number, leaf) in self.leaves.iter().enumerate().filter(|(_, leaf)| leaf.part == part) {
+            if let Rule::Other(rule) = &leaf.rule {
+                told.set(number, rule.answer(flow));
+            }
+        }
+        told
+    }
+
+    /// `None`: no such name, or none that makes sense.
+    fn alike(&self, id: usize, names: &mut Dictionary<'_>, known: &mut Verdicts) -> Option<Alike> {
+        let slot = known.likenesses.get_mut(id)?;
+        if slot.is_none() {
+            let likeness = Arc::clone(names.likeness(id)?);
+            let flow = likeness.flow(names)?;
+            let told = self.told(Part::Likeness, &flow);
+            let answer = self.tree.answer(&mut |leaf| told.get(leaf));
+            *slot = Some(Alike { shape: likeness.shape(), told, answer });
+        }
+        *slot
+    }
+
+    /// Whether one of the block's likenesses can match, with any of its names, and addresses and ports that it may have.
+    fn may_be_in(&self, block: &Block, names: &mut Dictionary<'_>, known: &mut Verdicts) -> bool {
+        let mut all = self.absent(block);
+        for side in [Side::Source, Side::Destination] {
+            let part = Part::End(side);
+            all = all
+                .and(self.of_all(Kind::Endpoint, part, names, |id, names| self.end(id, side, names, known)));
+        }
+        all = all.and(
+            self.of_all(Kind::Process, Part::Process, names, |id, names| self.process(id, names, known)),
+        );
+        (0..names.written.len()).any(|id| match names.written.kind(id) {
+            Some(Kind::Likeness) => self.alike(id, names, known).is_none_or(|alike| {
+                let told = alike.told.and(all);
+                self.tree.answer(&mut |leaf| told.get(leaf)) != Answer::No
+            }),
+            Some(_) => false,
+            None => true,
         })
+    }
+
+    /// What asks for addresses or ports that the block has not.
+    fn absent(&self, block: &Block) -> Told {
+        let mut told = Told::default();
+        for (number, (leaf, ports)) in self.leaves.iter().zip(&self.ports).enumerate() {
+            let summary = &block.summary;
+            let may_be = match (&leaf.rule, ports) {
+                (Rule::Prefixes(_, all), _) => {
+                    all.iter().any(|one| one.exact.is_none_or(|address| summary.addresses.may_have(address)))
+                }
+                (_, Some(ports)) => ports.iter().any(|port| summary.ports.may_have(*port)),
+                _ => true,
+            };
+            if !may_be {
+                told.set(number, Answer::No);
+            }
+        }
+        told
+    }
+
+    /// What all names of a kind say, and what has none does.
+    fn of_all(
+        &self,
+        kind: Kind,
+        part: Part,
+        names: &mut Dictionary<'_>,
+        mut tell: impl FnMut(usize, &mut Dictionary<'_>) -> Told,
+    ) -> Told {
+        if self.leaves.iter().all(|leaf| leaf.part != part) {
+            return Told::default();
+        }
+        let none = names.written.len();
+        let mut all = tell(none, names);
+        for id in 0..none {
+            // They differ in all that is asked.
+            if all.yes | all.no == 0 {
+                break;
+            }
+            if names.written.kind(id) == Some(kind) {
+                let told = tell(id, names);
+                all = Told { yes: all.yes & told.yes, no: all.no & told.no };
+            }
+        }
+        all
+    }
+
+    fn end(&self, id: usize, side: Side, names: &mut Dictionary<'_>, known: &mut Verdicts) -> Told {
+        let none = names.written.len();
+        let Some(slot) = known.ends[index(side)].get_mut(id) else { return Told::default() };
+        *slot.get_or_insert_with(|| {
+            let mut flow = blank();
+            let end = match side {
+                Side::Source => &mut flow.source,
+                Side::Destination => &mut flow.destination,
+            };
+            match names.get(id) {
+                Some(Name::Endpoint(info)) => end.info = Some(Arc::clone(info)),
+                _ if id == none => {}
+                _ => return Told::default(),
+            }
+            self.told(Part::End(side), &flow)
+        })
+    }
+
+    fn process(&self, id: usize, names: &mut Dictionary<'_>, known: &mut Verdicts) -> Told {
+        let none = names.written.len();
+        let Some(slot) = known.processes.get_mut(id) else { return Told::default() };
+        *slot.get_or_insert_with(|| {
+            let mut flow = blank();
+            match names.get(id) {
+                Some(Name::Process(process)) => flow.process = Some(process.clone()),
+                _ if id == none => {}
+                _ => return Told::default(),
+            }
+            self.told(Part::Process, &flow)
+        })
+    }
+
+    /// The answer for a record.
+    fn answer(&self, number: usize, seen: &mut Seen<'_, '_, '_>) -> Answer {
+        let Some(leaf) = self.leaves.get(number) else { return Answer::Unknown };
+        let hot = seen.hot;
+        let none = seen.names.written.len();
+        match (leaf.part, &leaf.rule) {
+            (Part::Likeness, _) => seen.told.get(number),
+            (Part::End(side), _) => {
+                let id = side.of(hot.source, hot.destination).unwrap_or(none);
+                self.end(id, side, seen.names, seen.known).get(number)
+            }
+            (Part::Process, _) => {
+                self.process(hot.process.unwrap_or(none), seen.names, seen.known).get(number)
+            }
+            (_, Rule::Prefixes(side, all)) => {
+                let at = index(*side);
+                hot.addresses.is_some_and(|have| all.iter().any(|one| one.contains(have[at]))).into()
+            }
+            (_, Rule::Ports(side, all)) => {
+                let ports = hot.l4.and_then(|l4| l4.ports());
+                ports.is_some_and(|(from, to)| all.contains(&side.of(from, to))).into()
+            }
+            (_, Rule::Uuids(all)) => all.contains(&hot.uuid.map(Uuid::from_bytes)).into(),
+            (Part::Address(side), Rule::Other(rule)) => {
+                seen.fill_address(side);
+                rule.answer_wire(&seen.known.scratch)
+            }
+            (Part::L4, Rule::Other(rule)) => {
+                seen.fill_l4();
+                rule.answer_wire(&seen.known.scratch)
+            }
+            _ => Answer::Unknown,
+        }
+    }
+}
+
+impl Seen<'_, '_, '_> {
+    fn fill_address(&mut self, side: Side) {
+        if mem::replace(&mut self.has_address[index(side)], true) {
+            return;
+        }
+        let Some(addresses) = self.hot.addresses else {
+            self.known.scratch.ip = None;
+            return;
+        };
+        let ip = self.known.scratch.ip.get_or_insert_default();
+        let text = side.of(&mut ip.source, &mut ip.destination);
+        text.clear();
+        write_address(addresses[index(side)], text);
+    }
+
+    fn fill_l4(&mut self) {
+        if !mem::replace(&mut self.has_l4, true) {
+            self.known.scratch.l4 = self.hot.l4.map(l4_to_wire);
+        }
     }
 }

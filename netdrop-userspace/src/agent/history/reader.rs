@@ -241,8 +241,8 @@ impl Reader {
             *place = passed;
             return None;
         };
-        let verdicts = selection.verdicts(&block);
-        if !verdicts.any() && block.meta.others == 0 {
+        let reading = selection.reading(&block);
+        if !reading.verdicts.any() && block.meta.others == 0 {
             *place = passed;
             return None;
         }
@@ -253,7 +253,7 @@ impl Reader {
                 break;
             }
         }
-        Some(Loaded { block, reading: Reading { made: Vec::new(), verdicts }, cursor, next: None })
+        Some(Loaded { block, reading, cursor, next: None })
     }
 }
 

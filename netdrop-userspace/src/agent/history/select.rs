@@ -1,7 +1,7 @@
 //! What of the history a query wants.
 
 use super::BENIGN;
-use super::block::{Block, Meta, hot};
+use super::block::{Block, Meta};
 use super::codec::{Dictionary, Name, Record, What};
 use super::plan::{Plan, Verdicts};
 use crate::filter::{Compiled, FilterError, Filters};
@@ -22,7 +22,7 @@ impl Selection {
     /// What these filters show.
     pub fn new(filters: &Filters) -> Result<Self, FilterError> {
         let filter = filters.compile()?;
-        Ok(Self { filter, plan: Plan::new(filters), ..Self::default() })
+        Ok(Self { plan: Plan::new(&filter), filter, ..Self::default() })
     }
 
     /// One that decodes every record.
@@ -76,8 +76,11 @@ impl Selection {
             || self.until.zip(first).is_some_and(|(until, first)| ns(first) > until)
     }
 
-    pub(super) fn verdicts(&self, block: &Block) -> Verdicts {
-        self.plan.verdicts(block)
+    /// What can be said of a block before its records are read.
+    pub(super) fn reading(&self, block: &Block) -> Reading {
+        let mut made = Vec::new();
+        let verdicts = self.plan.verdicts(block, &mut made);
+        Reading { made, verdicts }
     }
 
     /// Whether a record can be wanted; looked up without decoding it.
@@ -89,11 +92,8 @@ impl Selection {
         if record.tag.what() != Some(What::Flow) || record.tag.is_rest() || self.plan.is_all() {
             return true;
         }
-        // What can't be read is decided on by whoever decodes it.
-        hot(record).is_none_or(|hot| {
-            let names = &mut Dictionary { written: block.names(), made: &mut reading.made };
-            self.plan.may_match(record.tag.verdict(), &hot, names, &mut reading.verdicts)
-        })
+        let names = &mut Dictionary { written: block.names(), made: &mut reading.made };
+        self.plan.may_match(record, names, &mut reading.verdicts)
     }
 
     /// What is shown for an observation.

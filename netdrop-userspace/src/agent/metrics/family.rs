@@ -68,6 +68,8 @@ struct Series {
     count: u64,
     /// The pods that the labels name.
     pods: [Option<PodName>; 2],
+    /// It is of what has none of its own.
+    overflow: bool,
 }
 
 /// Labels for what happened, of a number that stands for them.
@@ -97,8 +99,6 @@ pub(super) struct Family {
     known: FxHashMap<Key, usize>,
     /// The last one: drops of a kind come in a row.
     last: Option<(Key, usize)>,
-    /// Drops in series beyond the bound.
-    pub(super) overflowed: u64,
 }
 
 /// How a metric is called and what it tells.
@@ -134,7 +134,6 @@ impl Family {
             places: FxHashMap::default(),
             known: FxHashMap::default(),
             last: None,
-            overflowed: 0,
         }
     }
 
@@ -225,9 +224,9 @@ impl Family {
             let info = end.info.as_ref().filter(|info| needs.pod && !info.pod_name.is_empty())?;
             Some((Arc::clone(&info.namespace), Arc::clone(&info.pod_name)))
         };
+        let overflow = self.series.len() >= self.most && self.unbounded.contains(&true);
         let mut pods = [pod(self.needs.source, &flow.source), pod(self.needs.destination, &flow.destination)];
-        if self.series.len() >= self.most && self.unbounded.contains(&true) {
-            self.overflowed += flow.tally.count;
+        if overflow {
             for (value, _) in values.iter_mut().zip(&self.unbounded).filter(|(_, unbounded)| **unbounded) {
                 *value = OVERFLOW.into();
             }
@@ -237,9 +236,14 @@ impl Family {
             pods = [None, None];
         }
         let values: Values = values.into();
-        self.series.push(Series { values: Arc::clone(&values), count: 0, pods });
+        self.series.push(Series { values: Arc::clone(&values), count: 0, pods, overflow });
         self.places.insert(values, self.series.len() - 1);
         self.series.len() - 1
+    }
+
+    /// Drops in series beyond the bound.
+    pub(super) fn overflowed(&self) -> u64 {
+        self.series.iter().filter(|s| s.overflow).map(|s| s.count).sum()
     }
 
     /// Whether series end with their pods.

@@ -78,7 +78,10 @@ fn beyond_the_bound_the_sums_stay_right() {
     let of = |what: &str| rows.iter().filter(|r| r.0.starts_with(what)).map(|r| r.1).sum::<u64>();
     assert_eq!((of("0|"), of("1|")), (10, 10), "what happened stays right");
     assert!(rows.iter().any(|r| r.0 == "0|overflow|overflow"), "{rows:?}");
-    assert_eq!(family.overflowed, 17);
+    assert_eq!(family.overflowed(), 17);
+    family.add(&flow(&Endpoint::default(), [10, 0, 1, 8]), 0, &Number);
+    family.add(&flow(&Endpoint::default(), [10, 0, 1, 8]), 0, &Number);
+    assert_eq!(family.overflowed(), 19, "also those whose series is known");
 }
 
 #[test]
@@ -88,7 +91,7 @@ fn without_labels_for_who_there_is_no_bound() {
         family.add(&flow(&pod("a"), [1; 4]), what, &Number);
     }
     assert_eq!(rows(&family).len(), 10);
-    assert_eq!(family.overflowed, 0);
+    assert_eq!(family.overflowed(), 0);
 }
 
 #[test]
@@ -107,7 +110,7 @@ fn series_of_pods_that_are_gone_are_removed() {
     family.add(&flow(&b, [10, 0, 0, 2]), 1, &Number);
     family.add(&flow(&pod("c"), [10, 0, 0, 4]), 1, &Number);
     assert_eq!(rows(&family), [row("1|10.0.0.3", 1), row("1|ns/b", 2), row("1|ns/c", 1)]);
-    assert_eq!(family.overflowed, 0);
+    assert_eq!(family.overflowed(), 0);
 }
 
 #[test]

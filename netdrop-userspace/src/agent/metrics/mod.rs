@@ -208,7 +208,7 @@ impl State {
             }
             let rows = family.snapshot();
             series.push((values([family.name]), page::level(rows.len())));
-            overflows.push((values([family.name]), Number::Count(family.overflowed)));
+            overflows.push((values([family.name]), Number::Count(family.overflowed())));
             let rows = rows.into_iter().map(|(labels, count)| (labels, Number::Count(count))).collect();
             page.add(family.name, family.help, &family.names, rows);
         }

@@ -6,11 +6,11 @@ use std::fmt;
 
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr, operators};
-use cel::common::types::{CelInt, CelString};
+use cel::common::types::CelInt;
 
 use super::schema::{Field, Kind, Shape, constant};
 use super::value::PRESENT;
-use crate::filter::pattern::compiled;
+use super::{double, made, patterns};
 
 /// How often a list of a flow may go round, at a guess; one that is written out is counted.
 const ROUNDS: u64 = 100;
@@ -62,7 +62,7 @@ impl fmt::Display for Type {
 }
 
 impl Type {
-    fn of(field: &Field) -> Self {
+    pub(super) fn of(field: &Field) -> Self {
         let one = match field.kind {
             Kind::Bool => Self::Bool,
             Kind::Int => Self::Int,
@@ -79,7 +79,7 @@ impl Type {
     }
 
     /// Whether values of both can be one another.
-    fn fits(&self, other: &Self) -> bool {
+    pub(super) fn fits(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Dyn, _)
             | (_, Self::Dyn)
@@ -155,9 +155,13 @@ impl Checker {
             let first = name.split('.').next().unwrap_or_default();
             !self.scope.iter().any(|(bound, _)| bound == first)
         });
-        if let Some(number) = root.and_then(|name| constant(&name)) {
+        if let Some(number) = root.as_ref().and_then(|name| constant(name)) {
             expr.expr = Expr::Literal(LiteralValue::Int(CelInt::from(number)));
             return Ok(Type::Int);
+        }
+        if let Some(name) = root.and_then(|name| made::type_name(&name)) {
+            expr.expr = name;
+            return Ok(Type::Dyn);
         }
         match &mut expr.expr {
             Expr::Literal(literal) => Ok(literal_type(literal)),
@@ -186,7 +190,7 @@ impl Checker {
                 Ok(Type::Map(Box::new(key), Box::new(value)))
             }
             Expr::Comprehension(comprehension) => self.comprehension(comprehension),
-            Expr::Struct(message) => Err(format!("messages can't be made here: {}", message.type_name)),
+            Expr::Struct(message) => self.message(message),
             Expr::Unspecified => Err("an expression is missing".into()),
         }
     }
@@ -274,25 +278,17 @@ impl Checker {
         for argument in &mut call.args {
             types.push(self.check(argument)?);
         }
-        if name == "matches" {
-            check_pattern(call.args.last_mut())?;
-        }
         let of: Vec<&Type> = types.iter().collect();
-        operator(&name, &of)
+        let result = operator(&name, &of)
             .or_else(|| function(&name, &of, call.target.is_some()))
-            .unwrap_or_else(|| Err(undeclared(&name)))
+            .unwrap_or_else(|| Err(undeclared(&name)))?;
+        match (name.as_str(), &types[..]) {
+            ("matches", _) => patterns::check(call)?,
+            ("string", [of]) if call.target.is_none() => double::check(call, of),
+            _ => {}
+        }
+        Ok(result)
     }
-}
-
-/// A pattern may be compiled for each flow: it must be there to be seen, and small. It is Go's, and is put in this language's words.
-fn check_pattern(pattern: Option<&mut IdedExpr>) -> Result<(), String> {
-    let Some(Expr::Literal(LiteralValue::String(text))) = pattern.map(|p| &mut p.expr) else {
-        return Err("matches() wants its pattern written out".into());
-    };
-    let compiled = compiled(text.inner())
-        .map_err(|_| format!("{:?} of matches() is no regular expression, or too big a one", text.inner()))?;
-    *text = CelString::from(compiled.as_str().to_owned());
-    Ok(())
 }
 
 fn literal_type(literal: &LiteralValue) -> Type {

@@ -1,22 +1,26 @@
 //! What most expressions ask of a flow (fields beside constants, joined by `&&`, `||` and `!`) told from the flow itself. Only what is
 //! beyond that is left to the interpreter, for which the flow is encoded.
 
+use std::sync::Arc;
+
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, Expr, LiteralValue, SelectExpr, operators};
 use regex::Regex;
 
 use super::Subject;
+use super::patterns::MATCHES;
 use super::schema::{Kind, Shape};
 use super::see::{See, Seen};
 use super::value::PRESENT;
 use crate::filter::pattern::bounded;
+use crate::proto::flow::Flow;
 
 /// An expression that the checker let through, taken apart.
-pub(super) enum Direct {
+pub(in crate::filter) enum Direct {
     Const(bool),
-    Both(Box<[Self; 2]>),
-    Either(Box<[Self; 2]>),
-    Not(Box<Self>),
+    Both([Arc<Self>; 2]),
+    Either([Arc<Self>; 2]),
+    Not(Arc<Self>),
     Is(Path),
     Has(Path),
     Compare(Comparison, Operand, Operand),
@@ -27,13 +31,14 @@ pub(super) enum Direct {
 }
 
 /// A field, by the indices of those that lead to it.
-pub(super) struct Path {
+pub(in crate::filter) struct Path {
     indices: Vec<usize>,
+    pub(super) names: Vec<&'static str>,
     kind: Kind,
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Comparison {
+pub(in crate::filter) enum Comparison {
     Equal,
     Unequal,
     Less,
@@ -42,13 +47,13 @@ pub(super) enum Comparison {
     GreaterEqual,
 }
 
-pub(super) enum Operand {
+pub(in crate::filter) enum Operand {
     Path(Path),
     Value(Scalar),
 }
 
 #[derive(Debug, PartialEq)]
-pub(super) enum Scalar {
+pub(in crate::filter) enum Scalar {
     Bool(bool),
     Int(i64),
     Uint(u64),
@@ -64,7 +69,7 @@ enum Value<'a> {
     Text(&'a str),
 }
 
-pub(super) enum TextTest {
+pub(in crate::filter) enum TextTest {
     Contains(String),
     StartsWith(String),
     EndsWith(String),
@@ -94,33 +99,46 @@ impl Direct {
     }
 
     fn call(call: &CallExpr) -> Option<Self> {
-        let sides = |a: &IdedExpr, b: &IdedExpr| Box::new([Self::new(a.clone()), Self::new(b.clone())]);
+        let new = |of: &IdedExpr| Arc::new(Self::new(of.clone()));
+        let sides = |a: &IdedExpr, b: &IdedExpr| [new(a), new(b)];
         match (call.func_name.as_str(), &call.target, &call.args[..]) {
             (operators::LOGICAL_AND, None, [a, b]) => Some(Self::Both(sides(a, b))),
             (operators::LOGICAL_OR, None, [a, b]) => Some(Self::Either(sides(a, b))),
-            (operators::LOGICAL_NOT, None, [a]) => Some(Self::Not(Box::new(Self::new(a.clone())))),
+            (operators::LOGICAL_NOT, None, [a]) => Some(Self::Not(new(a))),
             (operators::IN, None, [one, list]) => {
                 let Expr::List(list) = &list.expr else { return None };
                 let all = list.elements.iter().map(literal).collect::<Option<Vec<_>>>()?;
                 Some(Self::OneOf(operand(one)?, all))
             }
+            (MATCHES, None, [text, argument]) => Self::text(MATCHES, text, argument),
+            (name, Some(text), [argument]) => Self::text(name, text, argument),
             (name, None, [a, b]) => {
                 Some(Self::Compare(comparison(name)?, operand(a)?, operand(b)?)).filter(Self::is_of_one_type)
             }
-            (name, Some(target), [argument]) => {
-                let (path, has) = path(target)?;
-                let Some(Scalar::Text(text)) = literal(argument) else { return None };
-                let test = match name {
-                    "contains" => TextTest::Contains(text),
-                    "startsWith" => TextTest::StartsWith(text),
-                    "endsWith" => TextTest::EndsWith(text),
-                    "matches" => TextTest::Matches(bounded(&text).ok()?),
-                    _ => return None,
-                };
-                (!has && path.kind == Kind::Text).then_some(Self::Text(path, test))
-            }
             _ => None,
         }
+    }
+
+    /// A test of a field against a text that is written out.
+    fn text(name: &str, text: &IdedExpr, argument: &IdedExpr) -> Option<Self> {
+        let (path, has) = path(text)?;
+        let Some(Scalar::Text(wanted)) = literal(argument) else { return None };
+        let test = match name {
+            "contains" => TextTest::Contains(wanted),
+            "startsWith" => TextTest::StartsWith(wanted),
+            "endsWith" => TextTest::EndsWith(wanted),
+            MATCHES => TextTest::Matches(bounded(&wanted).ok()?),
+            _ => return None,
+        };
+        (!has && path.kind == Kind::Text).then_some(Self::Text(path, test))
+    }
+
+    /// What needs no flow is told now, unless it can't be told.
+    pub(super) fn folded(self) -> Self {
+        let mut looks = false;
+        self.look(&mut |_, _| looks = true);
+        let told = if looks { None } else { self.is_true(&Subject::new(&Flow::default())) };
+        told.map_or(self, Self::Const)
     }
 
     /// Numbers of different types are the interpreter's.
@@ -130,7 +148,7 @@ impl Direct {
     }
 
     /// `None`: it can't be told, which an `&&` or an `||` may make up for.
-    pub(super) fn is_true(&self, subject: &Subject<'_>) -> Option<bool> {
+    pub(in crate::filter) fn is_true(&self, subject: &Subject<'_>) -> Option<bool> {
         match self {
             Self::Const(is) => Some(*is),
             Self::Both(sides) => match sides[0].is_true(subject) {
@@ -187,7 +205,7 @@ impl Direct {
     #[cfg(test)]
     pub(super) fn is_whole(&self) -> bool {
         match self {
-            Self::Both(sides) | Self::Either(sides) => sides.iter().all(Self::is_whole),
+            Self::Both(sides) | Self::Either(sides) => sides.iter().all(|side| side.is_whole()),
             Self::Not(of) => of.is_whole(),
             Self::Rest(_) => false,
             _ => true,
@@ -213,6 +231,16 @@ fn literal(expression: &IdedExpr) -> Option<Scalar> {
         Expr::Literal(LiteralValue::Int(number)) => Some(Scalar::Int(*number.inner())),
         Expr::Literal(LiteralValue::UInt(number)) => Some(Scalar::Uint(*number.inner())),
         Expr::Literal(LiteralValue::String(text)) => Some(Scalar::Text(text.inner().to_owned())),
+        Expr::Call(CallExpr { func_name, target: None, args }) => {
+            let [of] = &args[..] else { return None };
+            // A number that does not fit is an error, which the interpreter tells.
+            match (func_name.as_str(), literal(of)?) {
+                ("uint", Scalar::Int(number)) => u64::try_from(number).ok().map(Scalar::Uint),
+                ("int", Scalar::Uint(number)) => i64::try_from(number).ok().map(Scalar::Int),
+                ("uint", same @ Scalar::Uint(_)) | ("int", same @ Scalar::Int(_)) => Some(same),
+                _ => None,
+            }
+        }
         _ => None,
     }
 }
@@ -229,15 +257,15 @@ fn operand(expression: &IdedExpr) -> Option<Operand> {
 /// The field of `_flow.a.b`, and whether `has()` asks for it.
 fn path(expression: &IdedExpr) -> Option<(Path, bool)> {
     let Expr::Select(SelectExpr { operand, field, test: false }) = &expression.expr else { return None };
-    let (mut indices, shape) = match &operand.expr {
-        Expr::Ident(name) if name == "_flow" => (Vec::new(), Shape::of("Flow")?),
+    let (mut indices, mut names, shape) = match &operand.expr {
+        Expr::Ident(name) if name == "_flow" => (Vec::new(), Vec::new(), Shape::of("Flow")?),
         _ => {
             let (path, has) = path(operand)?;
             let Kind::Message(name) = path.kind else { return None };
             if has {
                 return None;
             }
-            (path.indices, Shape::of(name)?)
+            (path.indices, path.names, Shape::of(name)?)
         }
     };
     let bare = field.strip_prefix(PRESENT);
@@ -245,8 +273,9 @@ fn path(expression: &IdedExpr) -> Option<(Path, bool)> {
     let index = shape.fields.iter().position(|f| f.name == name)?;
     let of = &shape.fields[index];
     indices.push(index);
+    names.push(of.name);
     // A list is set or not; its elements are the interpreter's.
-    (!of.list || bare.is_some()).then_some((Path { indices, kind: of.kind }, bare.is_some()))
+    (!of.list || bare.is_some()).then_some((Path { indices, names, kind: of.kind }, bare.is_some()))
 }
 
 impl Path {

@@ -2,6 +2,10 @@
 
 mod check;
 mod direct;
+mod double;
+mod look;
+mod made;
+mod patterns;
 mod schema;
 mod see;
 mod size;
@@ -16,9 +20,10 @@ use cel::{Context, Env, IdedExpr, Value};
 use prost::Message as _;
 
 use super::compile::FilterError;
+use crate::convert::Roots;
 use crate::proto::flow::Flow;
 use check::{Checker, Type};
-use direct::Direct;
+pub(super) use direct::Direct;
 use schema::Shape;
 use value::Message;
 
@@ -36,6 +41,7 @@ const MOST_BRACKETS: u16 = 32;
 #[derive(Clone)]
 pub(super) struct Program {
     expression: Arc<Direct>,
+    roots: Roots,
     text: Arc<str>,
 }
 
@@ -55,7 +61,13 @@ impl std::fmt::Debug for Program {
 /// Operators and functions, made once.
 fn env() -> &'static Arc<Env> {
     static ENV: OnceLock<Arc<Env>> = OnceLock::new();
-    ENV.get_or_init(|| Arc::new(Env::stdlib()))
+    ENV.get_or_init(|| {
+        let mut env = Env::stdlib();
+        made::declare(&mut env);
+        patterns::declare(&mut env);
+        double::declare(&mut env);
+        Arc::new(env)
+    })
 }
 
 /// The checked expression.
@@ -112,7 +124,18 @@ impl Program {
             let thread = parser.spawn_scoped(scope, parse).map_err(|e| wrong(&format!("no thread: {e}")))?;
             thread.join().unwrap_or_else(|_| Err(wrong("its parser gave up")))
         })?;
-        Ok(Self { expression: Arc::new(Direct::new(expression)), text: text.into() })
+        let expression = Direct::new(expression).folded();
+        Ok(Self { roots: expression.roots(), expression: Arc::new(expression), text: text.into() })
+    }
+
+    /// What it asks.
+    pub(super) fn expression(&self) -> &Arc<Direct> {
+        &self.expression
+    }
+
+    /// What of a flow it looks at.
+    pub(super) fn roots(&self) -> Roots {
+        self.roots
     }
 
     /// `None`: it can't be told, as for a division by zero.

@@ -87,7 +87,7 @@ impl<'a> Sizer<'a> {
         let size = match &expr.expr {
             Expr::Literal(LiteralValue::String(text)) => Size::One(len(text.inner().len())),
             Expr::Literal(LiteralValue::Bytes(bytes)) => Size::One(len(bytes.inner().len())),
-            Expr::Literal(_) | Expr::Unspecified | Expr::Struct(_) => Size::One(0),
+            Expr::Literal(_) | Expr::Unspecified => Size::One(0),
             Expr::Ident(name) => {
                 let bound = self.scope.iter().rev().find(|(bound, _)| bound == name);
                 return Ok(bound.map_or(Size::One(TEXT), |(_, size)| size.clone()));
@@ -111,6 +111,15 @@ impl<'a> Sizer<'a> {
                 }
                 Size::list(&sizes)
             }
+            Expr::Struct(message) => {
+                let mut bytes = 0u64;
+                for entry in &message.entries {
+                    if let EntryExpr::StructField(entry) = &entry.expr {
+                        bytes = bytes.saturating_add(self.of(&entry.value)?.bytes());
+                    }
+                }
+                Size::One(bytes)
+            }
             Expr::Comprehension(c) => self.comprehension(c)?,
         };
         self.work = self.work.saturating_add(self.rounds.saturating_mul(size.bytes()));
@@ -132,7 +141,7 @@ impl<'a> Sizer<'a> {
                 Size::Many(_, each) => each.as_ref().clone(),
                 Size::One(bytes) => Size::One(*bytes),
             },
-            ("string" | "bytes", [of]) => of.most(&Size::One(SMALL)),
+            ("string" | "@string" | "bytes", [of]) => of.most(&Size::One(SMALL)),
             ("dyn", [of]) => of.clone(),
             _ => Size::One(0),
         })

@@ -51,12 +51,42 @@ fn expressions_on_a_flow() {
         "_flow.source != _flow.destination && _flow.destination == _flow.destination",
         "_flow.source_names.size() == 0 ? true : false",
         "[Verdict.DROPPED, Verdict.ERROR].exists(v, v == _flow.verdict)",
+        "_flow.IP == IP{source: '10.0.0.1'} && _flow.IP != flow.IP{source: '10.0.0.2', encrypted: false}",
+        "_flow.l4 == Layer4{TCP: TCP{source_port: 40000u, destination_port: 80u, flags: TCPFlags{SYN: true}}}",
+        "_flow.source == Endpoint{workloads: [Workload{kind: 'Deployment', name: 'api'}], identity: 4294967295u, \
+         labels: ['k8s:app=api', 'k8s:tier=db']}",
+        "_flow.event_type == CiliumEventType{sub_type: -3, type: 1} && _flow != Flow{}",
+        "Flow{is_reply: false}.is_reply == false && !has(Flow{is_reply: null}.is_reply)",
+        "Flow{time: timestamp('2025-01-01T00:00:00Z')}.time.getFullYear() == 2025",
+        "Flow{policy_log: ['', 'a']}.policy_log.size() == 2 && Flow{verdict: _flow.verdict}.verdict == 2",
+        "type(_flow) == flow.Flow && type(_flow.IP) == IP && type(_flow.IP) != Endpoint && type(1) == int",
+        "_flow.source.labels.exists(l, l.matches('^k8s:t.er')) && !'aaa'.matches('(a+)+b')",
+        "type(_flow.time) == google.protobuf.Timestamp && type(duration('1s')) == google.protobuf.Duration",
+        "string(1e6) == '1e+06' && string(dyn(0.000001)) == '1e-06' && string(1.5) + string(1) == '1.51'",
+        "string(dyn(7)) == '7' && string(dyn('x')) == 'x' && double('1e3') == 1000.0",
+        "matches(_flow.IP.source, '^10') && _flow.source.labels.all(l, matches(l, 's:'))",
     ] {
         assert_eq!(told(yes), Some(true), "{yes}");
     }
     assert_eq!(told("_flow.verdict == Verdict.FORWARDED"), Some(false));
     assert_eq!(told("_flow.source_names[0] == 'x'"), None);
     assert_eq!(told("1 / _flow.event_type.sub_type > 0 || 1 / (_flow.event_type.sub_type + 3) > 0"), None);
+}
+
+/// What asks nothing of a flow is told before any comes.
+#[test]
+fn what_needs_no_flow_is_told_at_once() {
+    for (text, expected) in [
+        ("'aaa'.matches('a+b')", Some(false)),
+        ("1 + 1 == 2", Some(true)),
+        ("[1, 2].exists(n, n > 1)", Some(true)),
+        ("1 / 0 == 1", None),
+        ("_flow.uuid == ''", None),
+    ] {
+        let program = Program::new(text).unwrap();
+        let is = if let Direct::Const(is) = &**program.expression() { Some(*is) } else { None };
+        assert_eq!(is, expected, "{text}");
+    }
 }
 
 /// What is told from the flow itself is what the interpreter would say of it.
@@ -114,7 +144,14 @@ fn what_makes_no_sense_is_told_before_any_flow() {
         ("_flow.verdict.all(x, true)", "expression of type 'int' cannot be range of a comprehension"),
         ("not even cel (", ""),
         ("", ""),
-        ("flow.Flow{} == _flow", "messages can't be made here"),
+        ("_flow.IP == IP{sauce: ''}", "undefined field 'sauce'"),
+        ("_flow == Nope{}", "undeclared reference to 'Nope' (in container 'flow')"),
+        (
+            "_flow.IP == IP{source: 1}",
+            "expected type of field 'source' is 'string' but provided type is 'int'",
+        ),
+        ("_flow.IP == Endpoint{}", "found no matching overload for '_==_'"),
+        ("_flow == Flow{extensions: 1}", "the field 'extensions' can't be set here"),
         ("_flow.uuid.matches('(a{1000}){1000}')", "of matches() is no regular expression, or too big a one"),
         ("_flow.uuid.matches(_flow.node_name)", "matches() wants its pattern written out"),
     ] {

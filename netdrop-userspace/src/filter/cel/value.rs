@@ -14,6 +14,7 @@ use cel::common::value::{CowVal, StaticVal, Val};
 use chrono::{DateTime, FixedOffset};
 use prost::encoding::{WireType, decode_key, decode_varint};
 
+use super::made;
 use super::schema::{Field, Kind, Shape};
 
 /// Before a field's name: whether it is set. No field is called so.
@@ -165,7 +166,7 @@ fn time(bytes: Bytes) -> DateTime<FixedOffset> {
 
 impl Val for Message {
     fn get_type(&self) -> &Type {
-        &MESSAGE
+        made::type_of(self.shape).unwrap_or(&MESSAGE)
     }
 
     fn cel_type() -> &'static Type {

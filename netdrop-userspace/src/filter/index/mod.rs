@@ -14,9 +14,8 @@ use super::Compiled;
 use super::cel::Subject;
 use super::compile::{Ask, One};
 use super::matching;
-use crate::convert;
+use crate::convert::{self, Roots};
 use crate::flow::Flow;
-use crate::proto::flow as wire;
 use key::Part;
 use table::Table;
 
@@ -31,6 +30,8 @@ pub struct Index {
     /// All rows; then those that are left.
     all: Box<[u64]>,
     left: Vec<u64>,
+    /// What of a flow expressions look at.
+    roots: Roots,
 }
 
 /// One filter of an allow or deny list. Those of one [`Compiled`] lie together, its deny list first.
@@ -57,7 +58,12 @@ impl Index {
                 let mut asks = Vec::new();
                 for ask in &one.asks {
                     match Part::of(ask) {
-                        None => asks.push(ask.clone()),
+                        None => {
+                            if let Ask::Expression(wanted) = ask {
+                                index.roots = index.roots.and(matching::roots(wanted));
+                            }
+                            asks.push(ask.clone());
+                        }
                         Some(part) => match by_part.iter_mut().find(|(known, _)| *known == part) {
                             Some((_, asked)) => asked.push((row, ask.clone())),
                             None => by_part.push((part, vec![(row, ask.clone())])),
@@ -98,10 +104,15 @@ impl Index {
             }
         }
         let (wire, subject) = (OnceCell::new(), OnceCell::new());
+        let made = || convert::flow_to_wire_part(flow, self.roots);
         let mut decided = None;
         for row in set_bits(&self.left) {
             let Row { of, deny, asks } = &self.rows[row];
-            if decided == Some(*of) || !asks.iter().all(|ask| fits(ask, flow, &wire, &subject)) {
+            if decided == Some(*of)
+                || !asks.iter().all(|ask| {
+                    fits(ask, flow, || subject.get_or_init(|| Subject::new(wire.get_or_init(made))))
+                })
+            {
                 continue;
             }
             // The first that fits decides: a deny list comes before what it takes from.
@@ -114,8 +125,7 @@ impl Index {
 }
 
 /// An ask that no table answers. A flow is made ready for expressions at most once.
-fn fits<'a>(ask: &Ask, flow: &Flow, wire: &'a OnceCell<wire::Flow>, subject: &OnceCell<Subject<'a>>) -> bool {
-    let subject = || subject.get_or_init(|| Subject::new(wire.get_or_init(|| convert::flow_to_wire(flow))));
+fn fits<'a: 's, 's>(ask: &Ask, flow: &Flow, subject: impl FnOnce() -> &'s Subject<'a>) -> bool {
     match ask {
         Ask::Expression(wanted) => matching::expression(wanted, subject()),
         // The cheap ones stay as they are.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::bytes::Bytes;
-use super::packet;
+use super::packet::{self, L4Shape};
 use crate::flow::L4;
 
 /// Which fields a flow has.
@@ -49,38 +49,51 @@ pub(super) mod flag {
     pub(crate) const REMOTE: u32 = 1 << 31;
 }
 
+/// Which fields a record has: without it none can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Shape {
+    pub(super) flags: u32,
+    pub(super) l4: Option<L4Shape>,
+}
+
 /// They are read without making any name.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Hot<'a> {
-    pub(super) flags: u32,
+    pub(super) shape: Shape,
     /// Numbers of names.
-    pub(in super::super) reason: Option<usize>,
     pub(in super::super) source: Option<usize>,
     pub(in super::super) destination: Option<usize>,
+    pub(in super::super) process: Option<usize>,
     pub(in super::super) addresses: Option<[IpAddr; 2]>,
     pub(in super::super) l4: Option<L4>,
+    pub(in super::super) uuid: Option<[u8; 16]>,
     /// What follows.
     pub(super) cold: Bytes<'a>,
 }
 
 impl<'a> Hot<'a> {
-    /// Reads them from the body of a flow's record.
-    pub(in super::super) fn read(mut bytes: Bytes<'a>) -> Option<Self> {
-        let flags = bytes.fixed32()?;
-        let has = |flag: u32| flags & flag != 0;
+    /// The number of a flow's likeness, with which its record's body begins.
+    pub(in super::super) fn likeness(bytes: &mut Bytes<'a>) -> Option<usize> {
+        bytes.len()
+    }
+
+    /// Reads what follows that number.
+    pub(in super::super) fn read(mut bytes: Bytes<'a>, shape: Shape) -> Option<Self> {
+        let has = |flag: u32| shape.flags & flag != 0;
         let mut id = |flag: u32| if has(flag) { bytes.len().map(Some) } else { Some(None) };
-        let (reason, source, destination) = (id(flag::REASON)?, id(flag::SOURCE)?, id(flag::DESTINATION)?);
+        let (source, destination, process) = (id(flag::SOURCE)?, id(flag::DESTINATION)?, id(flag::PROCESS)?);
         let addresses = if has(flag::IP) {
             let source = packet::address(&mut bytes, has(flag::SOURCE_V6))?;
             Some([source, packet::address(&mut bytes, has(flag::DESTINATION_V6))?])
         } else {
             None
         };
-        let l4 = if has(flag::L4) { Some(packet::l4(&mut bytes)?) } else { None };
-        Some(Self { flags, reason, source, destination, addresses, l4, cold: bytes })
+        let l4 = if let Some(shape) = shape.l4 { Some(packet::l4_of(shape, &mut bytes)?) } else { None };
+        let uuid = if has(flag::UUID) { Some(bytes.array()?) } else { None };
+        Some(Self { shape, source, destination, process, addresses, l4, uuid, cold: bytes })
     }
 
     pub(super) fn has(&self, flag: u32) -> bool {
-        self.flags & flag != 0
+        self.shape.flags & flag != 0
     }
 }

@@ -1,8 +1,9 @@
 //! Observations in few bytes.
 //!
-//! A record is: its length; a tag of kind, verdict and direction; how far its number and its time are from those of the record
-//! before; its body. Numbers are as long as they need to be. What comes again and again is a name of the block ([`Names`]). Of a flow
-//! the flags say which fields follow; first those that filters ask for ([`Hot`]), so that most records are never decoded whole.
+//! A record is: its length; a tag of its kind; how far its number and its time are from those of the record before; its body. Numbers are
+//! as long as they need to be. What comes again and again is a name of the block ([`Names`]). A flow begins with the number of its
+//! [`likeness::Likeness`], which has all fields of few values and says which others follow; first those that filters ask for ([`Hot`]), so that
+//! most records are never decoded whole.
 //! A field that follows from others (an EtherType from the addresses, a tally of one packet) takes no bytes.
 //!
 //! Reading is total: a record that makes no sense is `None`, whatever its bytes.
@@ -10,16 +11,20 @@
 mod bytes;
 mod flow;
 mod hot;
+mod likeness;
 mod names;
 mod other;
 mod packet;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use crate::flow::{Flow, Observation, TallyKind, TrafficDirection, Verdict};
+use crate::flow::{Flow, Observation, TallyKind};
 
 pub(super) use bytes::{Bytes, put_number, put_span};
-pub(super) use hot::Hot;
+pub(super) use hot::{Hot, Shape};
+pub(super) use likeness::blank;
 pub(super) use names::{Dictionary, Kind, Name, Names, Written};
 
 /// What a record is.
@@ -39,16 +44,8 @@ impl Tag {
 
     fn of(observation: &Observation) -> Self {
         match observation {
-            Observation::Flow(flow) => {
-                let verdict = Verdict::ALL.iter().position(|v| *v == flow.verdict).unwrap_or_default();
-                let direction = match flow.direction {
-                    TrafficDirection::Unknown => 0,
-                    TrafficDirection::Ingress => 1 << 5,
-                    TrafficDirection::Egress => 2 << 5,
-                };
-                let rest = if flow.tally.kind == TallyKind::Rest { Self::REST } else { 0 };
-                Self(u8::try_from(verdict << 2).unwrap_or_default() | direction | rest)
-            }
+            Observation::Flow(flow) if flow.tally.kind == TallyKind::Rest => Self(Self::REST),
+            Observation::Flow(_) => Self(0),
             Observation::Lost(_) => Self(1),
             Observation::Status(_) => Self(2),
         }
@@ -61,16 +58,6 @@ impl Tag {
             2 => Some(What::Status),
             _ => None,
         }
-    }
-
-    pub(super) fn verdict(self) -> Verdict {
-        Verdict::ALL[usize::from(self.0 >> 2 & 7)]
-    }
-
-    fn direction(self) -> Option<TrafficDirection> {
-        [TrafficDirection::Unknown, TrafficDirection::Ingress, TrafficDirection::Egress]
-            .get(usize::from(self.0 >> 5 & 3))
-            .copied()
     }
 
     /// Packets of which a filter can't tell: never left out in silence.
@@ -173,9 +160,12 @@ impl<'a> Record<'a> {
     }
 
     fn flow(&self, time: Timestamp, base: Base, names: &mut Dictionary<'_>) -> Option<Flow> {
-        let hot = Hot::read(self.body)?;
-        let mut flow = Flow::new(time, self.tag.verdict());
-        flow.direction = self.tag.direction()?;
+        let mut body = self.body;
+        let likeness = Arc::clone(names.likeness(Hot::likeness(&mut body)?)?);
+        let hot = Hot::read(body, likeness.shape())?;
+        let mut flow = Flow { time, ..blank() };
+        (flow.tally.first, flow.tally.last) = (time, time);
+        likeness.fill(&mut flow, names)?;
         flow::read(&mut flow, &hot, base, names)?;
         Some(flow)
     }

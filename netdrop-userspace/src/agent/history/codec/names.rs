@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rustc_hash::{FxBuildHasher, FxHasher};
 
 use super::bytes::{Bytes, put_number, put_text};
+use super::likeness::{self, Likeness};
 use crate::flow::{
     DropReason, DropSite, EndpointInfo, Ethernet, Interface, Netns, Process, ServiceName, Stack, Workload,
 };
@@ -27,10 +28,11 @@ pub(in super::super) enum Kind {
     Process,
     Ethernet,
     Stack,
+    Likeness,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Text,
         Self::Endpoint,
         Self::Service,
@@ -41,6 +43,7 @@ impl Kind {
         Self::Process,
         Self::Ethernet,
         Self::Stack,
+        Self::Likeness,
     ];
 }
 
@@ -57,6 +60,7 @@ pub(in super::super) enum Name {
     Process(Process),
     Ethernet(Ethernet),
     Stack(Arc<Stack>),
+    Likeness(Arc<Likeness>),
 }
 
 /// Names of the block that is being written.
@@ -72,6 +76,8 @@ pub(in super::super) struct Names {
     /// Most of the latter; beyond, endpoints are looked up by what they hold.
     most_pointers: usize,
     scratch: Vec<u8>,
+    /// A flow's likeness, and the rest of it, while they are written.
+    pub(super) parts: [Vec<u8>; 2],
 }
 
 impl Names {
@@ -102,6 +108,7 @@ impl Names {
             + table(self.by_content.capacity(), size_of::<(u64, u32)>())
             + table(self.by_pointer.capacity(), size_of::<(usize, (Arc<EndpointInfo>, u32))>())
             + self.scratch.capacity()
+            + self.parts.iter().map(Vec::capacity).sum::<usize>()
     }
 
     pub(in super::super) fn clear(&mut self) {
@@ -165,6 +172,11 @@ impl Names {
         }
         self.by_pointer.insert(pointer, (Arc::clone(info), u32::try_from(id).unwrap_or(u32::MAX)));
         id
+    }
+
+    /// Of what [`likeness::put`] wrote.
+    pub(super) fn likeness(&mut self, written: &[u8]) -> u64 {
+        self.id(Kind::Likeness, |out| out.extend_from_slice(written))
     }
 
     pub(in super::super) fn service(&mut self, service: &ServiceName) -> u64 {
@@ -275,6 +287,14 @@ pub(in super::super) struct Dictionary<'a> {
 }
 
 impl Dictionary<'_> {
+    /// What a record has in common with others.
+    pub(in super::super) fn likeness(&mut self, id: usize) -> Option<&Arc<Likeness>> {
+        match self.get(id)? {
+            Name::Likeness(likeness) => Some(likeness),
+            _ => None,
+        }
+    }
+
     /// What a number stands for.
     pub(in super::super) fn get(&mut self, id: usize) -> Option<&Name> {
         if self.made.is_empty() {
@@ -309,6 +329,7 @@ fn name(kind: Kind, mut bytes: Bytes<'_>) -> Option<Name> {
             let (pid, tid, owner) = (bytes.number32()?, bytes.number32()?, bytes.u8()? != 0);
             Name::Process(Process { pid, tid, owner, comm: text(bytes)? })
         }
+        Kind::Likeness => Name::Likeness(Arc::new(likeness::read(bytes)?)),
         Kind::Ethernet => Name::Ethernet(Ethernet { source: bytes.array()?, destination: bytes.array()? }),
     })
 }

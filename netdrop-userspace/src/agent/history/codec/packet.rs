@@ -49,53 +49,94 @@ pub(super) fn address(bytes: &mut Bytes<'_>, v6: bool) -> Option<IpAddr> {
     if v6 { bytes.array::<16>().map(IpAddr::from) } else { bytes.array::<4>().map(IpAddr::from) }
 }
 
+/// Which protocol, and TCP's flags: of a transport header what few values there are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct L4Shape {
+    kind: u8,
+    flags: TcpFlags,
+}
+
+/// Most bytes of a transport header beside its shape.
+pub(super) const LONGEST_L4: usize = 5;
+
+mod kind {
+    pub(super) const TCP: u8 = 0;
+    pub(super) const UDP: u8 = 1;
+    pub(super) const SCTP: u8 = 2;
+    /// With the type of its first chunk.
+    pub(super) const SCTP_CHUNK: u8 = 3;
+    pub(super) const ICMPV4: u8 = 4;
+    pub(super) const ICMPV6: u8 = 5;
+    pub(super) const VRRP: u8 = 6;
+    pub(super) const IGMP: u8 = 7;
+}
+
+impl L4Shape {
+    pub(super) fn of(l4: L4) -> Self {
+        let (kind, flags) = match l4 {
+            L4::Tcp { flags, .. } => (kind::TCP, flags),
+            L4::Udp { .. } => (kind::UDP, TcpFlags(0)),
+            L4::Sctp { chunk_type: None, .. } => (kind::SCTP, TcpFlags(0)),
+            L4::Sctp { chunk_type: Some(_), .. } => (kind::SCTP_CHUNK, TcpFlags(0)),
+            L4::Icmpv4(_) => (kind::ICMPV4, TcpFlags(0)),
+            L4::Icmpv6(_) => (kind::ICMPV6, TcpFlags(0)),
+            L4::Vrrp { .. } => (kind::VRRP, TcpFlags(0)),
+            L4::Igmp { .. } => (kind::IGMP, TcpFlags(0)),
+        };
+        Self { kind, flags }
+    }
+}
+
+pub(super) fn put_l4_shape(shape: L4Shape, out: &mut Vec<u8>) {
+    out.push(shape.kind);
+    if shape.kind == kind::TCP {
+        out.extend_from_slice(&shape.flags.0.to_le_bytes());
+    }
+}
+
+pub(super) fn l4_shape(bytes: &mut Bytes<'_>) -> Option<L4Shape> {
+    let kind = bytes.u8().filter(|kind| *kind <= kind::IGMP)?;
+    let flags = if kind == kind::TCP { TcpFlags(bytes.u16()?) } else { TcpFlags(0) };
+    Some(L4Shape { kind, flags })
+}
+
+/// All but the shape.
 pub(super) fn put_l4(l4: L4, out: &mut Vec<u8>) {
-    let mut ports = |kind: u8, source: u16, destination: u16| {
-        out.push(kind);
+    if let Some((source, destination)) = l4.ports() {
         out.extend_from_slice(&source.to_le_bytes());
         out.extend_from_slice(&destination.to_le_bytes());
-    };
+    }
     match l4 {
-        L4::Tcp { source_port, destination_port, flags } => {
-            ports(0, source_port, destination_port);
-            out.extend_from_slice(&flags.0.to_le_bytes());
+        L4::Tcp { .. } | L4::Udp { .. } | L4::Sctp { chunk_type: None, .. } => {}
+        L4::Sctp { chunk_type: Some(chunk), .. } => out.push(chunk),
+        L4::Icmpv4(IcmpMessage { kind, code }) | L4::Icmpv6(IcmpMessage { kind, code }) => {
+            out.extend_from_slice(&[kind, code]);
         }
-        L4::Udp { source_port, destination_port } => ports(1, source_port, destination_port),
-        L4::Sctp { source_port, destination_port, chunk_type: None } => {
-            ports(2, source_port, destination_port);
-        }
-        L4::Sctp { source_port, destination_port, chunk_type: Some(chunk) } => {
-            ports(3, source_port, destination_port);
-            out.push(chunk);
-        }
-        L4::Icmpv4(IcmpMessage { kind, code }) => out.extend_from_slice(&[4, kind, code]),
-        L4::Icmpv6(IcmpMessage { kind, code }) => out.extend_from_slice(&[5, kind, code]),
-        L4::Vrrp { kind, vrid, priority } => out.extend_from_slice(&[6, kind, vrid, priority]),
+        L4::Vrrp { kind, vrid, priority } => out.extend_from_slice(&[kind, vrid, priority]),
         L4::Igmp { kind, group } => {
-            out.extend_from_slice(&[7, kind]);
+            out.push(kind);
             out.extend_from_slice(&group.octets());
         }
     }
 }
 
-pub(super) fn l4(bytes: &mut Bytes<'_>) -> Option<L4> {
-    let kind = bytes.u8()?;
-    if kind < 4 {
+/// A transport header of this shape.
+pub(super) fn l4_of(shape: L4Shape, bytes: &mut Bytes<'_>) -> Option<L4> {
+    if shape.kind <= kind::SCTP_CHUNK {
         let (source_port, destination_port) = (bytes.u16()?, bytes.u16()?);
-        return Some(match kind {
-            0 => L4::Tcp { source_port, destination_port, flags: TcpFlags(bytes.u16()?) },
-            1 => L4::Udp { source_port, destination_port },
-            2 => L4::Sctp { source_port, destination_port, chunk_type: None },
+        return Some(match shape.kind {
+            kind::TCP => L4::Tcp { source_port, destination_port, flags: shape.flags },
+            kind::UDP => L4::Udp { source_port, destination_port },
+            kind::SCTP => L4::Sctp { source_port, destination_port, chunk_type: None },
             _ => L4::Sctp { source_port, destination_port, chunk_type: Some(bytes.u8()?) },
         });
     }
     let (first, second) = (bytes.u8()?, bytes);
-    Some(match kind {
-        4 => L4::Icmpv4(IcmpMessage { kind: first, code: second.u8()? }),
-        5 => L4::Icmpv6(IcmpMessage { kind: first, code: second.u8()? }),
-        6 => L4::Vrrp { kind: first, vrid: second.u8()?, priority: second.u8()? },
-        7 => L4::Igmp { kind: first, group: second.array::<4>()?.into() },
-        _ => return None,
+    Some(match shape.kind {
+        kind::ICMPV4 => L4::Icmpv4(IcmpMessage { kind: first, code: second.u8()? }),
+        kind::ICMPV6 => L4::Icmpv6(IcmpMessage { kind: first, code: second.u8()? }),
+        kind::VRRP => L4::Vrrp { kind: first, vrid: second.u8()?, priority: second.u8()? },
+        _ => L4::Igmp { kind: first, group: second.array::<4>()?.into() },
     })
 }
 
@@ -219,6 +260,7 @@ fn put_whole(packet: &Packet, depth: usize, out: &mut Vec<u8>) {
     }
     if let Some(l4) = packet.l4 {
         flags |= inner::L4;
+        put_l4_shape(L4Shape::of(l4), out);
         put_l4(l4, out);
     }
     out[at] = flags;
@@ -241,7 +283,8 @@ fn whole(bytes: &mut Bytes<'_>, depth: usize) -> Option<Box<Packet>> {
         packet.ip = Some(ip(bytes, [source, destination])?);
     }
     if has(inner::L4) {
-        packet.l4 = Some(l4(bytes)?);
+        let shape = l4_shape(bytes)?;
+        packet.l4 = Some(l4_of(shape, bytes)?);
     }
     more_within(bytes, &mut packet, depth)?;
     Some(Box::new(packet))

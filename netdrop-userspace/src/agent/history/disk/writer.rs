@@ -20,8 +20,6 @@ const QUEUE: usize = 16;
 const TAIL_SHARE: u64 = 64;
 /// So long after the last item the thread looks whether anything was left.
 const PAUSE: Duration = Duration::from_secs(1);
-/// A disk that does not take the last blocks by then is left behind.
-const FAREWELL: Duration = Duration::from_millis(500);
 
 enum Item {
     Fresh(usize, Fresh),
@@ -107,10 +105,10 @@ impl Writer {
         }
     }
 
-    /// Waits until all is written, but not for long.
-    pub(in super::super) fn finish(&self) {
+    /// Waits until all is written, but no longer than `patience`, and as long once more.
+    pub(in super::super) fn finish(&self, patience: Duration) {
         let (done, all) = sync_channel(1);
-        let deadline = Instant::now() + FAREWELL;
+        let deadline = Instant::now() + patience;
         while !self.put(Item::Done(done.clone())) {
             if Instant::now() > deadline {
                 return;
@@ -118,7 +116,7 @@ impl Writer {
             std::thread::sleep(Duration::from_millis(1));
         }
         // Too late is a disk that hangs: what it lacks is in the tail or lost with it.
-        let _ = all.recv_timeout(FAREWELL);
+        let _ = all.recv_timeout(patience);
     }
 
     fn put(&self, item: Item) -> bool {

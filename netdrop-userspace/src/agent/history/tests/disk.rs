@@ -11,10 +11,13 @@ use super::super::{History, HistoryDisk, HistorySize, Selection};
 use super::{made, read, seconds};
 use crate::flow::{Observation, Verdict};
 
+/// Far beyond what a disk takes, on a machine that does other things, too.
+pub(super) const LATE: Duration = Duration::from_mins(1);
+
 pub(super) fn open(folder: &Path, bytes: u64) -> Arc<History> {
     let disk = HistoryDisk { folder: folder.to_owned(), bytes };
     // Another test's child may hold the lock for the moment between fork and exec.
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + LATE;
     loop {
         match History::on_disk(HistorySize { drops: 256 << 10, flows: 256 << 10 }, &disk) {
             Ok(history) => return history,
@@ -42,10 +45,10 @@ pub(super) fn push(history: &History, seconds: std::ops::Range<i64>) {
         flow.verdict = if second % 4 == 0 { Verdict::Forwarded } else { Verdict::Dropped };
         history.push(vec![Arc::new(Observation::Flow(flow))]);
         if second % 8 == 0 {
-            history.finish();
+            history.finish_within(LATE);
         }
     }
-    history.finish();
+    history.finish_within(LATE);
 }
 
 #[test]

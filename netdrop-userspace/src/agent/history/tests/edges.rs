@@ -8,7 +8,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::super::{History, Missed, Selection, ring_of};
-use super::disk::open;
+use super::disk::{LATE, open};
 use super::model::{Ask, Model, observation};
 use super::{history, read, seconds};
 use crate::agent::Query;
@@ -168,10 +168,10 @@ proptest! {
             for (at, items) in all.chunks(16).enumerate() {
                 h.push(items.to_vec());
                 if at.is_multiple_of(4) {
-                    h.finish();
+                    h.finish_within(LATE);
                 }
             }
-            h.finish();
+            h.finish_within(LATE);
             prop_assert_eq!(h.status().disk.unwrap().not_written, 0);
         }
         tear(folder.path(), &tears);

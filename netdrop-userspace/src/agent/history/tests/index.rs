@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::super::Selection;
 use super::made::{self, some_observation};
 use super::{history, read};
+use crate::convert::flow_to_wire;
 use crate::filter::{
     EventTypeFilter, Experimental, Filters, FlowFilter, Index, InterfaceFilter, TcpFlagsFilter,
     WorkloadFilter,
@@ -82,13 +83,127 @@ fn asking() -> impl Strategy<Value = FlowFilter> {
             interface: vec![InterfaceFilter { name: "a".into(), ..InterfaceFilter::default() }],
             ..of()
         }),
-        text(&["_flow.verdict == Verdict.DROPPED", "_flow.IP.source.startsWith('10.')", "false"]).prop_map(
-            move |cel_expression| {
-                FlowFilter { experimental: Some(Experimental { cel_expression }), ..of() }
-            }
-        ),
+        pods().prop_map(move |destination_service| FlowFilter { destination_service, ..of() }),
+        text(&["*", "b", "abc"]).prop_map(move |destination_fqdn| FlowFilter { destination_fqdn, ..of() }),
+        text(&["00000000-0000-0007-4000-000000008000", "", "00000000-0000-0007-4000-00000000800A", "x"])
+            .prop_map(move |uuid| FlowFilter { uuid, ..of() }),
+        Just(FlowFilter { dns_query: vec!["a".into()], ..of() }),
+        Just(FlowFilter { ip_trace_id: vec![0], ..of() }),
+        Just(FlowFilter { destination_workload: vec![workload("checkout-101", "Deployment")], ..of() }),
+        proptest::collection::vec(expression(), 1..3).prop_map(move |cel_expression| FlowFilter {
+            experimental: Some(Experimental { cel_expression }),
+            ..of()
+        }),
     ]
 }
+
+/// Questions about every part of a flow, alone and joined.
+fn expression() -> impl Strategy<Value = String> {
+    let one = prop_oneof![
+        3 => prop::sample::select(EXPRESSIONS).prop_map(str::to_owned),
+        1 => prop::sample::select(ROOTS).prop_map(|root| format!("has(_flow.{root})")),
+    ];
+    one.prop_recursive(3, 6, 2, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) && ({b})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) || ({b})")),
+            inner.clone().prop_map(|a| format!("!({a})")),
+            (inner.clone(), inner).prop_map(|(a, b)| format!("({a}) ? ({b}) : false")),
+        ]
+    })
+}
+
+/// Fields of `flow.Flow`.
+const ROOTS: &[&str] = &[
+    "time",
+    "uuid",
+    "emitter",
+    "ethernet",
+    "IP",
+    "IP.source",
+    "IP.destination",
+    "IP.source_xlated",
+    "IP.ipVersion",
+    "l4",
+    "l4.TCP",
+    "l4.UDP",
+    "l4.TCP.flags",
+    "l4.TCP.flags.SYN",
+    "l4.ICMPv4.type",
+    "tunnel",
+    "source",
+    "destination",
+    "source.identity",
+    "source.ID",
+    "source.namespace",
+    "destination.labels",
+    "destination.workloads",
+    "Type",
+    "node_name",
+    "node_labels",
+    "source_names",
+    "destination_names",
+    "l7",
+    "l7.http",
+    "reply",
+    "event_type",
+    "event_type.sub_type",
+    "source_service",
+    "destination_service.namespace",
+    "traffic_direction",
+    "trace_context",
+    "ip_trace_id",
+    "drop_reason_desc",
+    "is_reply",
+    "interface",
+    "interface.name",
+    "cgroup_id",
+    "Summary",
+    "extensions",
+    "aggregate",
+];
+
+const EXPRESSIONS: &[&str] = &[
+    "_flow.verdict == Verdict.DROPPED",
+    "_flow.verdict in [Verdict.FORWARDED, 2]",
+    "_flow.IP.source.startsWith('10.')",
+    "_flow.IP.source == '10.244.7.0'",
+    "_flow.IP.source == ''",
+    "_flow.IP.destination in ['10.96.0.7', '10.96.0.07', 'x', 'fd00::1']",
+    "_flow.IP.destination in ['10.96.0.7', '10.96.0.8']",
+    "_flow.IP.source < _flow.IP.destination",
+    "_flow.l4.TCP.destination_port == 5003u",
+    "_flow.l4.TCP.destination_port == uint(5004)",
+    "_flow.l4.TCP.destination_port == uint(int(5004u))",
+    "_flow.l4.TCP.destination_port == 0u",
+    "_flow.l4.UDP.source_port in [5003u, 70000u]",
+    "_flow.l4.TCP.destination_port in [5001u, 0u]",
+    "_flow.l4.TCP.source_port + 1u > 40000u",
+    "_flow.l4.TCP.flags.SYN",
+    "_flow.l4.TCP.flags.SYN && !_flow.l4.TCP.flags.ACK",
+    "_flow.source.pod_name.contains('checkout-7')",
+    "_flow.source.labels.exists(l, l == 'k8s:app=checkout-7')",
+    "_flow.destination.workloads.all(w, w.kind == 'Deployment')",
+    "_flow.destination.labels[1] == 'k8s:tier=web'",
+    "_flow.source.pod_name == _flow.destination.pod_name",
+    "_flow.source.identity == 0u",
+    "_flow.source == _flow.destination",
+    "_flow.node_name == 'worker-1'",
+    "_flow.interface.index == 3u",
+    "_flow.source_names.exists(n, n == 'b')",
+    "_flow.source_names[0] == 'b'",
+    "_flow.is_reply == null",
+    "_flow.is_reply == true",
+    "_flow.event_type.type == 1",
+    "_flow.Summary.contains('SYN')",
+    "_flow.extensions.site.startsWith('nf_')",
+    "_flow.uuid.startsWith('00')",
+    "_flow.time > timestamp('2023-11-14T22:13:20.1Z')",
+    "_flow == _flow",
+    "[1].exists(_flow, _flow == 1)",
+    "true",
+    "false",
+];
 
 /// Both must fit.
 fn both(one: FlowFilter, other: FlowFilter) -> FlowFilter {
@@ -159,6 +274,24 @@ proptest! {
         let all = |selection: &Selection| read(&mut h.reader(h.oldest(None), None), selection, 64).0;
         let selection = || Selection::new(&filters).unwrap().with_benign(true);
         prop_assert_eq!(all(&selection()), all(&selection().without_plan()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    /// Only what an expression looks at is made for it.
+    #[test]
+    fn an_expression_says_of_a_flow_what_it_says_of_its_message(
+        cel_expression in proptest::collection::vec(expression(), 1..3),
+        flows in proptest::collection::vec(flow(), 1..24),
+    ) {
+        let experimental = Some(Experimental { cel_expression });
+        let allow = vec![FlowFilter { experimental, ..FlowFilter::default() }];
+        let compiled = Filters { allow, deny: vec![] }.compile().unwrap();
+        for flow in &flows {
+            prop_assert_eq!(compiled.matches(flow), compiled.matches_wire(&flow_to_wire(flow)), "{:?}", flow);
+        }
     }
 }
 
