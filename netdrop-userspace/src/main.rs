@@ -129,6 +129,9 @@ fn main() -> ExitCode {
     if leaf(&matches).get_flag("debug") {
         app::log_more(args::config_file(leaf(&matches)).as_deref());
     }
+    if let Some(line) = args::strange_settings() {
+        app::say(format_args!("netdrop: {line}"));
+    }
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
@@ -203,7 +206,7 @@ fn to_stdout(write: impl FnOnce(&mut Vec<u8>) -> anyhow::Result<()>) -> anyhow::
     let mut text = Vec::new();
     let written = write(&mut text);
     // What was said before an error is part of the answer.
-    io::stdout().write_all(&text)?;
+    app::print(text)?;
     written
 }
 

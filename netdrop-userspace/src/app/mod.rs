@@ -82,6 +82,31 @@ fn servers_of(flags: &ServerFlags) -> anyhow::Result<Servers> {
     Ok(servers)
 }
 
+/// What a command prints at once: a server's names and texts don't drive a terminal, where their format lets them through.
+pub fn print(text: Vec<u8>) -> io::Result<()> {
+    let mut out = io::stdout();
+    let text = if io::IsTerminal::is_terminal(&out) { tame(text) } else { text };
+    out.write_all(&text)
+}
+
+fn tame(text: Vec<u8>) -> Vec<u8> {
+    match String::from_utf8(text) {
+        Ok(mut text) => {
+            crate::sink::escape::tame_json(&mut text, 0);
+            text.into_bytes()
+        }
+        Err(e) => e.into_bytes(),
+    }
+}
+
+#[cfg(test)]
+#[test]
+fn what_a_server_is_called_drives_no_terminal() {
+    let text = "[\n  \"a\u{9b}2J\"\n]\n".to_owned().into_bytes();
+    assert_eq!(tame(text), b"[\n  \"a\\u009b2J\"\n]\n");
+    assert_eq!(tame(vec![b'a', 0xff]), [b'a', 0xff]);
+}
+
 /// One line to the person. There is nobody to tell if stderr is gone.
 pub fn say(line: fmt::Arguments<'_>) {
     drop(writeln!(io::stderr(), "{line}"));

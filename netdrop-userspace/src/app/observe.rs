@@ -14,7 +14,7 @@ use super::{say, servers_of};
 use crate::agent::DEFAULT_SOCKET;
 use crate::balance::Balance;
 use crate::cli::observe::{DEFAULT_LAST, ObserveConfig};
-use crate::cli::server_flags::Servers;
+use crate::cli::server_flags::{HERE, Servers};
 use crate::connect::{Address, Target};
 use crate::convert::{ask_for_benign, filter_to_wire, filters_to_extension, time_to_wire};
 use crate::enrich::change::Listener;
@@ -91,7 +91,7 @@ fn servers(config: &ObserveConfig) -> anyhow::Result<Option<Servers>> {
     let named = config.server.named();
     let here = match &named[..] {
         _ if config.server.forward.port_forward => false,
-        [none] if none == "none" => true,
+        [none] if none == HERE => true,
         [] => config.names.is_some() || names_from(config).is_some() || !Path::new(DEFAULT_SOCKET).exists(),
         _ => false,
     };
@@ -208,8 +208,9 @@ fn stdout() -> anyhow::Result<std::fs::File> {
 
 /// Unbuffered: the printer hands whole batches of lines on.
 fn printer(config: &ObserveConfig) -> anyhow::Result<Printer<std::fs::File, io::Stderr>> {
-    let color = config.output.color.resolve(io::stdout().is_terminal());
-    Ok(Printer::new(config.output.print_options(color), stdout()?, io::stderr()))
+    let terminal = io::stdout().is_terminal();
+    let color = config.output.color.resolve(terminal);
+    Ok(Printer::new(config.output.print_options(color), stdout()?, io::stderr()).on_terminal(terminal))
 }
 
 /// Who asked for call stacks and gets none is told where they would come from.

@@ -28,6 +28,10 @@ pub(super) async fn replay(
     if config.shown.own_mask {
         say(format_args!("netdrop: --field-mask is what a server is asked for; a file is shown as it is"));
     }
+    let idle = &config.shown.idle;
+    if !idle.is_empty() {
+        say(format_args!("netdrop: without effect on what a file holds: {}", idle.join(", ")));
+    }
     let bad = Arc::new(AtomicU64::new(0));
     let (count, name) = (Arc::clone(&bad), file.display().to_string());
     let mut source = FileSource::open(file, move |trouble| report(&trouble, &name, &count))?;

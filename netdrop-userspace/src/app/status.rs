@@ -24,11 +24,14 @@ pub async fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<(
         // One of them answers: as much as the health of a relay says.
         let several = Several::connect(&servers).await?;
         if output == StatusOutput::Compact {
-            status::write_health(&servers, "Ok", out)?;
+            status::write_health(&servers.addresses(), "Ok", out)?;
         }
         return status::write(&several.status().await, output, out);
     }
-    let connection = remote::connect(&servers).await?;
+    let connection = remote::connect(&servers).await.map_err(|e| {
+        // What a server says, it is asked for its state with.
+        if e.to_string().starts_with("rpc error: ") { anyhow!("failed getting status: {e:#}") } else { e }
+    })?;
     let health = remote::health(&servers, &connection).await;
     let health = health.map_err(|e| anyhow!("failed getting status: {e:#}"))?;
     if output == StatusOutput::Compact {
@@ -36,7 +39,7 @@ pub async fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<(
             ServingStatus::Serving => "Ok".to_owned(),
             other => format!("Unavailable: {}", other.as_str_name()),
         };
-        status::write_health(&servers, &word, out)?;
+        status::write_health(&servers.addresses(), &word, out)?;
     }
     if health != ServingStatus::Serving {
         bail!("not healthy");

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use clap::builder::ArgAction;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
 use super::settings::{self, RELAY, Settings, WITHOUT};
@@ -59,6 +60,9 @@ pub fn parse(mut command: Command, words: impl IntoIterator<Item = OsString>) ->
     let own_file = WITHOUT.contains(&leaf.get_name()) && (leaf.get_name() != RELAY || named.is_none());
     let settings = if own_file { Ok(Settings::default()) } else { Settings::load(named) };
     let settings = settings.map_err(Refused::Wrong)?;
+    if let Some(line) = settings.strange(&command) {
+        drop(STRANGE.set(line));
+    }
     let defaults = settings.flags(leaf, &typed.named).map_err(Refused::Wrong)?;
     drop(SET.set(defaults.iter().map(|(flag, from)| (flag.name.clone(), from.clone())).collect()));
     typed.flags.splice(0..0, defaults.into_iter().map(|(flag, _)| flag));
@@ -73,6 +77,22 @@ pub fn parse(mut command: Command, words: impl IntoIterator<Item = OsString>) ->
 
 /// Flags of this run that were not typed, and where their values come from.
 static SET: OnceLock<Vec<(String, String)>> = OnceLock::new();
+
+/// What the config file has that no flag is called.
+static STRANGE: OnceLock<String> = OnceLock::new();
+
+/// What there is to say of the config file, though it is read.
+pub fn strange_settings() -> Option<&'static str> {
+    STRANGE.get().map(String::as_str)
+}
+
+/// Whether a flag was typed, and is not set elsewhere; by clap's name and its own.
+pub(super) fn is_typed(m: &ArgMatches, id: &str, flag: &str) -> bool {
+    let set = |name: &str| SET.get().into_iter().flatten().any(|(set, _)| set == name);
+    m.try_contains_id(id).is_ok()
+        && m.value_source(id) == Some(ValueSource::CommandLine)
+        && !set(flag.trim_start_matches('-'))
+}
 
 /// What is wrong with a flag that was not typed is told with the variable or the file that sets it.
 pub fn blamed(why: String) -> String {

@@ -36,23 +36,51 @@ pub fn write(root: Command, m: &ArgMatches, out: &mut dyn Write) -> anyhow::Resu
         "powershell" => Shell::PowerShell,
         _ => Shell::Bash,
     };
+    let keys = super::config::keys(&root);
+    let hidden: Vec<_> = root.get_subcommands().filter(|c| c.is_hide_set()).map(Command::get_name).collect();
+    let hidden: Vec<String> = hidden.into_iter().map(str::to_owned).collect();
+    let mut root = hinted(root, &keys);
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut hinted(root), "netdrop", &mut text);
+    clap_complete::generate(shell, &mut root, "netdrop", &mut text);
+    if shell == Shell::Fish {
+        text = for_fish(&text, &hidden, &keys);
+    }
     Ok(out.write_all(&text)?)
 }
 
-/// With the values that flags take. When flags are read, they are checked in the words of each flag.
-fn hinted(command: Command) -> Command {
-    let name = command.get_name().to_owned();
-    command.mut_args(|arg| hint(&name, arg)).mut_subcommands(hinted)
+/// What the generator leaves to be done for fish: it knows no values of words that are no flags, and offers hidden commands.
+fn for_fish(script: &[u8], hidden: &[String], keys: &[&str]) -> Vec<u8> {
+    let mut out = String::new();
+    let offers = |line: &str, name: &String| line.contains(&format!(" -a \"{name}\""));
+    for line in String::from_utf8_lossy(script).lines().filter(|l| !hidden.iter().any(|name| offers(l, name)))
+    {
+        out.extend([line, "\n"]);
+    }
+    let reasons: Vec<_> = explain::names().collect();
+    let mut words = |when: &str, what: &[&str]| {
+        let what = what.join(" ");
+        out.extend(["complete -c netdrop -n \"", when, "\" -f -a \"", &what, "\"\n"]);
+    };
+    words("__fish_netdrop_using_subcommand explain", &reasons);
+    words("__fish_netdrop_using_subcommand config; and __fish_seen_subcommand_from get set reset", keys);
+    out.into_bytes()
 }
 
-fn hint(command: &str, arg: Arg) -> Arg {
+/// With the values that flags take. When flags are read, they are checked in the words of each flag.
+fn hinted(command: Command, keys: &[&'static str]) -> Command {
+    let name = command.get_name().to_owned();
+    command.mut_args(|arg| hint(&name, arg, keys)).mut_subcommands(|c| hinted(c, keys))
+}
+
+fn hint(command: &str, arg: Arg, keys: &[&'static str]) -> Arg {
     let takes = arg.get_action().takes_values() && arg.get_num_args().is_none_or(|n| n.max_values() > 0);
     if !takes || !arg.get_possible_values().is_empty() {
         return arg;
     }
-    let values = values(command, arg.get_id().as_str());
+    let values = match (command, arg.get_id().as_str()) {
+        ("get" | "set" | "reset", "words") => keys.to_vec(),
+        (command, flag) => values(command, flag),
+    };
     if !values.is_empty() {
         return arg.value_parser(PossibleValuesParser::new(values));
     }
@@ -94,6 +122,10 @@ mod tests {
 
     fn script(shell: &str) -> String {
         let root = Command::new("netdrop").subcommand(crate::cli::observe::command()).subcommand(command());
+        let root =
+            root.subcommand(crate::cli::config::command()).subcommand(crate::cli::manual::man_command());
+        let explain = Command::new("explain").arg(Arg::new("name"));
+        let root = root.subcommand(explain);
         let m = root.clone().try_get_matches_from(["netdrop", "completion", shell]).unwrap();
         let mut out = Vec::new();
         write(root, m.subcommand_matches("completion").unwrap(), &mut out).unwrap();
@@ -112,6 +144,28 @@ mod tests {
                 assert!(script.contains(value), "{shell}: {value}");
             }
         }
+    }
+
+    /// Words that are no flags.
+    #[test]
+    fn names_and_keys_are_completed() {
+        for shell in ["bash", "zsh", "fish"] {
+            let script = script(shell);
+            let with = |words: &[&str]| script.lines().any(|l| words.iter().all(|w| l.contains(w)));
+            // A line of one shell, a table of several lines in another.
+            assert!(with(&["NO_SOCKET", "NETFILTER_DROP"]) || shell == "zsh", "{shell}");
+            assert!(
+                with(&["tls-server-name", "request-timeout", "kube-context", "config"]) || shell == "zsh",
+                "{shell}"
+            );
+            assert!(script.contains("tls-client-key-file"), "{shell}");
+        }
+        let fish = script("fish");
+        let line =
+            |when: &str| fish.lines().find(|l| l.contains(when) && l.contains(" -f -a ")).map(str::to_owned);
+        assert!(line("using_subcommand explain\"").unwrap().contains(" NO_SOCKET "));
+        assert!(line("from get set reset\"").unwrap().contains(" server "));
+        assert!(!fish.contains("-a \"man\""), "{fish}");
     }
 
     /// A completed word is one that is taken.

@@ -111,8 +111,9 @@ pub fn run(root: &Command, m: &ArgMatches, out: &mut Vec<u8>) -> anyhow::Result<
 /// Gives what to print.
 fn done(root: &Command, m: &ArgMatches) -> anyhow::Result<String> {
     let keys = Keys::of(root);
-    let settings =
-        || Settings::load(m.get_one::<String>("config").map(String::as_str)).map_err(|why| anyhow!(why));
+    let settings = || {
+        Settings::load_or_new(m.get_one::<String>("config").map(String::as_str)).map_err(|why| anyhow!(why))
+    };
     let Some((name, sub)) = m.subcommand() else {
         return Ok(command().render_long_help().to_string());
     };
@@ -131,6 +132,11 @@ fn done(root: &Command, m: &ArgMatches) -> anyhow::Result<String> {
         }
         _ => bail!("invalid arguments: {name} requires exactly 0 or 1 argument: got '{}'", words.join(" ")),
     }
+}
+
+/// The names of all that can be set; for who ends soon, since they stay.
+pub(super) fn keys(root: &Command) -> Vec<&'static str> {
+    Keys::of(root).0.into_keys().map(|name| &*name.leak()).collect()
 }
 
 impl Keys {
@@ -288,4 +294,35 @@ fn write_file(settings: &Settings) -> anyhow::Result<()> {
     }
     let text = document(settings.values.iter().map(|(name, value)| (name.as_str(), value.clone())));
     std::fs::write(path, text).with_context(|| format!("cannot write the config file {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(line: &[&str]) -> anyhow::Result<String> {
+        let text = |name: &'static str| Arg::new(name).long(name).global(true);
+        let root = Command::new("netdrop")
+            .arg(text("config"))
+            .arg(text("server"))
+            .subcommand(Command::new("observe"));
+        let root = root.subcommand(command());
+        let m = root.clone().try_get_matches_from([&["netdrop"], line].concat())?;
+        done(&root, m.subcommand_matches("config").context("config")?)
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_made_with_its_folder() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("a/b/new.yaml");
+        let named = file.to_str().unwrap();
+        assert_eq!(said(&["--config", named, "config", "get", "config"]).unwrap(), format!("{named}\n"));
+        assert!(!file.exists() && said(&["--config", named, "config", "set", "nope", "x"]).is_err());
+        assert!(!file.exists());
+        assert_eq!(said(&["--config", named, "config", "set", "server", "x:1"]).unwrap(), "");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "server: x:1\n");
+        let folder = home.path().to_str().unwrap();
+        let e = said(&["--config", folder, "config", "set", "server", "x:1"]).unwrap_err().to_string();
+        assert!(e.starts_with(&format!("cannot read the config file {folder}: ")), "{e}");
+    }
 }

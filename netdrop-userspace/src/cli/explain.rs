@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::explain::kernels::{self, NEWEST, Release};
 use crate::explain::sites::{self, Site};
 use crate::explain::{self, Explanation};
-use crate::flow::DropReason;
+use crate::flow::{DropReason, hubble, shown_as};
 use crate::kernel::reasons::{bare_name, closest};
 use crate::kernel::{Reasons, release};
 
@@ -81,7 +81,23 @@ pub fn write(
     }
 }
 
+/// A name of Hubble's, as the column TYPE and the metrics have it.
+fn of_hubble(name: &str) -> Option<String> {
+    let number = hubble::drop_reason_number(name)?;
+    let shown: Vec<&str> = shown_as(number).collect();
+    Some(match &shown[..] {
+        [] => format!("{name} is a drop reason of Hubble's, and no reason of the kernel is shown as it"),
+        [first, ..] => format!(
+            "{name} is a drop reason of Hubble's; of the kernel's, these are shown as it: {}. What one means: netdrop explain {first}",
+            shown.join(", ")
+        ),
+    })
+}
+
 fn unknown(reasons: &Reasons, typed: &str) -> String {
+    if let Some(told) = of_hubble(&bare_name(typed)) {
+        return told;
+    }
     let here = reasons.iter().map(|r| r.name.to_string());
     let known: Vec<String> = here.chain(explain::names().map(str::to_owned)).collect();
     let short: String = typed.chars().take(64).collect();
@@ -210,19 +226,28 @@ impl Page<'_> {
             "subsystem": self.here.map(|r| &*r.subsystem),
             "kernels": kernels::of(self.name()),
             "class": self.explanation.map(|e| e.class),
+            // As reasons and flows call it; the other name is the older one.
+            "meaning": self.explanation.map(|e| e.means),
             "means": self.explanation.map(|e| e.means),
             "also": self.explanation.map_or(&[][..], |e| e.also),
             "causes": self.explanation.map_or(&[][..], |e| e.causes),
             "next": self.explanation.map_or(&[][..], |e| e.next),
             "sites": match self.place {
-                Some((_, site)) => site.into_iter().collect::<Vec<_>>(),
-                None => self.sites().collect(),
+                Some((_, site)) => site.into_iter().map(of_site).collect::<Vec<_>>(),
+                None => self.sites().map(of_site).collect(),
             },
         });
         serde_json::to_writer_pretty(&mut *out, &page)?;
         writeln!(out)?;
         Ok(())
     }
+}
+
+/// A place, with both names of its sentence.
+fn of_site(site: &Site) -> Value {
+    let mut page = json!(site);
+    page["meaning"] = json!(site.means);
+    page
 }
 
 /// Prints text in lines of at most [`WIDTH`], the first after `lead`, the others as far in.
@@ -329,6 +354,20 @@ mod tests {
     }
 
     #[test]
+    fn a_name_of_hubbles_leads_to_the_kernels() {
+        let said = |name| explained(name, PageOutput::Text).unwrap_err().to_string();
+        assert_eq!(
+            said("fib_lookup_failed"),
+            "FIB_LOOKUP_FAILED is a drop reason of Hubble's; of the kernel's, these are shown as it: IP_INNOROUTES, \
+             IP_OUTNOROUTES. What one means: netdrop explain IP_INNOROUTES"
+        );
+        assert_eq!(
+            said("POLICY_DENIED"),
+            "POLICY_DENIED is a drop reason of Hubble's, and no reason of the kernel is shown as it"
+        );
+    }
+
+    #[test]
     fn a_reason_without_a_page_still_says_what_to_run() {
         let page = explained("CORE:9999", PageOutput::Text).unwrap();
         assert!(page.contains("netdrop observe --reason CORE:9999 -o dict"), "{page}");
@@ -341,5 +380,7 @@ mod tests {
         assert_eq!((&page["name"], &page["class"]), (&json!("NO_SOCKET"), &json!("actionable")));
         assert!(page["next"][0]["command"].as_str().unwrap().contains("ss -ltnp"));
         assert_eq!(page["kernels"]["first"], "5.17");
+        // Both names of the sentence.
+        assert!(page["meaning"].is_string() && page["meaning"] == page["means"], "{page}");
     }
 }

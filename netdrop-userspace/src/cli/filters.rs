@@ -156,10 +156,13 @@ impl Tracker {
                 let pid: u32 = value.parse().map_err(|_| "want the number of a process".to_owned())?;
                 Box::new(move |f| f.pid.push(pid))
             }
-            "comm" => Box::new(move |f| f.comm.push(text())),
-            // As it is shown, with an offset, it is the same place to a person.
+            "comm" => {
+                values::comm(value)?;
+                Box::new(move |f| f.comm.push(text()))
+            }
             "site" => {
-                Box::new(move |f| f.site.push(text().split("+0x").next().unwrap_or_default().to_owned()))
+                let site = values::site(value)?;
+                Box::new(move |f| f.site.push(site.clone()))
             }
             "ip-trace-id" => {
                 let id = values::ip_trace_id(value)?;
@@ -334,6 +337,27 @@ mod tests {
         let f = build(&[("workload", "api")]).unwrap();
         assert_eq!(f.allow[0].source_workload, [named("api")]);
         assert_eq!(f.allow[1].destination_workload, [named("api")]);
+    }
+
+    #[test]
+    fn what_no_drop_can_have_is_not_asked_for() {
+        let wrong = |name, value| build(&[(name, value)]).unwrap_err();
+        assert_eq!(wrong("comm", ""), "want the name of a process; leave the flag out for any");
+        assert_eq!(
+            wrong("comm", "kube-controller-manager"),
+            "the kernel keeps 15 bytes of a process's name: want \"kube-controller\""
+        );
+        assert!(
+            build(&[("comm", "kube-controller")]).is_ok() && build(&[("comm", "kube-controlle*r")]).is_ok()
+        );
+        assert!(wrong("comm", "üüüüüüüü").ends_with("want \"üüüüüüü*\""));
+        for empty in ["", "+0x12/0x34"] {
+            assert_eq!(
+                wrong("site", empty),
+                "want a kernel function, as nft_do_chain; leave the flag out for any"
+            );
+        }
+        assert_eq!(build(&[("site", "tcp_v4_rcv+0x1/0x2")]).unwrap().allow[0].site, ["tcp_v4_rcv"]);
     }
 
     #[test]

@@ -56,7 +56,7 @@ const ABOUT: &str = "Show dropped packets: from the local agent if there is one,
 
 const FORMATS: &str = "compact, dict, table, json, wide (with place, process, namespace, device), pcapng";
 
-const SERVER: &str = "Agents or relays to ask: unix:///PATH, HOST:PORT or tls://HOST:PORT; several, or repeated, are shown as \
+const SERVER: &str = "Agents or relays to ask: unix:///PATH, HOST:PORT or tls://HOST:PORT; several, with commas, are shown as \
                       one; none: capture here [default: the local agent, if there is one]";
 
 const EXAMPLES: &str = "\

@@ -113,3 +113,14 @@ fn short_flags_keep_their_order() {
     assert_eq!(c.filters.allow[0].netns, [77]);
     assert!(parse("--duration 0s").is_err() && parse("--count 0").is_err() && parse("--output xml").is_err());
 }
+
+#[test]
+fn what_a_file_has_no_use_for_is_known() {
+    let idle = |line: &str| parse(line).unwrap().shown.idle;
+    assert_eq!(
+        idle("--input-file f --names n --server x:1 --kubeconfig k --tls --pod a -o json"),
+        ["--names", "--server", "--tls", "--kubeconfig"]
+    );
+    assert!(idle("--input-file f --pod a --last 5 --duration 1s").is_empty());
+    assert!(idle("--names n --server x:1").is_empty());
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
+use clap::builder::ArgAction;
 
 use super::forward::ForwardFlags;
 use crate::agent::DEFAULT_SOCKET;
@@ -15,12 +16,16 @@ use crate::connect::{Address, BasicAuth, Dial, Pem, TLS_PREFIX, Target};
 use crate::go;
 use crate::merge::{PeerAddress, Peers};
 
+/// The address that stands for capture in this process.
+pub(crate) const HERE: &str = "none";
+
 /// What was typed.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerFlags {
-    /// Agent or relay to ask: unix:///PATH, HOST:PORT or tls://HOST:PORT; several, or repeated, are shown as one
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    /// Agent or relay to ask: unix:///PATH, HOST:PORT or tls://HOST:PORT; several, with commas, are shown as one
+    // As of all flags with one value the last counts, so that an alias is not for good.
+    #[arg(long, value_name = "ADDRESS", action = ArgAction::Set, value_delimiter = ',')]
     pub server: Vec<String>,
     /// Ask over TLS; by default only where the address begins with tls://
     #[arg(long)]
@@ -88,6 +93,12 @@ impl Servers {
         Ok(Self { targets, dial: Dial::default(), request_timeout: crate::connect::REQUEST_TIMEOUT })
     }
 
+    /// Their addresses alone, as Hubble's client names them.
+    pub fn addresses(&self) -> String {
+        let all: Vec<String> = self.targets.iter().map(|t| t.address.to_string()).collect();
+        all.join(", ")
+    }
+
     /// The first of them, where one is asked.
     pub fn first(&self) -> anyhow::Result<&Target> {
         self.targets.first().ok_or_else(|| anyhow!("name a server with --server"))
@@ -141,6 +152,11 @@ impl ServerFlags {
         }
         let targets = match self.forward.tunnel() {
             Some(tunnel) => vec![Target { address: Address::Tunnel(tunnel.into()), tls: false }],
+            None if named.iter().any(|s| s == HERE) => {
+                return Err(anyhow!(
+                    "--server none captures here: it stands alone, and is for observe and record only"
+                ));
+            }
             None => named.iter().map(|s| Target::parse(s)).collect::<anyhow::Result<Vec<_>>>()?,
         };
         let identity = Pem::of(self.tls_client_cert_file.clone(), self.tls_client_key_file.clone())?;
@@ -180,20 +196,37 @@ mod tests {
     use clap::{Command, FromArgMatches as _};
 
     use super::*;
+    use crate::cli::args;
 
     fn servers(args: &[&str]) -> Result<Servers, String> {
-        let command = ServerFlags::augment_args(Command::new("test").no_binary_name(true));
-        let matches = command.try_get_matches_from(args).map_err(|e| e.to_string())?;
+        let command = Command::new("test").arg(clap::Arg::new("config").long("config"));
+        let words = ["test", "--config="].iter().chain(args).map(Into::into);
+        let matches = args::parse(ServerFlags::augment_args(command), words);
+        let matches = matches.map_err(|e| match e {
+            args::Refused::Wrong(why) | args::Refused::Shown(why) => why,
+        })?;
         let flags = ServerFlags::from_arg_matches(&matches).map_err(|e| e.to_string())?;
         flags.servers().map_err(|e| format!("{e:#}"))
     }
 
     #[test]
-    fn several_are_named_by_commas_or_again() {
-        let named = servers(&["--server", "a:1,unix:///b.sock", "--server", "[::1]:2"]).unwrap();
+    fn several_are_named_by_commas_and_the_last_flag_counts() {
+        let named = servers(&["--server", "x:1", "--server", "a:1,unix:///b.sock,[::1]:2"]).unwrap();
         assert_eq!(named.to_string(), "a:1, unix:///b.sock, [::1]:2");
+        assert_eq!(servers(&["--server", "none", "--server=x:1"]).unwrap().to_string(), "x:1");
+        let e = servers(&["--server", "x:1,none"]).unwrap_err();
+        assert_eq!(e, "--server none captures here: it stands alone, and is for observe and record only");
         assert!(named.dial.tls.is_none());
         assert_eq!((named.dial.timeout.as_secs(), named.request_timeout.as_secs()), (5, 12));
+    }
+
+    #[test]
+    fn an_address_stands_without_what_it_is_asked_over() {
+        let named = servers(&["--tls-allow-insecure", "--server", "tls://a:1,unix:///b.sock"]).unwrap();
+        assert_eq!(
+            (named.addresses(), named.to_string()),
+            ("a:1, unix:///b.sock".into(), "tls://a:1, unix:///b.sock".into())
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A flag's value is, in this order: what was typed, `NETDROP_<FLAG>`, `HUBBLE_<FLAG>`, the config file, its default. In names of
 //! variables letters are upper case, and dashes underscores.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,7 @@ use super::args::{Flag, invalid};
 use super::flags::EXCLUSIVE;
 use crate::config::SyntaxError;
 use crate::go;
+use crate::kernel::reasons::closest;
 
 /// Commands that have files of their own, or no flags that are kept.
 pub(super) const WITHOUT: [&str; 7] = ["agent", "relay", "config", "completion", "man", "help", "version"];
@@ -64,6 +65,15 @@ pub(super) fn in_use(named: Option<&str>) -> Option<PathBuf> {
 impl Settings {
     /// Reads the file that was named, else the one in its usual place, which need not be there.
     pub(super) fn load(named: Option<&str>) -> Result<Self, String> {
+        Self::of_file(named, true)
+    }
+
+    /// The same for who changes it: a file that is not there yet is an empty one.
+    pub(super) fn load_or_new(named: Option<&str>) -> Result<Self, String> {
+        Self::of_file(named, false)
+    }
+
+    fn of_file(named: Option<&str>, named_is_there: bool) -> Result<Self, String> {
         let named = named.map(str::to_owned).or_else(|| variable("config").map(|v| v.1));
         let must_be = named.as_ref().is_some_and(|p| !p.is_empty());
         let Some(path) = named.filter(|p| !p.is_empty()).map(PathBuf::from).or_else(default_path) else {
@@ -72,12 +82,32 @@ impl Settings {
         let values = match std::fs::read_to_string(&path) {
             Ok(text) => read(&path, &text)?,
             // Another user's home, for one: a file that nobody asked for is no reason to end.
+            Err(e) if !named_is_there && e.kind() == ErrorKind::NotFound => BTreeMap::new(),
             Err(e) if !must_be && matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
                 BTreeMap::new()
             }
             Err(e) => return Err(format!("cannot read the config file {}: {e}", path.display())),
         };
         Ok(Self { path: Some(path), values })
+    }
+
+    /// What no flag of any command is called, each with the nearest that there is.
+    pub(super) fn strange(&self, root: &Command) -> Option<String> {
+        let mut known = BTreeSet::from(["config"]);
+        let mut left = vec![root];
+        while let Some(command) = left.pop() {
+            known.extend(command.get_arguments().filter_map(Arg::get_long));
+            left.extend(command.get_subcommands());
+        }
+        let strange = self.values.keys().filter(|key| !known.contains(key.as_str()));
+        let told: Vec<String> = strange
+            .map(|key| match closest(key, known.iter().copied()) {
+                Some(near) => format!("{} (did you mean {near}?)", go::quote(key)),
+                None => go::quote(key),
+            })
+            .collect();
+        let path = self.path.as_deref().unwrap_or(Path::new("")).display();
+        (!told.is_empty()).then(|| format!("{path}: no flag is called {}", told.join(", ")))
     }
 
     /// The flags of a command that were not typed, but are set elsewhere.
@@ -102,7 +132,15 @@ impl Settings {
                 continue;
             }
             let path = self.path.as_deref().unwrap_or(Path::new("")).display().to_string();
-            for value in self.values.get(name).map(texts).unwrap_or_default() {
+            let mut values = self.values.get(name).map(texts).unwrap_or_default();
+            // A list that is typed as one text.
+            if values.len() > 1
+                && matches!(arg.get_action(), ArgAction::Set)
+                && let Some(between) = arg.get_value_delimiter()
+            {
+                values = vec![values.join(&between.to_string())];
+            }
+            for value in values {
                 let flag = flag(arg, name, value).map_err(|why| format!("{path}: {why}"))?;
                 out.extend(flag.map(|flag| (flag, path.clone())));
             }
@@ -176,6 +214,20 @@ mod tests {
     }
 
     #[test]
+    fn what_no_flag_is_called_is_told() {
+        let root = Command::new("netdrop").arg(text_flag("debug")).subcommand(crate::cli::observe::command());
+        let strange = |text| {
+            let settings = Settings { path: Some("f".into()), values: read(Path::new("f"), text).unwrap() };
+            settings.strange(&root)
+        };
+        assert_eq!(strange("server: x:1\ndebug: true\nconfig: f\nport-forward: false\n"), None);
+        assert_eq!(
+            strange("sever: x:1\nxyzzyplugh: 1\n").unwrap(),
+            "f: no flag is called \"sever\" (did you mean server?), \"xyzzyplugh\""
+        );
+    }
+
+    #[test]
     fn a_file_gives_what_was_not_typed() {
         let text =
             "# mine\nfollow: true\noutput: json\nlast: 7\nverdict: [DROPPED, ERROR]\nallow: x\nall: false\n";
@@ -200,6 +252,10 @@ mod tests {
         let flags = settings.flags(&command, &[]).unwrap();
         let shown: Vec<_> = flags.iter().map(|(f, _)| (f.name.as_str(), f.value.as_deref())).collect();
         assert_eq!(shown, [("all-namespaces", None), ("encrypted", None)]);
+        let servers = Settings { path: None, values: read(Path::new("f"), "server: [a:1, b:2]").unwrap() };
+        let flags = servers.flags(&command, &[]).unwrap();
+        let shown: Vec<_> = flags.iter().map(|(f, _)| (f.name.as_str(), f.value.as_deref())).collect();
+        assert_eq!(shown, [("server", Some("a:1,b:2"))]);
         let output = Settings { path: None, values: read(Path::new("f"), "output: dict").unwrap() };
         assert_eq!(output.flags(&command, &[]).unwrap().len(), 1);
         for other in [crate::cli::record::command(), Command::new("reasons").arg(text_flag("output"))] {

@@ -6,6 +6,7 @@ use anyhow::{anyhow, bail};
 use clap::builder::ArgAction;
 use clap::{Arg, ArgMatches, Command};
 
+use super::args;
 use super::capture::StackDepth;
 use crate::go;
 use crate::sink::Format;
@@ -26,6 +27,39 @@ pub struct ShownConfig {
     pub field_mask: Vec<String>,
     /// Whether that mask was asked for by name.
     pub own_mask: bool,
+    /// Flags that were typed and change nothing, since flows come from a file.
+    pub idle: Vec<&'static str>,
+}
+
+/// Flags about servers, names and capture, by clap's name: a file needs none of them.
+const NOT_FOR_FILES: [(&str, &str); 22] = [
+    ("names", "--names"),
+    ("as-node", "--as-node"),
+    ("include-benign", "--include-benign"),
+    ("server", "--server"),
+    ("tls", "--tls"),
+    ("tls_allow_insecure", "--tls-allow-insecure"),
+    ("tls_ca_cert_files", "--tls-ca-cert-files"),
+    ("tls_client_cert_file", "--tls-client-cert-file"),
+    ("tls_client_key_file", "--tls-client-key-file"),
+    ("tls_server_name", "--tls-server-name"),
+    ("basic_auth_username", "--basic-auth-username"),
+    ("basic_auth_password", "--basic-auth-password"),
+    ("timeout", "--timeout"),
+    ("request_timeout", "--request-timeout"),
+    ("port_forward_port", "--port-forward-port"),
+    ("kube_context", "--kube-context"),
+    ("kube_namespace", "--kube-namespace"),
+    ("kubeconfig", "--kubeconfig"),
+    ("events_per_flow", "--events-per-flow"),
+    ("memory_budget", "--memory-budget"),
+    ("ring_size", "--ring-size"),
+    ("flow_map_size", "--flow-map-size"),
+];
+
+/// Those of them that were typed.
+fn idle(m: &ArgMatches) -> Vec<&'static str> {
+    NOT_FOR_FILES.iter().filter(|(id, flag)| args::is_typed(m, id, flag)).map(|(_, flag)| *flag).collect()
 }
 
 /// Adds the flags about what is printed.
@@ -97,8 +131,10 @@ impl ShownConfig {
         if let Err(e) = FieldMask::parse(&mask) {
             bail!("failed to construct field mask: proto: {e}");
         }
+        let input_file = m.get_one::<String>("input-file").filter(|f| !f.is_empty()).map(PathBuf::from);
         Ok(Self {
-            input_file: m.get_one::<String>("input-file").filter(|f| !f.is_empty()).map(PathBuf::from),
+            idle: if input_file.is_some() { idle(m) } else { Vec::new() },
+            input_file,
             policy_names: m.get_flag("print-policy-names"),
             legacy_json,
             silent: m.get_flag("silent-errors"),

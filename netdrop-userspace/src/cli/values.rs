@@ -190,6 +190,38 @@ pub(super) fn netns(text: &str) -> Result<u32, String> {
     u32::try_from(inode).map_err(|_| format!("{} is no network namespace", path.display()))
 }
 
+/// Bytes of a process's name that the kernel keeps (`TASK_COMM_LEN`, less the one at its end).
+const COMM: usize = 15;
+
+/// A name that a process can have, or a pattern of one.
+pub(super) fn comm(text: &str) -> Result<(), String> {
+    let asked = text.len() - text.matches('*').count();
+    match text {
+        "" => Err("want the name of a process; leave the flag out for any".to_owned()),
+        _ if asked <= COMM => Ok(()),
+        pattern if pattern.contains('*') => {
+            Err(format!("the kernel keeps {COMM} bytes of a process's name, and this asks for {asked}"))
+        }
+        name => {
+            let kept = &name[..name.floor_char_boundary(COMM)];
+            // What is left of a letter that was cut is none.
+            let rest = if kept.len() < COMM { "*" } else { "" };
+            let near = go::quote(&format!("{kept}{rest}"));
+            Err(format!("the kernel keeps {COMM} bytes of a process's name: want {near}"))
+        }
+    }
+}
+
+/// A kernel function. As it is shown, with an offset, it is the same place to a person.
+pub(super) fn site(text: &str) -> Result<String, String> {
+    match text.split("+0x").next() {
+        None | Some("") => {
+            Err("want a kernel function, as nft_do_chain; leave the flag out for any".to_owned())
+        }
+        Some(symbol) => Ok(symbol.to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,19 +36,27 @@ pub(super) struct WayOut {
     pub(super) to_tls: &'static str,
     /// Of one that does not.
     pub(super) to_clear: &'static str,
+    /// Of one that wants a certificate.
+    pub(super) identity: &'static str,
 }
+
+/// A client's flags of its certificate.
+const IDENTITY: &str = "--tls-client-cert-file and --tls-client-key-file";
 
 /// By a client's flags.
 pub(super) const CLIENT: WayOut = WayOut {
     to_tls: "ask it with --tls, or as tls://HOST:PORT",
     to_clear: "ask it without --tls, as HOST:PORT",
+    identity: IDENTITY,
 };
 /// The same where the address is that of a cluster.
-pub(super) const TUNNEL: WayOut = WayOut { to_tls: "ask it with --tls", to_clear: "ask it without --tls" };
+pub(super) const TUNNEL: WayOut =
+    WayOut { to_tls: "ask it with --tls", to_clear: "ask it without --tls", identity: IDENTITY };
 /// By those of a relay.
 pub(super) const RELAY: WayOut = WayOut {
     to_tls: "name whom to trust with --tls-hubble-server-ca-files",
     to_clear: "ask it in the clear with --disable-client-tls",
+    identity: "--tls-hubble-client-cert-file and --tls-hubble-client-key-file",
 };
 
 /// A stream that tells how its other end begins.

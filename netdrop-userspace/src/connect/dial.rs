@@ -19,6 +19,7 @@ use super::began::{FirstWord, Listened, TUNNEL, WayOut, is_plain, not_shaken};
 use super::tls::ClientTls;
 use super::tunnel::listen::{Listening, Taken};
 use super::tunnel::{Opened, Tell, Tunnel, TunnelStream};
+use super::welcome::{Watched, is_welcome};
 
 /// What one stream may have under way. A stream that nobody reads must not hold up others of its connection, so the connection's
 /// own window is as large as can be.
@@ -69,12 +70,15 @@ pub(super) async fn tcp(
         return is_plain(first, target, way).await.map(|()| channel);
     };
     let (connector, name) = tls.connector(name)?;
+    let (tell, welcome) = oneshot::channel();
+    let mut tell = Some(tell);
     let connector = tower::service_fn(move |_: Uri| {
-        let (to, connector, name) = (to.clone(), connector.clone(), name.clone());
+        let (to, connector, name, tell) = (to.clone(), connector.clone(), name.clone(), tell.take());
         let shaken = async move { shake(&connector, name, socket(to).await?, way).await };
-        async move { within(timeout, shaken).await.map(TokioIo::new) }
+        async move { within(timeout, shaken).await.map(|s| TokioIo::new(Watched::new(s, tell))) }
     });
-    endpoint.connect_with_connector(connector).await.map_err(|e| failed(&e))
+    let channel = endpoint.connect_with_connector(connector).await.map_err(|e| failed(&e))?;
+    is_welcome(welcome, timeout, tls.has_identity(), way).await.map(|()| channel)
 }
 
 /// What a connection through a tunnel is made of, now and after a loss.
@@ -121,12 +125,15 @@ pub(super) async fn tunnel(
     let line = Arc::new(Line { tunnel: Arc::clone(tunnel), timeout, first, _port: port });
     let (hear, first_word) = oneshot::channel();
     let mut hear = Some(hear);
+    let (tell_welcome, welcome) = oneshot::channel();
+    let mut tell_welcome = Some(tell_welcome);
     let channel = if let Some((connector, name)) = connector {
         drop(hear);
         let connector = tower::service_fn(move |_: Uri| {
             let (line, connector, name) = (Arc::clone(&line), connector.clone(), name.clone());
+            let tell = tell_welcome.take();
             let shaken = async move { shake(&connector, name, line.stream().await?, way).await };
-            async move { within(timeout, shaken).await.map(TokioIo::new) }
+            async move { within(timeout, shaken).await.map(|s| TokioIo::new(Watched::new(s, tell))) }
         });
         endpoint.connect_with_connector(connector).await
     } else {
@@ -137,6 +144,9 @@ pub(super) async fn tunnel(
         endpoint.connect_with_connector(connector).await
     };
     let channel = channel.map_err(|e| anyhow!("cannot connect to {tunnel}: {}", root(&e)))?;
+    if let Some(tls) = tls {
+        is_welcome(welcome, timeout, tls.has_identity(), way).await?;
+    }
     // A tunnel opens whether or not anybody listens at its end. A server of HTTP/2 speaks as soon as it is spoken to.
     match tokio::time::timeout(timeout, heard).await {
         Ok(Ok(Err(end))) if tls.is_none() && end.is_silent() => {

@@ -7,6 +7,7 @@ pub mod tls;
 #[cfg(test)]
 pub(crate) mod tls_tests;
 pub mod tunnel;
+mod welcome;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -274,7 +275,10 @@ pub fn words(status: &Status) -> anyhow::Error {
         }
         return anyhow!("{}", status.message());
     }
-    anyhow!("rpc error: code = {:?} desc = {}", status.code(), status.message())
+    // As Go spells it.
+    let code =
+        if status.code() == Code::Cancelled { "Canceled".to_owned() } else { format!("{:?}", status.code()) };
+    anyhow!("rpc error: code = {code} desc = {}", status.message())
 }
 
 /// What the far end of a tunnel said, where that is what a status comes from.
@@ -319,6 +323,14 @@ mod tests {
         assert!(Target::parse(&path).is_ok());
         let e = Target::parse(&format!("unix://{path}a")).unwrap_err().to_string();
         assert_eq!(e, format!("a unix socket's path may have 107 bytes, and this one has 108: {path}a"));
+    }
+
+    #[test]
+    fn a_code_is_spelled_as_in_go() {
+        let said = words(&Status::cancelled("context canceled")).to_string();
+        assert_eq!(said, "rpc error: code = Canceled desc = context canceled");
+        let said = words(&Status::unavailable("gone")).to_string();
+        assert_eq!(said, "rpc error: code = Unavailable desc = gone");
     }
 
     #[test]

@@ -71,6 +71,11 @@ impl ClientTls {
         Ok((TlsConnector::from(self.current()), parsed))
     }
 
+    /// Whether servers are shown a certificate.
+    pub(super) fn has_identity(&self) -> bool {
+        self.asked.identity.is_some()
+    }
+
     /// As the files have it now, if that is of use. They are small, and looked at for a new connection only.
     fn current(&self) -> Arc<ClientConfig> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 pub use endpoint::{Endpoint, EndpointInfo, Identity, ServiceName, Workload};
 pub use extension::{Value, apply_extension, extension};
 pub use lost::{LostEvents, LostSource};
-pub use nearest::{event_type, nearest};
+pub use nearest::{event_type, nearest, shown_as};
 pub use packet::{
     Arp, Ethernet, Fragment, IcmpMessage, Inner, Ip, L4, Packet, ParseProblem, TcpFlags, Vlan, write_address,
     write_mac,

@@ -24,6 +24,11 @@ pub fn nearest(reason: &str) -> i32 {
     SAME.iter().find(|s| s.0 == reason).and_then(|s| hubble::drop_reason_number(s.1)).unwrap_or(0)
 }
 
+/// The kernel reasons that are shown as one of Hubble's.
+pub fn shown_as(drop_reason_desc: i32) -> impl Iterator<Item = &'static str> {
+    SAME.iter().filter(move |s| hubble::drop_reason_number(s.1) == Some(drop_reason_desc)).map(|s| s.0)
+}
+
 /// Hubble's event type of a drop: its client makes the TYPE column of it, so an unmapped reason gets a number that has no
 /// meaning there.
 pub fn event_type(drop_reason_desc: i32) -> EventType {

@@ -1,6 +1,7 @@
 //! What a pod, a process or a peer named itself must not drive a terminal.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// Text that can't. Hubble's client writes ESC as `^[` and CR as `\r`; every other control character and what turns the
 /// direction of text is written as an escape too.
@@ -33,6 +34,23 @@ fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// The same for JSON, from `start` on, without a change of what it means: JSON itself writes the controls below a blank so.
+pub(crate) fn tame_json(out: &mut String, start: usize) {
+    let drives = |c: char| c >= '\u{7f}' && is_unsafe(c);
+    let Some(first) = out.get(start..).and_then(|text| text.find(drives)) else { return };
+    let rest = out.split_off(start + first);
+    for c in rest.chars() {
+        match c {
+            // None of them is beyond 16 bits.
+            c if drives(c) => {
+                // Writing to a String does not fail.
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -44,6 +62,19 @@ mod tests {
         assert_eq!(escape("\u{1b}[2Jx\r\ny"), "^[[2Jx\\r\\ny");
         assert_eq!(escape("a\u{202e}b\u{9b}c\u{7}"), "a\\u{202e}b\\u{9b}c\\u{7}");
         assert!(matches!(escape("checkout-api-ü"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn json_means_the_same() {
+        let text = "\u{9b}2J\u{85}\u{202e}\u{7f}ü\u{2066}";
+        let line = serde_json::to_string(text).unwrap();
+        let mut tame = format!("\u{9b}{line}");
+        tame_json(&mut tame, "\u{9b}".len());
+        assert_eq!(tame, "\u{9b}\"\\u009b2J\\u0085\\u202e\\u007fü\\u2066\"");
+        assert_eq!(serde_json::from_str::<String>(&tame["\u{9b}".len()..]).unwrap(), text);
+        let mut plain = String::from("{\n  \"a\": \"b\"\n}");
+        tame_json(&mut plain, 0);
+        assert_eq!(plain, "{\n  \"a\": \"b\"\n}");
     }
 
     proptest! {

@@ -93,6 +93,8 @@ pub struct Printer<W, E> {
     lines: String,
     table: Option<layout::Table>,
     records: u64,
+    /// Nothing that drives a terminal passes in JSON, either.
+    terminal: bool,
 }
 
 /// So many bytes of lines are written at once, if nobody flushes before.
@@ -105,7 +107,29 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
         let table = tabular.then(|| layout::Table::new(options.print_node_name, None));
         // Columns have no colours.
         let options = PrintOptions { color: options.color && !tabular, ..options };
-        Self { options, out, err, lines: String::with_capacity(FULL + 4096), table, records: 0 }
+        Self {
+            options,
+            out,
+            err,
+            lines: String::with_capacity(FULL + 4096),
+            table,
+            records: 0,
+            terminal: false,
+        }
+    }
+
+    /// The output is a terminal, or not.
+    #[must_use]
+    pub fn on_terminal(self, terminal: bool) -> Self {
+        Self { terminal, ..self }
+    }
+
+    fn json(observation: &Observation, terminal: bool, out: &mut String) {
+        let start = out.len();
+        write_json(observation, out);
+        if terminal {
+            escape::tame_json(out, start);
+        }
     }
 
     fn status(&mut self, observation: &Observation, status: &NodeStatus) -> io::Result<()> {
@@ -117,7 +141,7 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
         let mut line = String::new();
         let shown = Shown(status, self.options);
         match self.options.format {
-            Format::Json => write_json(observation, &mut line),
+            Format::Json => Self::json(observation, self.terminal, &mut line),
             Format::Dict => layout::dict_status(&shown, self.records, &mut line),
             _ => {
                 layout::compact_status(&shown, &mut line);
@@ -148,7 +172,7 @@ impl<W: io::Write, E: io::Write> Sink for Printer<W, E> {
         match (options.format, observation, &mut self.table) {
             (_, Observation::Flow(flow), Some(table)) => table.flow(&Shown(flow, options), ""),
             (_, Observation::Lost(lost), Some(table)) => table.lost(&Shown(lost, options)),
-            (Format::Json, ..) => write_json(observation, out),
+            (Format::Json, ..) => Self::json(observation, self.terminal, out),
             (Format::Dict, Observation::Flow(flow), _) => {
                 layout::dict(&Shown(flow, options), node, self.records, out);
             }

@@ -207,6 +207,25 @@ fn json_is_json() {
 }
 
 #[test]
+fn json_on_a_terminal_lets_none_out() {
+    let mut flow = hostile();
+    flow.node_name = Some("n\u{9b}2J\u{202e}\u{7f}".into());
+    let printed = |terminal| {
+        let mut out = Vec::new();
+        let mut printer = Printer::new(options(Format::Json), &mut out, Vec::new()).on_terminal(terminal);
+        printer.write(&Observation::Flow(flow.clone())).unwrap();
+        printer.finish().unwrap();
+        drop(printer);
+        String::from_utf8(out).unwrap()
+    };
+    let (tame, raw) = (printed(true), printed(false));
+    assert!(raw.contains("n\u{9b}2J\u{202e}") && tame.contains("n\\u009b2J\\u202e\\u007f"), "{tame}");
+    assert!(!tame.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}'), "{tame}");
+    let value = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    assert_eq!(value(&tame), value(&raw));
+}
+
+#[test]
 fn no_text_format_lets_a_control_character_out() {
     for format in [Format::Compact, Format::Dict, Format::Table] {
         let (out, _) = print(options(format), &[Observation::Flow(hostile())]);

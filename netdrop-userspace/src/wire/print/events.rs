@@ -10,6 +10,7 @@ use super::{FULL, Options, PrintError, agent, debug, one, time};
 use crate::proto::observer::{GetAgentEventsResponse, GetDebugEventsResponse};
 use crate::sink::Format;
 use crate::sink::elastic::Elastic;
+use crate::sink::escape;
 use crate::wire::json::Message;
 
 const SEPARATOR: &str = "------------";
@@ -134,6 +135,9 @@ impl<W: io::Write> EventPrinter<W> {
                 if let Err(e) = written {
                     self.lines.truncate(start);
                     return Err(e);
+                }
+                if self.options.terminal {
+                    escape::tame_json(&mut self.lines, start);
                 }
                 self.lines.push('\n');
             }

@@ -18,7 +18,7 @@ use crate::proto::flow as wire;
 use crate::proto::observer::GetFlowsResponse;
 use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::proto::relay::{NodeState, NodeStatusEvent};
-use crate::sink::{Format, PrintOptions, layout};
+use crate::sink::{Format, PrintOptions, escape, layout};
 use columns::Text;
 use shown::Shown;
 
@@ -152,11 +152,15 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
 
     fn json(&mut self, response: &GetFlowsResponse, types: &ResponseTypes) -> Result<(), PrintError> {
         let out = &mut self.lines;
+        let start = out.len();
         match types {
             _ if !self.options.legacy_json => one(response, out)?,
             ResponseTypes::Flow(flow) => one(flow, out)?,
             ResponseTypes::LostEvents(lost) => one(lost, out)?,
             ResponseTypes::NodeStatus(_) => {}
+        }
+        if self.options.terminal {
+            escape::tame_json(out, start);
         }
         out.push('\n');
         Ok(())
@@ -198,6 +202,9 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
             Format::Json if self.options.legacy_json => {}
             Format::Json => {
                 one(response, &mut line)?;
+                if self.options.terminal {
+                    escape::tame_json(&mut line, 0);
+                }
                 line.push('\n');
             }
             Format::Dict => {

@@ -37,6 +37,18 @@ fn compact_lines() {
 }
 
 #[test]
+fn json_cannot_drive_a_terminal() {
+    let line = r#"{"flow":{"source":{"pod_name":"a\u009b2J\u202e\u007f"}},"node_name":"n"}"#;
+    let nodes = r#"{"node_status":{"state_change":"NODE_ERROR","message":"\u0085"},"node_name":"n"}"#;
+    for terminal in [false, true] {
+        let (out, err) = printed(Options { terminal, ..options(Format::Json) }, &[line, nodes]);
+        assert_eq!(out.contains(r"a\u009b2J\u202e\u007f"), terminal, "{out}");
+        assert_eq!(out.contains('\u{9b}'), !terminal, "{out}");
+        assert_eq!(err.contains('\u{85}'), !terminal, "{err}");
+    }
+}
+
+#[test]
 fn colours() {
     let color = PrintOptions { color: true, print_node_name: true, ..PrintOptions::default() };
     let (out, _) = printed(Options { print: color, ..Options::default() }, &[XWING]);
