@@ -58,7 +58,12 @@ pub fn parse(mut command: Command, words: impl IntoIterator<Item = OsString>) ->
     // A command with a file of its own names that.
     let named = typed.value("config");
     let own_file = WITHOUT.contains(&leaf.get_name()) && (leaf.get_name() != RELAY || named.is_none());
-    let settings = if own_file { Ok(Settings::default()) } else { Settings::load(named) };
+    let settings = match typed.commands.first().map(String::as_str) {
+        _ if own_file => Ok(Settings::default()),
+        // It makes the file.
+        Some("config") => Settings::load_or_new(named),
+        _ => Settings::load(named),
+    };
     let settings = settings.map_err(Refused::Wrong)?;
     if let Some(line) = settings.strange(&command) {
         drop(STRANGE.set(line));
