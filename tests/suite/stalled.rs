@@ -75,12 +75,12 @@ impl Stuck {
     }
 
     /// That it says why it ended without the rest, and fails.
-    fn check(mut self, status: ExitStatus) {
+    fn check(mut self, status: ExitStatus, why: &str) {
         let mut talk = String::new();
         self.talk.read_to_string(&mut talk).expect("stderr");
         assert_eq!(status.code(), Some(1), "{talk}");
-        let said = "netdrop: ended before all was written: the reader of the output takes no more\n";
-        assert!(talk.ends_with(said), "{talk}");
+        let said = format!("netdrop: ended before all was written: {why}\n");
+        assert!(talk.ends_with(&said), "{talk}");
     }
 }
 
@@ -104,7 +104,7 @@ fn a_second_interrupt_ends_it_at_once() {
     };
     expect::until_looked("the end", PAUSE, PATIENCE * 2, ends).expect("netdrop ends");
     assert!(start.elapsed() < PATIENCE * expect::patience(), "it waited for the time to pass");
-    stuck.check(status.expect("it ended"));
+    stuck.check(status.expect("it ended"), "it was interrupted again");
 }
 
 #[test]
@@ -119,5 +119,5 @@ fn one_signal_ends_it_after_a_time() {
     };
     expect::until_looked("the end", PAUSE, PATIENCE * 4, ends).expect("netdrop ends");
     assert!(start.elapsed() >= PATIENCE, "it did not wait for its reader");
-    stuck.check(status.expect("it ended"));
+    stuck.check(status.expect("it ended"), "the reader of the output takes no more");
 }
