@@ -102,6 +102,9 @@ pub(super) fn is_typed(m: &ArgMatches, id: &str, flag: &str) -> bool {
 /// What is wrong with a flag that was not typed is told with the variable or the file that sets it.
 pub fn blamed(why: String) -> String {
     let names = |name: &str| {
+        if why.starts_with(&format!("invalid {name} ")) {
+            return true;
+        }
         let after = why.split_once(&format!("--{name}")).map(|(_, after)| after.chars().next());
         after.is_some_and(|next| next.is_none_or(|c| !c.is_ascii_alphanumeric() && c != '-'))
     };

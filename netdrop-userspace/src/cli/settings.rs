@@ -151,9 +151,16 @@ impl Settings {
 
 /// Whether a flag that was typed makes no sense beside this one: then what is set elsewhere gives way.
 fn excludes(typed: &str, name: &str) -> bool {
-    let selection: [&[&str]; 4] =
-        [&["first", "last"], &["first", "all"], &["first", "follow"], &["last", "all"]];
-    let mut groups = EXCLUSIVE.iter().chain(&selection);
+    const OTHERS: [&[&str]; 6] = [
+        &["first", "last"],
+        &["first", "all"],
+        &["first", "follow"],
+        &["last", "all"],
+        // Where flows come from, and of which kind.
+        &["server", "port-forward", "input-file"],
+        &["ipv4", "ipv6", "ip-version"],
+    ];
+    let mut groups = EXCLUSIVE.iter().chain(&OTHERS);
     typed != name && groups.any(|group| group.contains(&typed) && group.contains(&name))
 }
 
@@ -247,6 +254,8 @@ mod tests {
         assert_eq!(shown, ["follow", "last=7", "verdict=DROPPED", "verdict=ERROR"]);
         let given_way = settings.flags(&command, &["first".to_owned(), "pod".to_owned()]).unwrap();
         assert!(given_way.iter().all(|(f, _)| f.name != "last" && f.name != "follow"), "{given_way:?}");
+        assert!(excludes("server", "port-forward") && excludes("ipv6", "ipv4"));
+        assert!(!excludes("server", "server") && !excludes("server", "tls"));
         let text = "all-namespaces: true\nipv4: false\nencrypted: 1\n";
         let settings = Settings { path: None, values: read(Path::new("f"), text).unwrap() };
         let flags = settings.flags(&command, &[]).unwrap();
