@@ -157,7 +157,7 @@ impl Observer for ObserverService {
             tokio::spawn(async move {
                 tokio::select! {
                     () = to.closed() => {}
-                    () = end(&mut stopped) => {}
+                    () = end(&mut stopped) => events::farewell(&to, true),
                 }
             });
         }

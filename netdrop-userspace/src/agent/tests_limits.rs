@@ -348,5 +348,7 @@ async fn health_and_definitions_are_told() {
     assert_eq!(watch.message().await.unwrap().unwrap().status, 1);
     drop(agent.stop);
     assert_eq!(watch.message().await.unwrap().unwrap().status, 2);
+    // Else the agent waits for this call to end, as long as it may here.
+    drop((watch, health));
     assert_eq!(agent.ended.await.unwrap().unwrap().flows.total().shown, 0);
 }

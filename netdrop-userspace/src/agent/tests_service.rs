@@ -62,8 +62,10 @@ async fn events_of_the_agent() {
     let follow = GetDebugEventsRequest { follow: true, ..GetDebugEventsRequest::default() };
     let mut debug = client.get_debug_events(follow).await.unwrap().into_inner();
     drop(agent.stop);
-    assert!(events.message().await.unwrap().is_none());
-    assert!(debug.message().await.unwrap().is_none());
+    for end in [events.message().await.map(drop), debug.message().await.map(drop)] {
+        let end = end.unwrap_err();
+        assert_eq!((end.code(), end.message()), (Code::Unavailable, "the agent stops"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,8 +22,8 @@ pub async fn record(
     let outcome = observe_into(&config, &mut recorder, stop).await;
     // Whatever ended the stream, what came before is in the file.
     let written = recorder.close().with_context(|| format!("cannot record to {file}"))?;
-    outcome?;
     say(format_args!("netdrop: {written}; the last is {file}"));
+    outcome?;
     if written.lost > 0 {
         let (lost, why) = (written.lost, written.why.as_deref().unwrap_or("it could not be written"));
         anyhow::bail!("{lost} more lines are in no file: {why}");

@@ -86,6 +86,10 @@ fn of_hubble(name: &str) -> Option<String> {
     let number = hubble::drop_reason_number(name)?;
     let shown: Vec<&str> = shown_as(number).collect();
     Some(match &shown[..] {
+        [] if name == "DROP_REASON_UNKNOWN" => format!(
+            "{name} is what Hubble's clients are told of a reason that Hubble has none for; the kernel's stands in the same line, or as \
+             kernel_reason"
+        ),
         [] => format!("{name} is a drop reason of Hubble's, and no reason of the kernel is shown as it"),
         [first, ..] => format!(
             "{name} is a drop reason of Hubble's; of the kernel's, these are shown as it: {}. What one means: netdrop explain {first}",

@@ -46,10 +46,12 @@ fn length_from_network_header(skb_len: u32, head: &[u8]) -> u32 {
         Some((6, _)) => (word(4).map(|payload| payload + 40), 40),
         _ => return skb_len,
     };
-    // A packet that was cut on its way states more, too: but not just what its headers take.
-    stated
-        .filter(|n| n.checked_sub(skb_len).is_some_and(|gone| gone >= header && gone <= length(head.len())))
-        .unwrap_or(skb_len)
+    // A packet that was cut on its way states more, too. But of a short one all that is left is here, and of a long one hardly just what
+    // headers take is missing.
+    let all_here = length(head.len()) == skb_len;
+    let pulled =
+        |whole: u32| whole.checked_sub(skb_len).is_some_and(|n| n >= header && n <= length(head.len()));
+    stated.filter(|whole| !all_here && pulled(*whole)).unwrap_or(skb_len)
 }
 
 /// What the kernel says, else the frame, else the packet's first digit.
@@ -76,6 +78,8 @@ mod tests {
         (v4[0], v4[2], v4[3]) = (0x45, 0xea, 0x7c);
         let mut v6 = [0; 128];
         (v6[0], v6[4], v6[5]) = (0x60, 0xea, 0x68);
+        let mut short = v4;
+        (short[2], short[3]) = (0, 156);
         for (head, skb_len, whole) in [
             (&v4, 60_028, 60_028),
             (&v4, 60_008, 60_028),
@@ -84,6 +88,8 @@ mod tests {
             (&v4, 60_040, 60_040),
             (&v4, 60_020, 60_020),
             (&v4, 1_000, 1_000),
+            (&short, 136, 156),
+            (&short, 128, 128),
             (&v6, 60_008, 60_048),
             (&v6, 60_048, 60_048),
             (&[0; 128], 7, 7),

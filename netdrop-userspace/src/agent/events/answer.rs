@@ -118,7 +118,7 @@ async fn tell(
         for answer in answers {
             tokio::select! {
                 sent = to.send(Ok(answer)) => if sent.is_err() { return },
-                () = end(&mut stopped) => return,
+                () = end(&mut stopped) => return farewell(&to, window.follow),
             }
         }
         next = after;
@@ -129,7 +129,14 @@ async fn tell(
             more = news.wait_for(|newest| *newest > next) => if more.is_err() { return },
             // The client has gone.
             () = to.closed() => return,
-            () = end(&mut stopped) => return,
+            () = end(&mut stopped) => return farewell(&to, window.follow),
         }
+    }
+}
+
+/// Who follows has not come to an end of his own. One who does not read is not waited for.
+pub(in crate::agent) fn farewell<T>(to: &mpsc::Sender<Result<T, Status>>, follows: bool) {
+    if follows {
+        drop(to.try_send(Err(Status::unavailable("the agent stops"))));
     }
 }

@@ -15,7 +15,7 @@ use crate::enrich::change::{Change, Listener};
 use crate::proto::flow::agent_event::Notification;
 use crate::proto::flow::{AgentEvent, AgentEventType, AgentEventUnknown, TimeNotification};
 
-pub(super) use answer::{Window, stream};
+pub(super) use answer::{Window, farewell, stream};
 
 /// Events that are kept at most.
 const KEPT: usize = 4096;
