@@ -42,7 +42,8 @@ impl Peer for PeerService {
             tokio::select! {
                 () = tell(peers, &to) => {}
                 () = to.closed() => {}
-                _ = stopped.wait_for(|stop| *stop) => {}
+                // Whoever watches has not come to an end of his own. One who does not read is not waited for.
+                _ = stopped.wait_for(|stop| *stop) => drop(to.try_send(Err(Status::unavailable("the server stops")))),
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(from))))
