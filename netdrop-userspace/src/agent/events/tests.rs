@@ -100,6 +100,8 @@ async fn followers_see_what_comes_whatever_they_began_with() {
         let answer = next(&mut answers).await.unwrap();
         assert_eq!((answer.time.unwrap().seconds, &*answer.node_name), (3, "n"), "{request:?}");
         stop.send_replace(true);
+        let end = timeout(Duration::from_mins(1), answers.recv()).await.unwrap().unwrap().unwrap_err();
+        assert_eq!((end.code(), end.message()), (tonic::Code::Unavailable, "the agent stops"));
         assert!(next(&mut answers).await.is_none());
     }
 }
