@@ -34,6 +34,8 @@ pub struct Told {
     records: u64,
     /// Packets that are said to be lost.
     lost: u64,
+    /// Packets that came faster than their CPU took them, so the rule never saw them.
+    pub backlog: u64,
     pub tally: Tally,
     pub talk: String,
     pub dropped: u64,
@@ -73,6 +75,7 @@ impl Storm {
             rest: 0,
             records: 0,
             lost: 0,
+            backlog: 0,
             tally,
             talk: ended.talk,
             dropped: self.dropped(),
@@ -91,6 +94,10 @@ impl Told {
         }
         let seen = Seen(value["flow"].take());
         let count = seen.count();
+        if seen.reason() == "CPU_BACKLOG" {
+            self.backlog += count;
+            return;
+        }
         let Some((from, _)) = seen.addresses() else {
             assert_eq!(seen.fact("aggregated"), "rest", "{seen:?}");
             assert_eq!((seen.reason(), seen.netns().is_some()), ("NETFILTER_DROP", true), "{seen:?}");

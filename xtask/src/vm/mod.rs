@@ -91,8 +91,13 @@ pub fn vm(args: &VmArgs) -> anyhow::Result<()> {
     }
     let table = Table::of(&reports);
     writeln!(std::io::stdout(), "\n{table}")?;
-    let failed = reports.iter().flat_map(|r| r.failed.iter().map(|test| format!("{}: {test}", r.series())));
-    let failed: Vec<String> = failed.collect();
+    let mut failed = Vec::new();
+    for report in &reports {
+        for (test, said) in &report.failed {
+            writeln!(std::io::stdout(), "\n---- {}: {test}\n{said}", report.series())?;
+            failed.push(format!("{}: {test}", report.series()));
+        }
+    }
     ensure!(failed.is_empty(), "failed:\n  {}", failed.join("\n  "));
     match (args.write_readme, args.filter.is_some()) {
         (true, _) => readme::write(&table),

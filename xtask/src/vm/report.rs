@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
+/// How many lines of a test that failed are told.
+const SAID: usize = 40;
+
 /// What became of one kernel.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Report {
@@ -18,8 +21,8 @@ pub(super) struct Report {
     pub(super) passed: BTreeSet<String>,
     /// Tests that do not apply, with the reason.
     pub(super) skipped: Vec<String>,
-    /// Names of tests that failed.
-    pub(super) failed: Vec<String>,
+    /// Names of tests that failed, with the last lines of what they said.
+    pub(super) failed: BTreeMap<String, String>,
 }
 
 impl Report {
@@ -42,7 +45,7 @@ impl Report {
             reasons: by_subsystem(&reasons),
             passed: BTreeSet::new(),
             skipped: Vec::new(),
-            failed: Vec::new(),
+            failed: BTreeMap::new(),
         };
         report.read_suite(section("suite")?)?;
         Ok(report)
@@ -54,7 +57,7 @@ impl Report {
             if let Some((name, result)) = line.strip_prefix("test ").and_then(|l| l.split_once(" ... ")) {
                 match result {
                     "ok" => drop(self.passed.insert(name.to_owned())),
-                    "FAILED" => self.failed.push(name.to_owned()),
+                    "FAILED" => drop(self.failed.insert(name.to_owned(), said_by(name, printed))),
                     _ => {}
                 }
             } else if let Some(skipped) = line.strip_prefix("SKIPPED ") {
@@ -71,7 +74,6 @@ impl Report {
             let name = why.split(':').next().unwrap_or_default();
             self.passed.retain(|test| test != name && !test.ends_with(&format!("::{name}")));
         }
-        self.failed.sort();
         self.skipped.sort();
         Ok(())
     }
@@ -120,6 +122,15 @@ impl Report {
             "passed": self.passed, "skipped": self.skipped, "failed": self.failed,
         })
     }
+}
+
+/// The last lines of what a test printed.
+fn said_by(test: &str, printed: &str) -> String {
+    let start = format!("---- {test} stdout ----");
+    let said = printed.lines().skip_while(|line| *line != start).skip(1);
+    let said: Vec<&str> =
+        said.take_while(|line| !line.starts_with("---- ") && *line != "failures:").collect();
+    said[said.len().saturating_sub(SAID)..].join("\n").trim_end().to_owned()
 }
 
 /// What the lines `test result: ok. 2 passed; 0 failed; ...` add up to.
@@ -175,6 +186,7 @@ mod tests {
         == reasons\n[{\"code\": 2, \"name\": \"NOT_SPECIFIED\", \"subsystem\": \"CORE\"}]\n\
         == suite\n\nrunning 3 tests\ntest a::b ... ok\ntest a::c ... FAILED\ntest d ... ok\n\
         successes:\n\n---- d stdout ----\nSKIPPED d: this kernel has no moon\n\n\
+        failures:\n\n---- a::c stdout ----\nleft: 2\nright: 3\n\n\nfailures:\n    a::c\n\n\
         test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 1 filtered out; finished in 2s\n\
         running 1 test\ntest alone::e ... ok\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured\n== end\n";
 
@@ -189,7 +201,7 @@ mod tests {
             ("2 of 3, 1 do not apply".to_owned(), "6.1".to_owned())
         );
         assert!(report.passed.contains("a::b") && !report.has("TCX"));
-        assert_eq!(report.failed, ["a::c"]);
+        assert_eq!(report.failed, [("a::c".to_owned(), "left: 2\nright: 3".to_owned())].into());
         assert_eq!(report.skipped, ["d: this kernel has no moon"]);
     }
 
