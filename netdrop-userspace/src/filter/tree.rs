@@ -207,18 +207,23 @@ impl Tree {
         if unknown { Answer::Unknown } else { Answer::from(decides == Answer::No) }
     }
 
+    /// The same without a list of one.
+    fn shorter(self) -> Self {
+        match self {
+            Self::All(mut of) | Self::Any(mut of) | Self::First(mut of) if of.len() == 1 => of.remove(0),
+            other => other,
+        }
+    }
+
     fn of(one: &One, leaves: &mut Vec<Leaf>) -> Self {
-        Self::All(
-            one.asks
-                .iter()
-                .map(|ask| match ask {
-                    Ask::Expression(wanted) => {
-                        Self::First(wanted.iter().map(|w| Self::expression(w.expression(), leaves)).collect())
-                    }
-                    ask => Self::leaf(Part::of(ask), Rule::of_ask(ask), leaves),
-                })
-                .collect(),
-        )
+        let of = |ask: &Ask| match ask {
+            Ask::Expression(wanted) => {
+                let of = wanted.iter().map(|one| Self::expression(one.expression(), leaves));
+                Self::First(of.collect()).shorter()
+            }
+            ask => Self::leaf(Part::of(ask), Rule::of_ask(ask), leaves),
+        };
+        Self::All(one.asks.iter().map(of).collect()).shorter()
     }
 
     fn expression(expression: &Arc<Direct>, leaves: &mut Vec<Leaf>) -> Self {
@@ -245,11 +250,11 @@ impl Compiled {
         let mut leaves = Vec::new();
         let mut all = Vec::new();
         if !self.allow.is_empty() {
-            all.push(Tree::Any(self.allow.iter().map(|one| Tree::of(one, &mut leaves)).collect()));
+            all.push(Tree::Any(self.allow.iter().map(|one| Tree::of(one, &mut leaves)).collect()).shorter());
         }
         for one in &self.deny {
             all.push(Tree::Not(Box::new(Tree::of(one, &mut leaves))));
         }
-        (Tree::All(all), leaves)
+        (Tree::All(all).shorter(), leaves)
     }
 }

@@ -224,14 +224,18 @@ pub fn write_address(address: IpAddr, out: &mut String) {
         let _ = write!(out, "{address}");
         return;
     };
+    // Digits at once: this is done for each flow, printed or looked at.
+    let (mut text, mut len) = ([b'.'; "255.255.255.255".len()], 0);
     for (i, byte) in v4.octets().into_iter().enumerate() {
-        if i > 0 {
-            out.push('.');
+        len += usize::from(i > 0);
+        for (digit, from) in [(byte / 100, 100), (byte / 10 % 10, 10), (byte % 10, 0)] {
+            if byte >= from {
+                text[len] = b'0' + digit;
+                len += 1;
+            }
         }
-        let digits = [byte / 100, byte / 10 % 10, byte % 10];
-        let zeros = digits.iter().take(2).take_while(|digit| **digit == 0).count();
-        out.extend(digits.iter().skip(zeros).map(|digit| char::from(b'0' + digit)));
     }
+    out.push_str(str::from_utf8(&text[..len]).unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -240,8 +244,15 @@ mod tests {
 
     #[test]
     fn addresses_are_written_as_they_are_printed() {
-        for text in ["0.0.0.0", "10.0.100.9", "255.255.255.255", "1.20.101.110", "fd00::1", "::ffff:1.2.3.4"]
-        {
+        for text in [
+            "0.0.0.0",
+            "10.0.100.9",
+            "255.255.255.255",
+            "1.20.101.110",
+            "99.10.200.0",
+            "fd00::1",
+            "::ffff:1.2.3.4",
+        ] {
             let address: IpAddr = text.parse().unwrap();
             let mut out = String::new();
             write_address(address, &mut out);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::block::Block;
-use super::codec::{Dictionary, Hot, Kind, Name, Record, Shape, blank};
+use super::codec::{Dictionary, Glance, Kind, Layout, Name, Record, blank, likeness_of};
 use crate::convert::l4_to_wire;
 use crate::filter::{Answer, Compiled, Leaf, Part, Rule, Side, Tree};
 use crate::flow::{Flow, write_address};
@@ -63,9 +63,9 @@ impl Told {
 }
 
 /// What is known of records that are alike.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Alike {
-    shape: Shape,
+    layout: Layout,
     told: Told,
     /// What follows from that alone.
     answer: Answer,
@@ -75,7 +75,15 @@ struct Alike {
 #[derive(Debug, Default)]
 pub(super) struct Verdicts {
     any: bool,
+    /// Of all that is in it.
+    all: Told,
     likenesses: Vec<Option<Alike>>,
+    named: Named,
+}
+
+/// What is known of names that are no likenesses.
+#[derive(Debug, Default)]
+struct Named {
     ends: [Vec<Option<Told>>; 2],
     processes: Vec<Option<Told>>,
     /// Filled with what an expression looks at in a record.
@@ -90,11 +98,11 @@ impl Verdicts {
 }
 
 /// A record of which little was read.
-struct Seen<'a, 'b, 'c> {
-    hot: &'a Hot<'a>,
-    told: Told,
+struct Seen<'a, 'b> {
+    glance: Glance<'a>,
+    told: &'a Told,
     names: &'a mut Dictionary<'b>,
-    known: &'c mut Verdicts,
+    known: &'a mut Named,
     /// Whether the scratch flow has them already.
     has_address: [bool; 2],
     has_l4: bool,
@@ -130,13 +138,13 @@ impl Plan {
             let asks = asked.leaves.iter().any(|leaf| leaf.part == part);
             vec![None; if asks { names.written.len() + 1 } else { 0 }]
         };
-        let mut known = Verdicts {
-            any: false,
-            likenesses: vec![None; names.written.len()],
+        let named = Named {
             ends: [Side::Source, Side::Destination].map(|side| unknown(Part::End(side))),
             processes: unknown(Part::Process),
             scratch: Box::default(),
         };
+        let likenesses = vec![None; names.written.len()];
+        let mut known = Verdicts { any: false, all: Told::default(), likenesses, named };
         known.any = asked.may_be_in(block, names, &mut known);
         known
     }
@@ -150,14 +158,15 @@ impl Plan {
     ) -> bool {
         let Some(asked) = &self.0 else { return true };
         let mut body = record.body;
-        let Some(id) = Hot::likeness(&mut body) else { return true };
-        let Some(alike) = asked.alike(id, names, known) else { return true };
+        let Some(id) = likeness_of(&mut body) else { return true };
+        let Verdicts { all, likenesses, named, .. } = known;
+        let Some(alike) = asked.alike(id, names, *all, likenesses) else { return true };
         match alike.answer {
             Answer::No => false,
             Answer::Yes => true,
-            Answer::Unknown => Hot::read(body, alike.shape).is_none_or(|hot| {
-                let (has_address, has_l4) = ([false; 2], false);
-                let mut seen = Seen { hot: &hot, told: alike.told, names, known, has_address, has_l4 };
+            Answer::Unknown => Glance::of(body, &alike.layout).is_none_or(|glance| {
+                let (told, known) = (&alike.told, named);
+                let mut seen = Seen { glance, told, names, known, has_address: [false; 2], has_l4: false };
                 asked.tree.answer(&mut |leaf| asked.answer(leaf, &mut seen)) != Answer::No
             }),
         }
@@ -177,34 +186,40 @@ impl Asked {
     }
 
     /// `None`: no such name, or none that makes sense.
-    fn alike(&self, id: usize, names: &mut Dictionary<'_>, known: &mut Verdicts) -> Option<Alike> {
-        let slot = known.likenesses.get_mut(id)?;
+    fn alike<'a>(
+        &self,
+        id: usize,
+        names: &mut Dictionary<'_>,
+        all: Told,
+        known: &'a mut [Option<Alike>],
+    ) -> Option<&'a Alike> {
+        let slot = known.get_mut(id)?;
         if slot.is_none() {
             let likeness = Arc::clone(names.likeness(id)?);
             let flow = likeness.flow(names)?;
-            let told = self.told(Part::Likeness, &flow);
+            let told = self.told(Part::Likeness, &flow).and(all);
             let answer = self.tree.answer(&mut |leaf| told.get(leaf));
-            *slot = Some(Alike { shape: likeness.shape(), told, answer });
+            *slot = Some(Alike { layout: likeness.shape().layout(), told, answer });
         }
-        *slot
+        slot.as_ref()
     }
 
     /// Whether one of the block's likenesses can match, with any of its names, and addresses and ports that it may have.
     fn may_be_in(&self, block: &Block, names: &mut Dictionary<'_>, known: &mut Verdicts) -> bool {
-        let mut all = self.absent(block);
+        let Verdicts { all, likenesses, named, .. } = known;
+        *all = self.absent(block);
         for side in [Side::Source, Side::Destination] {
             let part = Part::End(side);
-            all = all
-                .and(self.of_all(Kind::Endpoint, part, names, |id, names| self.end(id, side, names, known)));
+            *all = all
+                .and(self.of_all(Kind::Endpoint, part, names, |id, names| self.end(id, side, names, named)));
         }
-        all = all.and(
-            self.of_all(Kind::Process, Part::Process, names, |id, names| self.process(id, names, known)),
+        *all = all.and(
+            self.of_all(Kind::Process, Part::Process, names, |id, names| self.process(id, names, named)),
         );
         (0..names.written.len()).any(|id| match names.written.kind(id) {
-            Some(Kind::Likeness) => self.alike(id, names, known).is_none_or(|alike| {
-                let told = alike.told.and(all);
-                self.tree.answer(&mut |leaf| told.get(leaf)) != Answer::No
-            }),
+            Some(Kind::Likeness) => {
+                self.alike(id, names, *all, likenesses).is_none_or(|alike| alike.answer != Answer::No)
+            }
             Some(_) => false,
             None => true,
         })
@@ -255,7 +270,7 @@ impl Asked {
         all
     }
 
-    fn end(&self, id: usize, side: Side, names: &mut Dictionary<'_>, known: &mut Verdicts) -> Told {
+    fn end(&self, id: usize, side: Side, names: &mut Dictionary<'_>, known: &mut Named) -> Told {
         let none = names.written.len();
         let Some(slot) = known.ends[index(side)].get_mut(id) else { return Told::default() };
         *slot.get_or_insert_with(|| {
@@ -273,7 +288,7 @@ impl Asked {
         })
     }
 
-    fn process(&self, id: usize, names: &mut Dictionary<'_>, known: &mut Verdicts) -> Told {
+    fn process(&self, id: usize, names: &mut Dictionary<'_>, known: &mut Named) -> Told {
         let none = names.written.len();
         let Some(slot) = known.processes.get_mut(id) else { return Told::default() };
         *slot.get_or_insert_with(|| {
@@ -288,28 +303,33 @@ impl Asked {
     }
 
     /// The answer for a record.
-    fn answer(&self, number: usize, seen: &mut Seen<'_, '_, '_>) -> Answer {
+    fn answer(&self, number: usize, seen: &mut Seen<'_, '_>) -> Answer {
         let Some(leaf) = self.leaves.get(number) else { return Answer::Unknown };
-        let hot = seen.hot;
-        let none = seen.names.written.len();
+        let known = seen.told.get(number);
+        if known != Answer::Unknown {
+            return known;
+        }
         match (leaf.part, &leaf.rule) {
-            (Part::Likeness, _) => seen.told.get(number),
+            (Part::Likeness, _) => Answer::Unknown,
             (Part::End(side), _) => {
-                let id = side.of(hot.source, hot.destination).unwrap_or(none);
+                let Some([source, destination, _]) = seen.glance.names() else { return Answer::Unknown };
+                let id = side.of(source, destination).unwrap_or(seen.names.written.len());
                 self.end(id, side, seen.names, seen.known).get(number)
             }
             (Part::Process, _) => {
-                self.process(hot.process.unwrap_or(none), seen.names, seen.known).get(number)
+                let Some([.., process]) = seen.glance.names() else { return Answer::Unknown };
+                let id = process.unwrap_or(seen.names.written.len());
+                self.process(id, seen.names, seen.known).get(number)
             }
             (_, Rule::Prefixes(side, all)) => {
-                let at = index(*side);
-                hot.addresses.is_some_and(|have| all.iter().any(|one| one.contains(have[at]))).into()
+                let address = seen.glance.address(side.of(false, true));
+                address.is_some_and(|address| all.iter().any(|one| one.contains(address))).into()
             }
             (_, Rule::Ports(side, all)) => {
-                let ports = hot.l4.and_then(|l4| l4.ports());
+                let ports = seen.glance.l4().and_then(|l4| l4.ports());
                 ports.is_some_and(|(from, to)| all.contains(&side.of(from, to))).into()
             }
-            (_, Rule::Uuids(all)) => all.contains(&hot.uuid.map(Uuid::from_bytes)).into(),
+            (_, Rule::Uuids(all)) => all.contains(&seen.glance.uuid().map(Uuid::from_bytes)).into(),
             (Part::Address(side), Rule::Other(rule)) => {
                 seen.fill_address(side);
                 rule.answer_wire(&seen.known.scratch)
@@ -323,24 +343,24 @@ impl Asked {
     }
 }
 
-impl Seen<'_, '_, '_> {
+impl Seen<'_, '_> {
     fn fill_address(&mut self, side: Side) {
         if mem::replace(&mut self.has_address[index(side)], true) {
             return;
         }
-        let Some(addresses) = self.hot.addresses else {
+        let Some(address) = self.glance.address(side.of(false, true)) else {
             self.known.scratch.ip = None;
             return;
         };
         let ip = self.known.scratch.ip.get_or_insert_default();
         let text = side.of(&mut ip.source, &mut ip.destination);
         text.clear();
-        write_address(addresses[index(side)], text);
+        write_address(address, text);
     }
 
     fn fill_l4(&mut self) {
         if !mem::replace(&mut self.has_l4, true) {
-            self.known.scratch.l4 = self.hot.l4.map(l4_to_wire);
+            self.known.scratch.l4 = self.glance.l4().map(l4_to_wire);
         }
     }
 }

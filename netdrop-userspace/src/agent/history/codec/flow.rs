@@ -83,9 +83,6 @@ pub(super) fn put(flow: &Flow, base: Base, names: &mut Names, out: &mut Vec<u8>)
 
 /// As [`Hot`] reads it.
 fn put_hot(flow: &Flow, put: &mut Put<'_>) {
-    put.id(flag::SOURCE, |names| flow.source.info.as_ref().map(|i| names.endpoint(i)));
-    put.id(flag::DESTINATION, |names| flow.destination.info.as_ref().map(|i| names.endpoint(i)));
-    put.id(flag::PROCESS, |names| flow.process.as_ref().map(|p| names.process(p)));
     if let Some(ip) = flow.packet.ip {
         put.flags |= flag::IP;
         put.set(flag::SOURCE_V6, ip.source.is_ipv6());
@@ -100,6 +97,9 @@ fn put_hot(flow: &Flow, put: &mut Put<'_>) {
         put.flags |= flag::UUID;
         put.out.extend_from_slice(uuid.as_bytes());
     }
+    put.id(flag::SOURCE, |names| flow.source.info.as_ref().map(|i| names.endpoint(i)));
+    put.id(flag::DESTINATION, |names| flow.destination.info.as_ref().map(|i| names.endpoint(i)));
+    put.id(flag::PROCESS, |names| flow.process.as_ref().map(|p| names.process(p)));
 }
 
 fn put_event(flow: &Flow, base: Base, put: &mut Put<'_>) {
@@ -242,13 +242,14 @@ pub(super) fn read(flow: &mut Flow, hot: &Hot<'_>, base: Base, names: &mut Dicti
 }
 
 fn read_hot(flow: &mut Flow, read: &mut Read<'_, '_, '_>) -> Option<()> {
-    if let Some(id) = read.hot.source {
+    let [source, destination, process] = read.hot.names;
+    if let Some(id) = source {
         flow.source.info = Some(of!(Endpoint)(read.names.get(id)?)?);
     }
-    if let Some(id) = read.hot.destination {
+    if let Some(id) = destination {
         flow.destination.info = Some(of!(Endpoint)(read.names.get(id)?)?);
     }
-    if let Some(id) = read.hot.process {
+    if let Some(id) = process {
         flow.process = Some(of!(Process)(read.names.get(id)?)?);
     }
     flow.packet.l4 = read.hot.l4;

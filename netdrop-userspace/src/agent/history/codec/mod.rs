@@ -2,7 +2,7 @@
 //!
 //! A record is: its length; a tag of its kind; how far its number and its time are from those of the record before; its body. Numbers are
 //! as long as they need to be. What comes again and again is a name of the block ([`Names`]). A flow begins with the number of its
-//! [`likeness::Likeness`], which has all fields of few values and says which others follow; first those that filters ask for ([`Hot`]), so that
+//! [`likeness::Likeness`], which has all fields of few values and says which others follow; first those that filters ask for ([`Glance`]), so that
 //! most records are never decoded whole.
 //! A field that follows from others (an EtherType from the addresses, a tally of one packet) takes no bytes.
 //!
@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use crate::flow::{Flow, Observation, TallyKind};
 
 pub(super) use bytes::{Bytes, put_number, put_span};
-pub(super) use hot::{Hot, Shape};
+pub(super) use hot::{Glance, Layout, likeness as likeness_of};
 pub(super) use likeness::blank;
 pub(super) use names::{Dictionary, Kind, Name, Names, Written};
 
@@ -161,8 +161,8 @@ impl<'a> Record<'a> {
 
     fn flow(&self, time: Timestamp, base: Base, names: &mut Dictionary<'_>) -> Option<Flow> {
         let mut body = self.body;
-        let likeness = Arc::clone(names.likeness(Hot::likeness(&mut body)?)?);
-        let hot = Hot::read(body, likeness.shape())?;
+        let likeness = Arc::clone(names.likeness(likeness_of(&mut body)?)?);
+        let hot = hot::Hot::read(body, likeness.shape())?;
         let mut flow = Flow { time, ..blank() };
         (flow.tally.first, flow.tally.last) = (time, time);
         likeness.fill(&mut flow, names)?;

@@ -85,6 +85,17 @@ impl L4Shape {
         };
         Self { kind, flags }
     }
+
+    /// Bytes of what is beside it.
+    pub(super) fn len(self) -> usize {
+        match self.kind {
+            kind::TCP | kind::UDP | kind::SCTP => 4,
+            kind::ICMPV4 | kind::ICMPV6 => 2,
+            kind::VRRP => 3,
+            // Chunks of SCTP, IGMP.
+            _ => LONGEST_L4,
+        }
+    }
 }
 
 pub(super) fn put_l4_shape(shape: L4Shape, out: &mut Vec<u8>) {

@@ -12,7 +12,7 @@ use super::frame::{self, Head, damaged};
 use crate::agent::limits::Complaints;
 
 const MAGIC: [u8; 8] = *b"netdropH";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// What a file says of itself, twice, and then its mark.
 const PART: usize = 32;
 /// Bytes before the first frame.
