@@ -130,12 +130,16 @@ fn write_value<T: Wire + Default>(
     write: impl Fn(&T, &mut String) -> Result<(), JsonError>,
 ) -> Result<(), JsonError> {
     let value: T = decode(any)?;
-    out.push('{');
-    write_type(any, out);
-    out.push_str(",\"value\":");
+    begin_value(any, out);
     write(&value, out)?;
     out.push('}');
     Ok(())
+}
+
+fn begin_value(any: &Any, out: &mut String) {
+    out.push('{');
+    write_type(any, out);
+    out.push_str(",\"value\":");
 }
 
 /// What stands under `value`, beside the name of the type.
@@ -165,7 +169,19 @@ fn find(url: &str) -> Option<Embedded> {
     };
     Some(match own {
         "Any" => Embedded::of_value::<Any>(),
-        "Struct" => Embedded { read: |input| value(input, structs::bytes), ..Embedded::of_value::<Struct>() },
+        "Struct" => Embedded {
+            write: |any, out| {
+                let start = out.len();
+                begin_value(any, out);
+                if structs::write(&any.value, out) {
+                    out.push('}');
+                    return Ok(());
+                }
+                out.truncate(start);
+                write_value(any, out, |value: &Struct, out| value.write(out))
+            },
+            read: |input| value(input, structs::bytes),
+        },
         "Value" => Embedded::of_value::<prost_types::Value>(),
         "ListValue" => Embedded::of_value::<ListValue>(),
         "Timestamp" => Embedded::of_value::<Timestamp>(),

@@ -3,6 +3,8 @@
 use std::fmt::{Display, LowerExp, Write as _};
 use std::str::FromStr;
 
+use crate::sink::text::push_number;
+
 /// The length of the number that a text begins with, by JSON's grammar; 0: it begins with none. An exponent may lack its digits, as
 /// Go's reader has it.
 pub(super) fn length(text: &[u8]) -> usize {
@@ -76,6 +78,9 @@ pub(super) fn whole<T: FromStr>(text: &str) -> Option<T> {
 pub(super) fn push_float<F: Into<f64> + Copy + Display + LowerExp>(number: F, out: &mut String) {
     let wide: f64 = number.into();
     let size = wide.abs();
+    if let Some(whole) = small_whole(wide) {
+        return push_number(whole, out);
+    }
     // Writing to a String does not fail.
     let _ = if wide.is_nan() {
         write!(out, "\"NaN\"")
@@ -93,9 +98,33 @@ pub(super) fn push_float<F: Into<f64> + Copy + Display + LowerExp>(number: F, ou
     };
 }
 
+/// A whole number of at most nine digits, as most numbers are: its digits take no search for the shortest.
+fn small_whole(number: f64) -> Option<i32> {
+    const MOST: f64 = 999_999_999.0;
+    if !(-MOST..=MOST).contains(&number) || number == 0.0 && number.is_sign_negative() {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "it is in range, and compared with what it was")]
+    let whole = number as i32;
+    #[expect(clippy::float_cmp, reason = "a whole number is itself")]
+    let same = f64::from(whole) == number;
+    same.then_some(whole)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_numbers_are_written_as_others_are() {
+        let near = [0.0f64, 1.0, 1e8, 999_999_999.0, 1e9, 0.5, 999_999_998.5, 4_294_967_295.0, 1e20, 1e21];
+        for number in near.into_iter().flat_map(|n| [n, -n]) {
+            let mut out = String::new();
+            push_float(number, &mut out);
+            let by_digits = if number.abs() < 1e21 { format!("{number}") } else { format!("{number:e}") };
+            assert_eq!(out.replace('+', ""), by_digits);
+        }
+    }
 
     #[test]
     fn whole_numbers() {
