@@ -1,6 +1,7 @@
 //! A file of flows as a source: a `GetFlowsResponse` as JSON on each line, as `observe -o json` and Hubble's exporter write them.
 //! One thread reads and a few parse, so that printing goes on beside them; what is in memory does not grow with the file.
 
+mod foreign;
 mod lines;
 mod packed;
 mod parse;
@@ -109,7 +110,7 @@ impl WireSource for FileSource {
 fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
     let input: Box<dyn Read + Send> =
         if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
-    Ok(packed::unpacked(path, input, BUFFER))
+    Ok(Box::new(foreign::Text::of(packed::unpacked(path, input, BUFFER))))
 }
 
 #[cfg(test)]
