@@ -1,5 +1,7 @@
 //! `netdrop observe --input-file`: the flows of a file.
 
+use std::fs::File;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +34,11 @@ pub(super) async fn replay(
     if !idle.is_empty() {
         say(format_args!("netdrop: without effect on what a file holds: {}", idle.join(", ")));
     }
+    anyhow::ensure!(
+        config.duration.is_none() || !is_whole(file),
+        "--duration is for what is still being written, as a pipe, and {} is read at once: choose a part of it with --since and --until",
+        shown(file)
+    );
     let bad = Arc::new(AtomicU64::new(0));
     let (count, name) = (Arc::clone(&bad), file.display().to_string());
     let mut source = FileSource::open(file, move |trouble| report(&trouble, &name, &count))?;
@@ -45,6 +52,17 @@ pub(super) async fn replay(
         ));
     }
     outcome.map(drop)
+}
+
+/// Whether all that there will be to read is there already.
+fn is_whole(file: &Path) -> bool {
+    let standard = || std::io::stdin().as_fd().try_clone_to_owned().map(File::from)?.metadata();
+    let about = if file == Path::new("-") { standard() } else { std::fs::metadata(file) };
+    about.is_ok_and(|about| about.is_file())
+}
+
+fn shown(file: &Path) -> String {
+    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
 }
 
 fn report(trouble: &Trouble, file: &str, bad: &AtomicU64) {
@@ -61,5 +79,22 @@ fn report(trouble: &Trouble, file: &str, bad: &AtomicU64) {
             "netdrop: {file}: line {line}: {}: unknown fields are left out here and in the lines after it; a newer netdrop may know them",
             crate::sink::escape(why)
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_whole_and_a_pipe_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("flows.json");
+        std::fs::write(&file, "").unwrap();
+        assert!(is_whole(&file));
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        assert!(!is_whole(&pipe));
+        assert!(!is_whole(&folder.path().join("none")), "that is told when it is opened");
     }
 }
