@@ -77,6 +77,11 @@ fn log_filter(level: &str) -> EnvFilter {
         .unwrap_or_else(|_| EnvFilter::new("netdrop=info,warn"))
 }
 
+/// What is wrong with some of several servers.
+fn say_all(troubles: &[String]) {
+    troubles.iter().for_each(|why| say(format_args!("netdrop: {}", crate::sink::escape(why))));
+}
+
 /// The servers that were named; what there is to say of the way to them is said to the person.
 fn servers_of(flags: &ServerFlags) -> anyhow::Result<Servers> {
     let mut servers = flags.servers()?;
