@@ -17,6 +17,7 @@ mod outputs;
 mod places;
 pub mod problems;
 mod query;
+pub(crate) mod reflection;
 mod request;
 pub(crate) mod server;
 mod service;
