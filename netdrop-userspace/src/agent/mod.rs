@@ -51,6 +51,7 @@ use systemd::Notifier;
 
 pub use encoded::Encoded;
 pub use events::AgentEvents;
+pub(crate) use history::take_folder;
 pub use history::{
     Chunk, Counts, DiskStatus, History, HistoryDisk, HistorySize, HistoryStatus, Missed, Position, Reader,
     Selection,

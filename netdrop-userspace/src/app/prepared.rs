@@ -10,6 +10,7 @@ use crate::agent::feed::Feeds;
 use crate::agent::metrics::Metrics;
 use crate::agent::problems::Problems;
 use crate::agent::systemd::{Inherited, Notifier};
+use crate::agent::take_folder;
 use crate::cli::agent::AgentArgs;
 use crate::config::{self, Loaded, Mistaken};
 use crate::enrich::kube::KubeConfig;
@@ -86,7 +87,7 @@ pub(super) async fn prepare(
         problems.check(enrich::kube::check(&config).await);
     }
     if let Some(folder) = &args.history_dir {
-        problems.check(writable(folder));
+        problems.check(usable(folder));
     }
     let metrics = Metrics::new(&loaded.metrics, args.metrics.metrics_max_series).map_err(Into::into);
     let metrics = problems.check(metrics).unwrap_or_default();
@@ -94,13 +95,14 @@ pub(super) async fn prepare(
     Prepared { systemd, doors, metrics, feeds }
 }
 
-/// Whether history can be kept in a folder, which is made if it is not there.
-fn writable(folder: &Path) -> anyhow::Result<()> {
+/// Whether history can be kept in a folder, which is made if it is not there, and nobody else keeps his there.
+fn usable(folder: &Path) -> anyhow::Result<()> {
     let probe = folder.join(".netdrop-probe");
     std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(&probe, []))
         .and_then(|()| std::fs::remove_file(&probe))
-        .with_context(|| format!("--history-dir {} can't be written; choose another folder, or give this user the right to write there", folder.display()))
+        .with_context(|| format!("--history-dir {} can't be written; choose another folder, or give this user the right to write there", folder.display()))?;
+    take_folder(folder).map(drop)
 }
 
 #[cfg(test)]
@@ -136,6 +138,14 @@ mod tests {
             assert_eq!(all.lines().filter(|line| line.contains(one)).count(), 1, "{one}: {all}");
         }
         assert!(all.starts_with("6 things are in the way:\n"), "{all}");
+    }
+
+    #[test]
+    fn a_folder_of_another_agent_is_in_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        usable(folder.path()).unwrap();
+        let _other = take_folder(folder.path()).unwrap();
+        assert!(usable(folder.path()).unwrap_err().to_string().starts_with("another netdrop agent"));
     }
 
     /// What is missing may be in the file that can't be read, or be what was mistyped.
