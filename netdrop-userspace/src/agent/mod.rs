@@ -220,13 +220,7 @@ impl Keeper<'_> {
     fn report(&self, balance: &watch::Sender<Balance>) -> anyhow::Result<()> {
         anyhow::ensure!(!self.server.is_finished(), "the gRPC server has ended by itself");
         self.systemd.alive();
-        self.systemd.status(|| {
-            let total = balance.borrow().total();
-            format!(
-                "{} drops: {} shown, {} aggregated, {} hidden, {} lost",
-                total.drops, total.shown, total.aggregated, total.hidden, total.lost
-            )
-        });
+        self.systemd.status(|| balance.borrow().in_a_line());
         Ok(())
     }
 
