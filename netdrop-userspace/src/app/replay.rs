@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::say;
 use crate::cli::observe::ObserveConfig;
 use crate::observe::Ending;
-use crate::source::file::{FileSource, Trouble};
+use crate::source::file::{FileSource, Trouble, shown};
 use crate::wire::run::{Run, WireSink};
 use crate::wire::window::Window;
 
@@ -40,7 +40,7 @@ pub(super) async fn replay(
         shown(file)
     );
     let bad = Arc::new(AtomicU64::new(0));
-    let (count, name) = (Arc::clone(&bad), file.display().to_string());
+    let (count, name) = (Arc::clone(&bad), shown(file));
     let mut source = FileSource::open(file, move |trouble| report(&trouble, &name, &count))?;
     let ending = Ending { count: config.count, duration: config.duration };
     let outcome = Run::new(Some(&filter), window, sink, ending).until_end(&mut source, stop, |_| {}).await;
@@ -48,7 +48,7 @@ pub(super) async fn replay(
     if bad > 0 {
         say(format_args!(
             "netdrop: {bad} of the lines of {} could not be read and were left out",
-            file.display()
+            shown(file)
         ));
     }
     outcome.map(drop)
@@ -59,10 +59,6 @@ fn is_whole(file: &Path) -> bool {
     let standard = || std::io::stdin().as_fd().try_clone_to_owned().map(File::from)?.metadata();
     let about = if file == Path::new("-") { standard() } else { std::fs::metadata(file) };
     about.is_ok_and(|about| about.is_file())
-}
-
-fn shown(file: &Path) -> String {
-    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
 }
 
 fn report(trouble: &Trouble, file: &str, bad: &AtomicU64) {

@@ -89,7 +89,7 @@ impl WireSource for FileSource {
             none => match self.pieces.recv().await {
                 None => return Ok(false),
                 Some(piece) => {
-                    let piece = piece.with_context(|| format!("cannot read {}", self.name.display()))?;
+                    let piece = piece.with_context(|| format!("cannot read {}", shown(&self.name)))?;
                     none.insert(piece)
                 }
             },
@@ -105,6 +105,11 @@ impl WireSource for FileSource {
         }
         Ok(true)
     }
+}
+
+/// How a file is called to a person.
+pub(crate) fn shown(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
