@@ -90,6 +90,22 @@ impl Balance {
         self.elsewhere
     }
 
+    /// The total of a capture that goes on, in a line that adds up: the kernel has counted what is on its way here, too.
+    pub fn in_a_line(&self) -> String {
+        let Row { drops, shown, aggregated, hidden, lost, other } = self.total;
+        let elsewhere = self.elsewhere.min(other);
+        // A counter may have been read before another one that it is a part of.
+        let drops = drops.max(shown + aggregated + hidden + lost + other);
+        let rest = |number: u64, what: &str| {
+            if number > 0 { format!(", {number} {what}") } else { String::new() }
+        };
+        format!(
+            "{drops} drops: {shown} shown, {aggregated} aggregated, {hidden} hidden, {lost} lost{}{}",
+            rest(elsewhere, "of other nodes"),
+            rest(other - elsewhere, "under way")
+        )
+    }
+
     /// A table, where there is more than one reason.
     pub fn by_reason(&self) -> Option<String> {
         (self.rows.len() > 1).then(|| table(self.rows.iter().map(|(name, row)| (&**name, *row)))).flatten()
@@ -169,6 +185,24 @@ mod tests {
         flow.reason = Some(reason.clone());
         flow.tally = Tally { kind, count, ..flow.tally };
         ledger.enter(&flow, fate);
+    }
+
+    #[test]
+    fn a_line_adds_up_while_drops_are_under_way() {
+        let row = Row { drops: 100, shown: 40, aggregated: 20, hidden: 5, lost: 1, other: 34 };
+        let line = |total, elsewhere| Balance { total, elsewhere, ..Balance::default() }.in_a_line();
+        assert_eq!(
+            line(row, 4),
+            "100 drops: 40 shown, 20 aggregated, 5 hidden, 1 lost, 4 of other nodes, 30 under way"
+        );
+        assert_eq!(
+            line(Row { drops: 66, other: 0, ..row }, 0),
+            "66 drops: 40 shown, 20 aggregated, 5 hidden, 1 lost"
+        );
+        assert_eq!(
+            line(Row { drops: 65, other: 0, ..row }, 0),
+            "66 drops: 40 shown, 20 aggregated, 5 hidden, 1 lost"
+        );
     }
 
     #[test]

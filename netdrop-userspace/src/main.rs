@@ -128,6 +128,8 @@ fn main() -> ExitCode {
     };
     if leaf(&matches).get_flag("debug") {
         app::log_more(args::config_file(leaf(&matches)).as_deref());
+    } else if is_for_a_person(&matches) {
+        app::log_trouble();
     }
     if let Some(line) = args::strange_settings() {
         app::say(format_args!("netdrop: {line}"));
@@ -140,6 +142,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Servers have logs of their own, and who asked for silence has none.
+fn is_for_a_person(matches: &ArgMatches) -> bool {
+    let silent =
+        leaf(matches).try_get_one::<bool>("silent-errors").ok().flatten().is_some_and(|silent| *silent);
+    !silent && !matches!(matches.subcommand_name(), Some("agent" | "relay"))
 }
 
 /// What was typed of the innermost command.

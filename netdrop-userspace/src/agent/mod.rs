@@ -17,6 +17,7 @@ mod outputs;
 mod places;
 pub mod problems;
 mod query;
+pub(crate) mod reflection;
 mod request;
 pub(crate) mod server;
 mod service;
@@ -50,6 +51,7 @@ use systemd::Notifier;
 
 pub use encoded::Encoded;
 pub use events::AgentEvents;
+pub(crate) use history::take_folder;
 pub use history::{
     Chunk, Counts, DiskStatus, History, HistoryDisk, HistorySize, HistoryStatus, Missed, Position, Reader,
     Selection,
@@ -218,13 +220,7 @@ impl Keeper<'_> {
     fn report(&self, balance: &watch::Sender<Balance>) -> anyhow::Result<()> {
         anyhow::ensure!(!self.server.is_finished(), "the gRPC server has ended by itself");
         self.systemd.alive();
-        self.systemd.status(|| {
-            let total = balance.borrow().total();
-            format!(
-                "{} drops: {} shown, {} aggregated, {} hidden, {} lost",
-                total.drops, total.shown, total.aggregated, total.hidden, total.lost
-            )
-        });
+        self.systemd.status(|| balance.borrow().in_a_line());
         Ok(())
     }
 

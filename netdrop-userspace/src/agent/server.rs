@@ -1,10 +1,8 @@
 //! The gRPC server: its services, at all of its doors.
 
-use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tonic::service::Routes;
-use tonic::service::RoutesBuilder;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -12,7 +10,6 @@ use super::connection;
 use super::doors::Door;
 use super::limits::{Limits, MAX_REQUEST};
 use super::service::ObserverService;
-use crate::proto::DESCRIPTORS;
 use crate::proto::peer::peer_server::PeerServer;
 use crate::proto::served::observer_server::ObserverServer;
 use crate::relay::PeerService;
@@ -30,7 +27,7 @@ pub(super) async fn services(
     routes.add_service(health_service);
     routes.add_service(ObserverServer::new(observer).max_decoding_message_size(MAX_REQUEST));
     routes.add_service(PeerServer::new(peers));
-    add_reflection(&mut routes)?;
+    super::reflection::add(&mut routes)?;
     Ok((routes.routes().prepare(), health))
 }
 
@@ -48,18 +45,6 @@ async fn say_health(health: &HealthReporter, status: ServingStatus) {
     for name in HEALTH_NAMES {
         health.set_service_status(name, status).await;
     }
-}
-
-/// What the services look like, for clients that have no definitions of their own; in both versions that are in use.
-pub(crate) fn add_reflection(routes: &mut RoutesBuilder) -> anyhow::Result<()> {
-    let builder = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    routes.add_service(builder().build_v1().context("cannot describe the services")?);
-    routes.add_service(builder().build_v1alpha().context("cannot describe the services")?);
-    Ok(())
 }
 
 /// Serves at all doors until `stopped` turns true. Being asked means that the programs are attached: the doors are opened after

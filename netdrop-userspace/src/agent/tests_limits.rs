@@ -332,16 +332,23 @@ async fn health_and_definitions_are_told() {
     let answer = client.server_reflection_info(tokio_stream::once(list)).await;
     let answer = format!("{:?}", answer.unwrap().into_inner().message().await.unwrap());
     assert!(answer.contains("observer.Observer") && answer.contains("grpc.health.v1.Health"), "{answer}");
-    let symbol = v1alpha::ServerReflectionRequest {
-        host: String::new(),
+    let symbol = |name: &str| v1alpha::ServerReflectionRequest {
+        host: "here".into(),
         message_request: Some(v1alpha::server_reflection_request::MessageRequest::FileContainingSymbol(
-            "flow.Flow".into(),
+            name.into(),
         )),
     };
     let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(channel(&agent).await);
-    let answer = client.server_reflection_info(tokio_stream::once(symbol)).await;
-    let answer = format!("{:?}", answer.unwrap().into_inner().message().await.unwrap());
+    // What is not there is an answer as another.
+    let asked = tokio_stream::iter([symbol("no.Such"), symbol("flow.Flow")]);
+    let mut answers = client.server_reflection_info(asked).await.unwrap().into_inner();
+    let none = answers.message().await.unwrap().unwrap();
+    assert_eq!(none.original_request, Some(symbol("no.Such")));
+    let none = format!("{none:?}");
+    assert!(none.contains("error_code: 5") && none.contains("no.Such"), "{none}");
+    let answer = format!("{:?}", answers.message().await.unwrap().unwrap());
     assert!(answer.contains("FileDescriptorResponse"), "{answer}");
+    assert_eq!(answers.message().await.unwrap(), None);
     // At the end whoever watches is told that it is not well any more.
     let watch = health.watch(HealthCheckRequest { service: String::new() }).await.unwrap();
     let mut watch = watch.into_inner();

@@ -1,33 +1,22 @@
 //! `netdrop agent`: capture, names, history, server, log feeds, metrics.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use anyhow::Context as _;
 use clap::ArgMatches;
 
 use super::live::{Capture, Started, start};
-use crate::agent::doors::{Doors, Listen};
-use crate::agent::feed::Feeds;
-use crate::agent::metrics::Metrics;
+use super::prepared::{Prepared, in_cluster, listen, prepare};
+use crate::agent::doors::Listen;
 use crate::agent::problems::Problems;
-use crate::agent::systemd::{Inherited, Notifier};
 use crate::agent::{self, AgentConfig, AgentEvents, HistoryDisk, HistorySize, Limits, Outputs};
 use crate::balance::{Balance, Row};
 use crate::config::{self, Loaded, Reloader};
-use crate::enrich::kube::KubeConfig;
-use crate::enrich::{self, Names};
-
 use crate::merge::PeerAddress;
 use crate::relay::peers::{Source, around, kube, server_name};
 use crate::source::merged::hostname;
-
-/// Settings in effect, of what was typed, set and written.
-pub fn load(flags: &ArgMatches) -> anyhow::Result<Loaded> {
-    Ok(config::load(flags, &|name| std::env::var(name).ok())?)
-}
 
 /// Runs until `stop`.
 pub async fn agent(
@@ -37,27 +26,13 @@ pub async fn agent(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let args = loaded.args.clone();
-    let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() && args.kubeconfig.is_none();
-    let node_name: Option<Arc<str>> = args.node_name.filter(|n| !n.is_empty()).map(Arc::from);
-    let listen = Listen { metrics: args.metrics.metrics_address, ..args.listen.into() };
+    let in_cluster = in_cluster(&args);
+    let node_name: Option<Arc<str>> = args.node_name.clone().filter(|n| !n.is_empty()).map(Arc::from);
+    let listen = listen(&args);
     // Before capture starts: what is wrong with these is known at once, and all of it.
     let mut problems = Problems::default();
-    let systemd = problems.check(Notifier::from_env()).unwrap_or_default();
-    let inherited = problems.check(Inherited::from_env()).unwrap_or_default();
-    let doors = problems.merge(Doors::take(&listen, inherited)).unwrap_or_default();
-    if let Some(file) = &args.names {
-        problems.check(Names::default().load_file(file));
-    }
-    if in_cluster || args.kubeconfig.is_some() {
-        let config = KubeConfig { kubeconfig: args.kubeconfig.clone(), ..KubeConfig::default() };
-        problems.check(enrich::kube::check(&config).await);
-    }
-    if let Some(folder) = &args.history_dir {
-        problems.check(writable(folder));
-    }
-    let metrics = Metrics::new(&loaded.metrics, args.metrics.metrics_max_series).map_err(Into::into);
-    let metrics = problems.check(metrics).unwrap_or_default();
-    let feeds = problems.merge(Feeds::start(loaded.feeds.clone())).unwrap_or_default();
+    let Prepared { systemd, doors, metrics, feeds } =
+        prepare(&loaded, &listen, in_cluster, &mut problems).await;
     problems.none()?;
     // Before anybody is told that the agent is ready, and could send one.
     let hangups = config::hangups()?;
@@ -123,15 +98,6 @@ pub async fn agent(
     }
     tracing::info!(drops, shown, aggregated, hidden, lost, elsewhere = live.elsewhere, "stopped");
     Ok(())
-}
-
-/// Whether history can be kept in a folder, which is made if it is not there.
-fn writable(folder: &Path) -> anyhow::Result<()> {
-    let probe = folder.join(".netdrop-probe");
-    std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&probe, []))
-        .and_then(|()| std::fs::remove_file(&probe))
-        .with_context(|| format!("--history-dir {} can't be written; choose another folder, or give this user the right to write there", folder.display()))
 }
 
 /// Hubble's name of a cluster that has none.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use tonic::Code;
 
-use super::servers_of;
+use super::{say_all, servers_of};
 use crate::cli::list::{self, List, ListFormat, Watch};
 use crate::cli::server_flags::Servers;
 use crate::connect::words;
@@ -43,6 +43,7 @@ async fn list_several(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let several = Several::connect(servers).await?;
+    say_all(&several.troubles());
     match what {
         List::Nodes(_) => list::nodes(several.nodes().await?, format, out),
         List::Namespaces(_) => list::namespaces(&several.namespaces().await?, format, out),

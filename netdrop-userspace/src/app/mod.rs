@@ -5,7 +5,9 @@ mod ending;
 mod events;
 mod list;
 mod live;
+mod log;
 mod observe;
+mod prepared;
 mod record;
 mod relay;
 mod replay;
@@ -13,19 +15,17 @@ mod status;
 
 use std::fmt;
 use std::io::{self, Write as _};
-use std::path::Path;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
-
 use crate::cli::server_flags::{ServerFlags, Servers};
-use crate::config::SetLevel;
 
-pub use agent::{agent, load};
+pub use agent::agent;
 pub use ending::{end_of_output, end_signal, output_gone, stop_signal};
 pub use events::events;
 pub use list::{list, watch};
+pub use log::{log_at, log_more, log_to_stderr, log_trouble};
 pub use observe::observe;
+pub use prepared::load;
 pub use record::record;
 pub use relay::relay;
 pub use status::status;
@@ -39,40 +39,11 @@ pub fn run<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
     result
 }
 
-/// Diagnostics go to stderr; stdout is data. `RUST_LOG` chooses how much.
-pub fn log_to_stderr() {
-    drop(log_at("info"));
-}
-
-/// The same, for `--debug`; told is also which config file is read.
-pub fn log_more(config: Option<&Path>) {
-    drop(log_at("netdrop=debug,info"));
-    if let Some(path) = config {
-        tracing::debug!(path = %path.display(), "flags that were not typed are read from the config file");
+/// What is wrong with some of several servers.
+fn say_all(troubles: &[String]) {
+    for why in troubles {
+        say(format_args!("netdrop: {}", crate::sink::escape(why)));
     }
-}
-
-/// Diagnostics go to stderr, as much as `level` says, or `RUST_LOG`, which comes first. What is given changes it later.
-pub fn log_at(level: &str) -> SetLevel {
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(log_filter(level))
-        .with_writer(io::stderr)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-        .with_target(false)
-        .with_filter_reloading();
-    let handle = subscriber.reload_handle();
-    // A second call finds the first one's, which is as good.
-    drop(subscriber.try_init());
-    Box::new(move |level| handle.reload(log_filter(level)).map_err(|e| e.to_string()))
-}
-
-/// A bare level is netdrop's own; libraries speak only of trouble.
-fn log_filter(level: &str) -> EnvFilter {
-    let bare = level.parse::<tracing::Level>().is_ok();
-    let asked = if bare { format!("netdrop={level},warn") } else { level.to_owned() };
-    EnvFilter::try_from_default_env()
-        .or_else(|_| EnvFilter::try_new(asked))
-        .unwrap_or_else(|_| EnvFilter::new("netdrop=info,warn"))
 }
 
 /// The servers that were named; what there is to say of the way to them is said to the person.

@@ -1,5 +1,7 @@
 //! `netdrop observe --input-file`: the flows of a file.
 
+use std::fs::File;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::say;
 use crate::cli::observe::ObserveConfig;
 use crate::observe::Ending;
-use crate::source::file::{FileSource, Trouble};
+use crate::source::file::{FileSource, Trouble, shown};
 use crate::wire::run::{Run, WireSink};
 use crate::wire::window::Window;
 
@@ -32,8 +34,13 @@ pub(super) async fn replay(
     if !idle.is_empty() {
         say(format_args!("netdrop: without effect on what a file holds: {}", idle.join(", ")));
     }
+    anyhow::ensure!(
+        config.duration.is_none() || !is_whole(file),
+        "--duration is for what is still being written, as a pipe, and {} is read at once: choose a part of it with --since and --until",
+        shown(file)
+    );
     let bad = Arc::new(AtomicU64::new(0));
-    let (count, name) = (Arc::clone(&bad), file.display().to_string());
+    let (count, name) = (Arc::clone(&bad), shown(file));
     let mut source = FileSource::open(file, move |trouble| report(&trouble, &name, &count))?;
     let ending = Ending { count: config.count, duration: config.duration };
     let outcome = Run::new(Some(&filter), window, sink, ending).until_end(&mut source, stop, |_| {}).await;
@@ -41,10 +48,17 @@ pub(super) async fn replay(
     if bad > 0 {
         say(format_args!(
             "netdrop: {bad} of the lines of {} could not be read and were left out",
-            file.display()
+            shown(file)
         ));
     }
     outcome.map(drop)
+}
+
+/// Whether all that there will be to read is there already.
+fn is_whole(file: &Path) -> bool {
+    let standard = || std::io::stdin().as_fd().try_clone_to_owned().map(File::from)?.metadata();
+    let about = if file == Path::new("-") { standard() } else { std::fs::metadata(file) };
+    about.is_ok_and(|about| about.is_file())
 }
 
 fn report(trouble: &Trouble, file: &str, bad: &AtomicU64) {
@@ -61,5 +75,22 @@ fn report(trouble: &Trouble, file: &str, bad: &AtomicU64) {
             "netdrop: {file}: line {line}: {}: unknown fields are left out here and in the lines after it; a newer netdrop may know them",
             crate::sink::escape(why)
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_whole_and_a_pipe_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("flows.json");
+        std::fs::write(&file, "").unwrap();
+        assert!(is_whole(&file));
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        assert!(!is_whole(&pipe));
+        assert!(!is_whole(&folder.path().join("none")), "that is told when it is opened");
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{anyhow, bail};
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use super::servers_of;
+use super::{say_all, servers_of};
 use crate::cli::status::{self, StatusOutput};
 use crate::cli::status_local::{self, StatusArgs};
 use crate::kernel::{Features, KernelInfo};
@@ -26,7 +26,9 @@ pub async fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<(
         if output == StatusOutput::Compact {
             status::write_health(&servers.addresses(), "Ok", out)?;
         }
-        return status::write(&several.status().await, output, out);
+        let (numbers, troubles) = several.status().await;
+        say_all(&troubles);
+        return status::write(&numbers, output, out);
     }
     let connection = remote::connect(&servers).await.map_err(|e| {
         // What a server says, it is asked for its state with.

@@ -124,6 +124,10 @@ fn done(root: &Command, m: &ArgMatches) -> anyhow::Result<String> {
     match (name, &words[..]) {
         ("get", [key]) => keys.get(&settings()?, key),
         ("get" | "view", []) => Ok(keys.view(&settings()?)),
+        // Hubble's client writes it, and finds its own file no more.
+        ("set", ["config", ..]) | ("reset", ["config"]) if words.len() < 3 => {
+            bail!("the config file does not name itself: choose it with --config FILE, or NETDROP_CONFIG")
+        }
         ("set" | "reset", [key]) => keys.set(settings()?, key, ""),
         ("set", [key, value]) => keys.set(settings()?, key, value),
         ("reset", []) => keys.reset(settings()?),
@@ -322,6 +326,11 @@ mod tests {
         assert!(!file.exists() && said(&["--config", named, "config", "set", "nope", "x"]).is_err());
         assert!(!file.exists());
         assert_eq!(said(&["--config", named, "config", "set", "server", "x:1"]).unwrap(), "");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "server: x:1\n");
+        for line in [&["set", "config", "x"][..], &["set", "config"], &["reset", "config"]] {
+            let e = said(&[&["--config", named, "config"], line].concat()).unwrap_err().to_string();
+            assert!(e.contains("--config FILE"), "{e}");
+        }
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "server: x:1\n");
         let folder = home.path().to_str().unwrap();
         let e = said(&["--config", folder, "config", "set", "server", "x:1"]).unwrap_err().to_string();

@@ -10,5 +10,5 @@ mod yaml;
 
 pub(crate) use list::{filters_of_json, unknown_field};
 pub use reload::{Reloader, SetLevel, hangups, watch};
-pub use resolve::{Loaded, Origin, Problems, Setting, command, load};
+pub use resolve::{Loaded, Mistaken, Origin, Problems, Setting, command, load};
 pub(crate) use yaml::SyntaxError;

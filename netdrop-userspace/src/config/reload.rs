@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::ArgMatches;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::resolve::{Loaded, Problems, load};
+use super::resolve::{Loaded, load};
 use crate::agent::Outputs;
 use crate::agent::systemd::Notifier;
 use crate::clock::{Clocks as _, SystemClocks};
@@ -71,8 +71,9 @@ impl Reloader {
     pub fn reload(&mut self) {
         match load(&self.flags, &|name| std::env::var(name).ok()) {
             Ok(next) => self.apply(next),
-            Err(Problems(problems)) => {
-                for problem in &problems {
+            Err(mistaken) => {
+                let problems = &mistaken.problems.0;
+                for problem in problems {
                     tracing::error!("{problem}");
                 }
                 tracing::error!(mistakes = problems.len(), "the configuration stays as it was");

@@ -76,6 +76,23 @@ pub struct Loaded {
     pub(super) lists: Vec<(&'static str, serde_json::Value, Origin)>,
 }
 
+/// Settings with mistakes in them.
+#[derive(Clone, Debug)]
+pub struct Mistaken {
+    /// All of them.
+    pub problems: Problems,
+    /// The settings without those that are mistaken; what belongs to these is as if they were not there.
+    pub rest: Option<Box<Loaded>>,
+}
+
+impl fmt::Display for Mistaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problems.fmt(f)
+    }
+}
+
+impl std::error::Error for Mistaken {}
+
 /// The subcommand as it is parsed first: any text is taken for a value, to be checked here with all the others.
 pub fn command() -> Command {
     let text = |arg: Arg| {
@@ -95,7 +112,7 @@ fn is_switch(arg: &Arg) -> bool {
 }
 
 /// Checks all settings: those of `flags`, of variables, and of the file that they name.
-pub fn load(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Problems> {
+pub fn load(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Mistaken> {
     let mut problems = Problems::default();
     let strict = agent::command().no_binary_name(true).mut_args(|arg| arg.env(None::<&'static str>));
     let outside = |arg: &Arg| outside(arg, flags, variable);
@@ -149,16 +166,11 @@ pub fn load(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Re
         flow_logs.map(|(line, node)| (FLOW_LOGS, node.to_json(), origin(line))),
         metrics_list.map(|(line, node, _)| (METRICS, node.to_json(), origin(line))),
     ];
-    match args {
-        Some(args) if problems.0.is_empty() => Ok(Loaded {
-            args,
-            filters,
-            feeds,
-            metrics,
-            settings,
-            lists: lists.into_iter().flatten().collect(),
-        }),
-        _ => Err(problems),
+    let lists = lists.into_iter().flatten().collect();
+    let loaded = args.map(|args| Loaded { args, filters, feeds, metrics, settings, lists });
+    match loaded {
+        Some(loaded) if problems.0.is_empty() => Ok(loaded),
+        rest => Err(Mistaken { problems, rest: rest.map(Box::new) }),
     }
 }
 

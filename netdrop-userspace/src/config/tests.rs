@@ -11,7 +11,7 @@ fn loaded(
     flags: &[&str],
     variables: &[(&str, &str)],
     file: Option<&str>,
-) -> (Result<Loaded, Problems>, String) {
+) -> (Result<Loaded, Mistaken>, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agent.yaml");
     let mut typed: Vec<String> =

@@ -38,6 +38,12 @@ pub(super) struct WayOut {
     pub(super) to_clear: &'static str,
     /// Of one that wants a certificate.
     pub(super) identity: &'static str,
+    /// Flag of whom to trust.
+    pub(super) trust: &'static str,
+    /// Behind that: to trust anybody, where one can.
+    pub(super) insecure: &'static str,
+    /// Of one whose certificate is for another name; what rustls says of it comes before.
+    pub(super) name: &'static str,
 }
 
 /// A client's flags of its certificate.
@@ -48,15 +54,21 @@ pub(super) const CLIENT: WayOut = WayOut {
     to_tls: "ask it with --tls, or as tls://HOST:PORT",
     to_clear: "ask it without --tls, as HOST:PORT",
     identity: IDENTITY,
+    trust: "--tls-ca-cert-files",
+    insecure: ", or trust any server with --tls-allow-insecure",
+    name: "; expect another with --tls-server-name",
 };
 /// The same where the address is that of a cluster.
 pub(super) const TUNNEL: WayOut =
-    WayOut { to_tls: "ask it with --tls", to_clear: "ask it without --tls", identity: IDENTITY };
+    WayOut { to_tls: "ask it with --tls", to_clear: "ask it without --tls", ..CLIENT };
 /// By those of a relay.
 pub(super) const RELAY: WayOut = WayOut {
     to_tls: "name whom to trust with --tls-hubble-server-ca-files",
     to_clear: "ask it in the clear with --disable-client-tls",
     identity: "--tls-hubble-client-cert-file and --tls-hubble-client-key-file",
+    trust: "--tls-hubble-server-ca-files",
+    insecure: "",
+    name: "",
 };
 
 /// A stream that tells how its other end begins.
@@ -96,11 +108,18 @@ pub(super) fn not_shaken(error: io::Error, mut first: FirstWord, way: WayOut) ->
     let hung_up = matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof);
     let text = match first.try_recv() {
         Ok(Began::Otherwise) => format!("it does not speak TLS: {}", way.to_clear),
-        Ok(Began::Tls) => return error,
+        Ok(Began::Tls) => return distrusted(error, way),
         _ if hung_up => format!("{error}; if it does not speak TLS, {}", way.to_clear),
         _ => return error,
     };
     io::Error::new(error.kind(), text)
+}
+
+fn distrusted(error: io::Error, way: WayOut) -> io::Error {
+    match super::distrust::way_out(&error, way) {
+        Some(text) => io::Error::new(error.kind(), text),
+        None => error,
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Listened<S> {

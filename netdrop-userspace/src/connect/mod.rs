@@ -2,6 +2,7 @@
 
 mod began;
 mod dial;
+mod distrust;
 mod identity;
 pub mod tls;
 #[cfg(test)]

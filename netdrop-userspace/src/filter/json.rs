@@ -6,6 +6,7 @@ use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serialize as _};
 
 use crate::proto::flow as wire;
+use crate::wire::json::number;
 
 /// What is not set, or `null`, is the default.
 pub(super) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -16,7 +17,7 @@ where
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// A number that fits into `T`, given as one or as a string of digits.
+/// A number that fits into `T`, given as one or as a string that begins with one, as Go takes it.
 struct Whole<T>(T);
 
 impl<'de, T: TryFrom<i128>> Deserialize<'de> for Whole<T> {
@@ -52,10 +53,8 @@ impl<T: TryFrom<i128>> Visitor<'_> for WholeVisitor<T> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        let good = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-        good.then(|| text.parse::<i128>().ok())
-            .flatten()
+        number::quoted(text)
+            .and_then(number::whole::<i128>)
             .and_then(|n| T::try_from(n).ok())
             .ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
     }
@@ -157,6 +156,11 @@ impl<N: Names> Visitor<'_> for OneVisitor<N> {
         i32::try_from(n).map_err(|_| E::invalid_value(Unexpected::Signed(n), &self))
     }
 
+    fn visit_f64<E: Error>(self, n: f64) -> Result<i32, E> {
+        WholeVisitor(std::marker::PhantomData).visit_f64(n)
+    }
+
+    /// A number in quotes is no name.
     fn visit_str<E: Error>(self, name: &str) -> Result<i32, E> {
         N::number(name).ok_or_else(|| E::invalid_value(Unexpected::Str(name), &self))
     }
@@ -263,4 +267,43 @@ fn is_filter(value: &serde_json::Value) -> bool {
             _ => true,
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::filter::FlowFilter;
+
+    fn of(json: &str) -> Option<FlowFilter> {
+        serde_json::from_str(json).ok()
+    }
+
+    /// What Hubble's client takes of each, it takes as this number.
+    #[test]
+    fn quoted_numbers_are_read_as_go_reads_them() {
+        for (quoted, number) in [
+            ("2", 2),
+            ("2e0", 2),
+            ("2E+0", 2),
+            ("20e-1", 2),
+            ("2.5e1", 25),
+            ("2.0", 2),
+            ("-0", 0),
+            ("0e1000000", 0),
+            ("2,", 2),
+            ("2}", 2),
+        ] {
+            let filter = of(&format!("{{\"source_identity\":[\"{quoted}\"]}}")).unwrap();
+            assert_eq!(filter.source_identity, [number], "{quoted}");
+            let filter = of(&format!("{{\"event_type\":[{{\"type\":\"{quoted}\"}}]}}")).unwrap();
+            assert_eq!(u32::try_from(filter.event_type[0].kind), Ok(number), "{quoted}");
+        }
+        let wrong =
+            ["", " 2", "2 ", "+2", "02", "0x2", "2.", ".2e1", "2e", "2e-1", "2.5", "4294967296", "1e1000000"];
+        for quoted in wrong {
+            assert_eq!(of(&format!("{{\"source_identity\":[\"{quoted}\"]}}")), None, "{quoted}");
+        }
+        assert_eq!(of(r#"{"verdict":[2e0]}"#).unwrap().verdict, [2]);
+        assert_eq!(of(r#"{"verdict":["2"]}"#), None);
+        assert_eq!(of(r#"{"verdict":["2e0"]}"#), None);
+    }
 }

@@ -21,10 +21,10 @@ fn no_flow() -> &'static Flow {
 }
 
 impl One {
-    /// To an expression it is a flow that has nothing.
+    /// To an expression it has the fields of a flow that has nothing, but it is none.
     fn matches_no_flow(&self) -> bool {
         self.asks.iter().all(|ask| match ask {
-            Ask::Expression(wanted) => matching::expression(wanted, &Subject::new(&Flow::default())),
+            Ask::Expression(wanted) => matching::expression(wanted, &Subject::none(&Flow::default())),
             ask => ask.fits(no_flow()),
         })
     }
@@ -44,11 +44,16 @@ mod tests {
     use crate::filter::{Experimental, Filters, FlowFilter};
 
     #[test]
-    fn to_an_expression_it_is_an_empty_flow() {
+    fn to_an_expression_it_has_nothing_and_is_no_flow() {
         for (text, expected) in [
             ("has(_flow.verdict) || has(_flow.uuid) || has(_flow.IP)", false),
             ("_flow.verdict == 0 && _flow.uuid == ''", true),
-            ("_flow == Flow{}", true),
+            ("_flow == Flow{}", false),
+            ("flow.Flow{} == _flow", false),
+            ("_flow in [Flow{}]", false),
+            ("_flow != Flow{}", true),
+            ("_flow == _flow", true),
+            ("_flow.source == Endpoint{} && _flow.time == Flow{}.time", true),
             ("true", true),
         ] {
             let experimental = Some(Experimental { cel_expression: vec![text.to_owned()] });

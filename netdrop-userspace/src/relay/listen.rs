@@ -8,7 +8,8 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use super::peer_service::PeerService;
 use super::service::RelayService;
 use crate::agent::doors::{Door, Socket};
-use crate::agent::server::{add_reflection, serve};
+use crate::agent::reflection;
+use crate::agent::server::serve;
 use crate::agent::tls::Tls;
 use crate::agent::{Limits, MAX_REQUEST};
 use crate::merge::uncoded::observer_server::ObserverServer;
@@ -24,7 +25,7 @@ pub(super) fn routes(
     routes.add_service(health);
     routes.add_service(ObserverServer::new(service).max_decoding_message_size(MAX_REQUEST));
     routes.add_service(PeerServer::new(peers));
-    add_reflection(&mut routes)?;
+    reflection::add(&mut routes)?;
     Ok(routes.routes().prepare())
 }
 

@@ -29,9 +29,10 @@ pub(crate) fn push(text: &str, out: &mut String) {
 }
 
 fn is_unsafe(c: char) -> bool {
-    // Controls (C0, DEL, C1), line and paragraph separators, and marks that reorder what stands around them.
+    // Controls (C0, DEL, C1), line and paragraph separators, marks that reorder what stands around them, and those of no width, by which
+    // two names differ that look alike.
     c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The same for JSON, from `start` on, without a change of what it means: JSON itself writes the controls below a blank so.
@@ -62,6 +63,22 @@ mod tests {
         assert_eq!(escape("\u{1b}[2Jx\r\ny"), "^[[2Jx\\r\\ny");
         assert_eq!(escape("a\u{202e}b\u{9b}c\u{7}"), "a\\u{202e}b\\u{9b}c\\u{7}");
         assert!(matches!(escape("checkout-api-ü"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn what_is_not_seen_is_written_out() {
+        for mark in [
+            '\u{61c}', '\u{200b}', '\u{200d}', '\u{200f}', '\u{2028}', '\u{202c}', '\u{2060}', '\u{2064}',
+            '\u{2069}', '\u{feff}',
+        ] {
+            let name = format!("pay{mark}ments");
+            let number = u32::from(mark);
+            assert_eq!(escape(&name), format!("pay\\u{{{number:x}}}ments"));
+            let mut json = serde_json::to_string(&name).unwrap();
+            tame_json(&mut json, 0);
+            assert_eq!(json, format!("\"pay\\u{number:04x}ments\""));
+            assert_eq!(serde_json::from_str::<String>(&json).unwrap(), name);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A file of flows as a source: a `GetFlowsResponse` as JSON on each line, as `observe -o json` and Hubble's exporter write them.
 //! One thread reads and a few parse, so that printing goes on beside them; what is in memory does not grow with the file.
 
+mod foreign;
 mod lines;
 mod packed;
 mod parse;
@@ -88,7 +89,7 @@ impl WireSource for FileSource {
             none => match self.pieces.recv().await {
                 None => return Ok(false),
                 Some(piece) => {
-                    let piece = piece.with_context(|| format!("cannot read {}", self.name.display()))?;
+                    let piece = piece.with_context(|| format!("cannot read {}", shown(&self.name)))?;
                     none.insert(piece)
                 }
             },
@@ -106,10 +107,15 @@ impl WireSource for FileSource {
     }
 }
 
+/// How a file is called to a person.
+pub(crate) fn shown(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
 fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
     let input: Box<dyn Read + Send> =
         if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
-    Ok(packed::unpacked(path, input, BUFFER))
+    Ok(Box::new(foreign::Text::of(packed::unpacked(path, input, BUFFER))))
 }
 
 #[cfg(test)]

@@ -46,10 +46,20 @@ impl Several {
         Ok(Self { _crew: crew, peers, patience })
     }
 
-    /// The sums of those that answer.
-    pub async fn status(&self) -> ServerStatusResponse {
+    /// Why some of them can't be reached.
+    pub fn troubles(&self) -> Vec<String> {
+        self.peers.iter().filter(|peer| peer.connection().is_none()).map(|peer| why(peer)).collect()
+    }
+
+    /// The sums of those that answer, and why others don't.
+    pub async fn status(&self) -> (ServerStatusResponse, Vec<String>) {
         let answers = census::statuses(self.peers.clone(), self.patience).await;
-        census::sum(&answers, VERSION)
+        let silent = answers.iter().filter_map(|(peer, answer)| {
+            let status = answer.as_ref().err()?;
+            let refused = || format!("{} does not tell its state: {}", peer.name, words(status));
+            Some(if peer.connection().is_some() { refused() } else { why(peer) })
+        });
+        (census::sum(&answers, VERSION), silent.collect())
     }
 
     /// All nodes that servers tell of; a server that knows of none is one itself.
@@ -101,7 +111,10 @@ fn why(peer: &Peer) -> String {
 mod tests {
     use super::*;
     use crate::connect::Target;
+    use crate::connect::tls::ClientTls;
+    use crate::connect::tls_tests::{Authority, RELAY, files, trusting};
     use crate::proto::relay::NodeState;
+    use crate::relay::RelayConfig;
     use crate::relay::node::{LIMIT, TestNode};
     use crate::relay::tests::{Running, config, nodes, past, patient};
 
@@ -124,7 +137,9 @@ mod tests {
         let mut all = vec![relay.server()];
         all.extend(nodes[1..].iter().map(|n| n.address.to_string()));
         let several = Several::connect_at(&servers(&all), patient()).await.unwrap();
-        let status = several.status().await;
+        let (status, troubles) = several.status().await;
+        assert!(matches!(&troubles[..], [one] if one.contains(&dead)), "{troubles:?}");
+        assert_eq!(several.troubles(), troubles);
         assert_eq!((status.num_flows, status.max_flows), (30, 3 * 4095));
         assert_eq!((status.num_connected_nodes, status.num_unavailable_nodes), (Some(3), Some(1)));
         assert_eq!(status.unavailable_nodes, std::slice::from_ref(&dead));
@@ -137,6 +152,22 @@ mod tests {
         assert_eq!(shown, want.iter().map(|(a, s, n)| (&**a, *s, *n)).collect::<Vec<_>>());
         let names: Vec<_> = several.namespaces().await.unwrap().into_iter().map(|n| n.namespace).collect();
         assert_eq!(names, ["everywhere", "of-node0", "of-node1", "of-node2"]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn one_that_tls_refuses_is_told_with_the_way_out() {
+        let (own, other) = (Authority::new(), Authority::new());
+        let nodes = nodes::<1>();
+        let tls = Some(files(other.identity("relay", &RELAY), Vec::new()));
+        let relay = Running::start(RelayConfig { tls, ..config() }, &[]).await;
+        let mut servers = servers(&[nodes[0].address.to_string(), format!("tls://{}", relay.address)]);
+        servers.dial.tls = Some(Arc::new(ClientTls::new(trusting(&own.ca())).unwrap()));
+        let several = Several::connect_at(&servers, patient()).await.unwrap();
+        let (_, troubles) = several.status().await;
+        assert!(
+            matches!(&troubles[..], [one] if one.contains("of no authority") && one.contains("--tls-ca-cert-files")),
+            "{troubles:?}"
+        );
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -30,6 +30,7 @@ use rate::Rate;
 use ring::{Found, Ring, Slot};
 
 pub(super) use codec::time_of;
+pub(crate) use disk::lock::take as take_folder;
 pub use disk::{DiskStatus, HistoryDisk};
 pub(super) use live::{Fed, Feed, Item, Wanted};
 pub use reader::{Chunk, Position, Reader};

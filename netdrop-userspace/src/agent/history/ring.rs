@@ -36,6 +36,8 @@ pub(super) struct Ring {
     free: usize,
     asked: usize,
     gone: VecDeque<Gone>,
+    /// The first block of all, once it is not remembered any more.
+    beginning: Option<Gone>,
     /// What was lost between blocks that are there: an earlier run's disk did not take it, or it is damaged.
     holes: VecDeque<Range<u64>>,
 }
@@ -80,7 +82,7 @@ pub(super) enum Found {
 pub struct Missed {
     /// How many.
     pub count: u64,
-    /// When the first was, to the block.
+    /// When the first was, to the block, or what it was not before. `None`: nothing is known of what was then.
     pub first: Option<Timestamp>,
     /// When the last was, to the block.
     pub last: Option<Timestamp>,
@@ -89,7 +91,11 @@ pub struct Missed {
 impl Missed {
     /// Both together.
     pub(in super::super) fn and(self, other: Self) -> Self {
-        let first = [self.first, other.first].into_iter().flatten().min();
+        let first = match (self.count, other.count) {
+            (0, _) => other.first,
+            (_, 0) => self.first,
+            _ => self.first.zip(other.first).map(|(a, b)| a.min(b)),
+        };
         Self { count: self.count + other.count, first, last: self.last.max(other.last) }
     }
 }
@@ -124,6 +130,7 @@ impl Ring {
             free: FREE_BLOCKS * block,
             asked,
             gone: VecDeque::new(),
+            beginning: None,
             holes: VecDeque::new(),
         }
     }
@@ -195,6 +202,7 @@ impl Ring {
             self.gone.push_back(Gone::of(&slot.meta));
         }
         while self.gone.len() > REMEMBERED {
+            self.beginning = self.beginning.or(self.gone.front().copied());
             self.gone.pop_front();
         }
         if let Some(last) = self.gone.back() {
@@ -283,8 +291,9 @@ impl Ring {
         let last = gone().map(|g| g.latest).max().or_else(then);
         // No earlier than what came before, where nothing is known of those that are gone themselves.
         let before = || known().filter(|g| g.end_ordinal <= from).map(|g| g.latest).max();
-        let first = if remembered { first.max(after) } else { after.or(first) }.or_else(before);
-        Missed { count: to - from, first: time(first.or(last)), last: time(last.max(first)) }
+        let beginning = || self.beginning.filter(|g| g.first_ordinal <= from).map(|g| g.earliest);
+        let first = if remembered { first.max(after).or_else(before) } else { after.or_else(beginning) };
+        Missed { count: to - from, first: time(first), last: time(last.max(first)) }
     }
 
     /// How many are lost between what is there.

@@ -37,6 +37,9 @@ const PARSER_STACK: usize = 64 << 20;
 /// How deep brackets may lie in one another.
 const MOST_BRACKETS: u16 = 32;
 
+/// As a message, a field of the highest number there is (a varint, 0), which no flow has. Messages are equal whose bytes are.
+const NO_FLOW: [u8; 6] = [0xf8, 0xff, 0xff, 0xff, 0x0f, 0];
+
 /// An expression that is true or false for a flow.
 #[derive(Clone)]
 pub(super) struct Program {
@@ -48,6 +51,8 @@ pub(super) struct Program {
 /// A flow, as expressions see it.
 pub(super) struct Subject<'a> {
     flow: &'a Flow,
+    /// It stands for an event that is no flow.
+    none: bool,
     /// For the interpreter, once it is asked.
     encoded: OnceCell<Option<Message>>,
 }
@@ -84,14 +89,23 @@ fn parsed(text: &str) -> Result<IdedExpr, String> {
 
 impl<'a> Subject<'a> {
     pub(super) fn new(flow: &'a Flow) -> Self {
-        Self { flow, encoded: OnceCell::new() }
+        Self { flow, none: false, encoded: OnceCell::new() }
+    }
+
+    /// In place of an event that is no flow: it has the fields of an empty flow, and equals itself alone.
+    pub(super) fn none(empty: &'a Flow) -> Self {
+        Self { none: true, ..Self::new(empty) }
+    }
+
+    fn bytes(&self) -> Bytes {
+        if self.none { Bytes::from_static(&NO_FLOW) } else { Bytes::from(self.flow.encode_to_vec()) }
     }
 
     /// What the interpreter makes of an expression.
     fn interpret(&self, expression: &IdedExpr) -> Option<bool> {
-        let message = self.encoded.get_or_init(|| {
-            Shape::of("Flow").map(|shape| Message { shape, bytes: Bytes::from(self.flow.encode_to_vec()) })
-        });
+        let message = self
+            .encoded
+            .get_or_init(|| Shape::of("Flow").map(|shape| Message { shape, bytes: self.bytes() }));
         let mut context = Context::with_env(Arc::clone(env()));
         context.add_variable_as_val("_flow", Box::new(message.clone()?));
         match Value::resolve(expression, &context) {

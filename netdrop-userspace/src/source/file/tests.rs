@@ -128,6 +128,20 @@ async fn packed_files_of_several_parts_are_read() {
     assert!(error.unwrap().contains("flows.json.zst"));
 }
 
+#[tokio::test]
+async fn what_is_no_file_of_lines_is_one_error() {
+    let (_dir, path) = file("flows.xz", &[b"\xfd7zXZ\0\0\x04\n\n\n".to_vec(), vec![0x8f; 5000]].concat());
+    let (read, troubles, error) = all(&path).await;
+    assert_eq!((read, troubles), (0, vec![]));
+    assert!(error.unwrap().contains("flows.xz"));
+    // Packed twice.
+    let mut pack = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    pack.write_all(&[b"flows".to_vec(), vec![0; 252], b"ustar".to_vec(), vec![0; 300]].concat()).unwrap();
+    let (_dir, path) = file("flows.tar.gz", &pack.finish().unwrap());
+    let (_, troubles, error) = all(&path).await;
+    assert!(error.is_some_and(|e| e.contains("flows.tar.gz")) && troubles.is_empty());
+}
+
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let e = FileSource::open(Path::new("/nonexistent.json"), |_| {}).unwrap_err();

@@ -6,7 +6,7 @@
 mod any;
 mod codec;
 mod known;
-mod number;
+pub(crate) mod number;
 mod read;
 mod structs;
 

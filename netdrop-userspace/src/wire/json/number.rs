@@ -29,7 +29,7 @@ pub(super) fn length(text: &[u8]) -> usize {
 }
 
 /// The number in a text. Go looks at no more of the text than the number it begins with, but for blanks around it.
-pub(super) fn quoted(text: &str) -> Option<&str> {
+pub(crate) fn quoted(text: &str) -> Option<&str> {
     if text.trim().len() != text.len() {
         return None;
     }
@@ -42,7 +42,7 @@ pub(super) fn continues_word(byte: u8) -> bool {
 }
 
 /// A whole number, also as `1.0` or `12e2`.
-pub(super) fn whole<T: FromStr>(text: &str) -> Option<T> {
+pub(crate) fn whole<T: FromStr>(text: &str) -> Option<T> {
     if let Ok(number) = text.parse() {
         return Some(number);
     }

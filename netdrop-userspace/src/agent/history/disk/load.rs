@@ -1,12 +1,11 @@
 //! What an earlier run left.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use rustix::fs::{FlockOperation, flock};
 
 use super::super::RINGS;
 use super::super::block::Block;
@@ -14,7 +13,7 @@ use super::super::codec::Dictionary;
 use super::super::ring::Slot;
 use super::files::Stored;
 use super::segment::{Frames, Location, Mark, Opened, Segment};
-use super::{HistoryDisk, RING_NAMES};
+use super::{HistoryDisk, RING_NAMES, lock};
 use crate::flow::Observation;
 
 /// What is on disk.
@@ -57,17 +56,7 @@ pub(in super::super) struct Tailed {
 pub(in super::super) fn load(disk: &HistoryDisk) -> anyhow::Result<Loaded> {
     let folder = &disk.folder;
     let shown = folder.display();
-    fs::create_dir_all(folder)
-        .with_context(|| format!("cannot create {shown}; choose another --history-dir"))?;
-    let lock = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(folder.join("lock"))
-        .with_context(|| format!("cannot write to {shown}; choose another --history-dir"))?;
-    flock(&lock, FlockOperation::NonBlockingLockExclusive).with_context(|| {
-        format!("another netdrop agent keeps its history in {shown}; choose another --history-dir")
-    })?;
+    let lock = lock::take(folder)?;
     let mut rings = Vec::new();
     for ring in 0..RINGS {
         rings.push(load_ring(folder, ring).with_context(|| format!("cannot read the history in {shown}"))?);

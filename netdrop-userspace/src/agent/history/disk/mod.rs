@@ -24,6 +24,7 @@
 mod files;
 mod frame;
 mod load;
+pub(super) mod lock;
 mod segment;
 mod writer;
 

@@ -187,8 +187,10 @@ impl Groups {
     /// Deals out what was read in the rings, which ended at a position. The number of what comes next is known once all is read.
     pub(super) fn deal_chunk(&mut self, chunk: &Chunk, position: Position) {
         self.sort(chunk.items.iter());
-        let first = chunk.missed().and_then(|missed| missed.first);
-        let first = first.or_else(|| chunk.items.first().map(time_of));
+        let first = match chunk.missed() {
+            Some(missed) => missed.first,
+            None => chunk.items.first().map(time_of),
+        };
         self.send(first, |wanted| chunk.missed_by(&wanted.selection));
         self.next.position = position;
     }

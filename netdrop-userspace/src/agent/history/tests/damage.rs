@@ -97,6 +97,24 @@ fn a_flipped_bit_in_a_blocks_numbers_is_no_wrong_answer() {
     }
 }
 
+/// What was lost before all that is known has no time of its own: that of what came after it is no beginning.
+#[test]
+fn a_loss_at_the_very_beginning_has_no_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = open(folder.path(), ROOM);
+    push(&history, 0..1200);
+    drop(history);
+    // In the first frame, behind what the file says of itself.
+    let (_copy, history) = with_flipped(folder.path(), ".seg", 96 + 40);
+    let mut reader = history.reader(history.oldest(None), None);
+    let (items, missed) = read(&mut reader, &Selection::default(), 64);
+    let kept = seconds(&items);
+    assert!(missed.count > 0 && missed.count + kept.len() as u64 == 1200, "{missed:?}");
+    assert_eq!(missed.first, None);
+    let last = missed.last.unwrap().as_second();
+    assert!((0..1200).filter(|second| !kept.contains(second)).all(|lost| lost <= last), "{last}");
+}
+
 #[test]
 fn bytes_that_look_like_a_frame_are_none_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
