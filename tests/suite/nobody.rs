@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
+use netdrop_tests::command;
 use netdrop_tests::netns::Netns;
 use netdrop_tests::observer::Observer;
 use netdrop_tests::traffic;
@@ -22,7 +23,11 @@ impl Copy {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
-        fs::copy(binary(), folder.path().join("netdrop")).expect("a copy of netdrop");
+        // By another process: a file that this one has open for writing is open, too, in each child that another thread is just
+        // starting, and nobody may run it until that child runs its own program (ETXTBSY).
+        let (from, to) = (binary(), folder.path().join("netdrop"));
+        let paths = [&from, &to].map(|path| path.display().to_string());
+        command::run("cp", &[&paths[0], &paths[1]]).expect("a copy of netdrop");
         Self(folder)
     }
 

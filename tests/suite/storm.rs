@@ -10,7 +10,7 @@ use netdrop_tests::netns::Netns;
 use netdrop_tests::observer::Observer;
 use netdrop_tests::rules::{Chain, NftDrop};
 use netdrop_tests::traffic::craft::{self, Ipv4, protocol};
-use netdrop_tests::{expect, traffic};
+use netdrop_tests::{expect, traffic, truth};
 
 use crate::flags::Tally;
 use crate::harness::{LIMIT, Seen, binary, json_args, time_of};
@@ -22,6 +22,15 @@ pub const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 pub struct Storm {
     pub netns: Netns,
     rule: NftDrop,
+}
+
+/// Ends a load, also when a test fails.
+pub struct Over<'a>(pub &'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// What netdrop told of the storm, and what the kernel's own counter says.
@@ -65,8 +74,36 @@ impl Storm {
         self.netns.run(|| traffic::packets(packets)).expect("traffic");
     }
 
-    /// Ends netdrop and adds up what it told of these packets.
+    /// Sends packets of `flows` flows from two threads at once, for this long and until so many were dropped: a slow machine needs longer.
+    pub fn flood(&self, flows: u32, time: Duration, least: u64) {
+        let end = Instant::now() + time;
+        let over = AtomicBool::new(false);
+        let send = |from: u32| {
+            let send = || {
+                while !over.load(Ordering::Relaxed) {
+                    traffic::packets((from..from + 200).map(|n| packet(n % flows)))?;
+                }
+                Ok(())
+            };
+            self.netns.run(send).expect("traffic");
+        };
+        thread::scope(|s| {
+            let _over = Over(&over);
+            s.spawn(|| send(0));
+            s.spawn(|| send(flows / 2));
+            let enough = || Ok(Instant::now() >= end && self.dropped() >= least);
+            expect::until_looked("drops", Duration::from_millis(100), LIMIT, enough).expect("drops come");
+        });
+    }
+
+    /// Ends netdrop once all that was sent has arrived, and adds up what it told of these packets.
     pub fn end(&self, observer: Observer) -> Told {
+        truth::arrived().expect("no packet is on its way for ever");
+        self.end_at_once(observer)
+    }
+
+    /// The same while more are on their way.
+    fn end_at_once(&self, observer: Observer) -> Told {
         let ended = observer.interrupt().expect("netdrop ends when interrupted");
         assert!(ended.status.success(), "netdrop ended with {}:\n{}", ended.status, ended.talk);
         let tally = Tally::of(&ended.talk);
@@ -270,21 +307,7 @@ fn a_filter_by_reason_hides_a_rest() {
 fn nothing_is_lost_between_two_readings() {
     let storm = Storm::new();
     let observer = storm.watch(&["--events-per-flow=1"]);
-    let end = Instant::now() + Duration::from_millis(4_500);
-    let send = |from: u32| {
-        move || {
-            while Instant::now() < end {
-                traffic::packets((from..from + 200).map(|n| packet(n % 50)))?;
-            }
-            Ok(())
-        }
-    };
-    thread::scope(|s| {
-        for from in [0, 20] {
-            let netns = &storm.netns;
-            s.spawn(move || netns.run(send(from)).expect("traffic"));
-        }
-    });
+    storm.flood(50, Duration::from_millis(4_500), 20_000);
     let told = storm.end(observer);
     told.check();
     assert_eq!((told.flows.len(), told.rest, told.lost), (50, 0, 0), "{}", told.talk);
@@ -297,6 +320,7 @@ fn starting_and_ending_in_a_storm() {
     let storm = Storm::new();
     let over = AtomicBool::new(false);
     thread::scope(|s| {
+        let _over = Over(&over);
         s.spawn(|| {
             let send = || {
                 while !over.load(Ordering::Relaxed) {
@@ -313,12 +337,11 @@ fn starting_and_ending_in_a_storm() {
             let more = || Ok(storm.dropped() > attached + 2_000);
             expect::until("drops", LIMIT, more).expect("drops come");
             let seen_at_least = storm.dropped() - attached;
-            let told = storm.end(observer);
+            let told = storm.end_at_once(observer);
             let Tally { drops, shown, aggregated, hidden, lost } = told.tally;
             assert_eq!(drops, shown + aggregated + hidden + lost, "{}", told.talk);
             let all = told.named() + told.rest + told.lost;
             assert!((seen_at_least..=told.dropped - before).contains(&all), "{all}: {}", told.talk);
         }
-        over.store(true, Ordering::Relaxed);
     });
 }

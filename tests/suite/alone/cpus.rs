@@ -12,7 +12,7 @@ use std::thread;
 use netdrop_tests::{expect, traffic};
 
 use crate::harness::LIMIT;
-use crate::storm::{Storm, Told, packet};
+use crate::storm::{Over, Storm, Told, packet};
 
 const ONLINE: &str = "/sys/devices/system/cpu/online";
 /// The one that goes; the first one of a machine stays.
@@ -120,6 +120,7 @@ fn cpus_come_and_go_under_load() {
     let observer = storm.watch(&[]);
     let over = AtomicBool::new(false);
     thread::scope(|s| {
+        let _over = Over(&over);
         for _ in 0..2 {
             s.spawn(|| {
                 let flood = || {
@@ -134,7 +135,6 @@ fn cpus_come_and_go_under_load() {
         for _ in 0..5 {
             drop(Offline::new());
         }
-        over.store(true, Ordering::Relaxed);
     });
     let told = storm.end(observer);
     told.check();
