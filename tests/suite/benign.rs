@@ -9,11 +9,11 @@ use netdrop_tests::traffic::{self, Mailbox, craft};
 use crate::flags::Tally;
 use crate::harness::{COUNT, Seen, Watch, kernel};
 
-/// Ports of this file alone: these tests see the whole machine.
-const PORT: u16 = 42_917;
-const CLOSED: u16 = 42_918;
-const CLOSED_TO_PODS: u16 = 42_919;
-const OF_FRAGMENTS: u16 = 42_920;
+/// Ports of this file alone, and none that the kernel chooses for somebody: these tests see the whole machine.
+const PORT: u16 = 22_917;
+const CLOSED: u16 = 22_918;
+const CLOSED_TO_PODS: u16 = 22_919;
+const OF_FRAGMENTS: u16 = 22_920;
 
 fn here(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
