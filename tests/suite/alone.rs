@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use netdrop_tests::cpu;
 use netdrop_tests::rules::{Chain, NftDrop};
 use netdrop_tests::traffic;
 use netdrop_tests::traffic::craft::{self, Ipv4, protocol};
@@ -73,9 +74,18 @@ impl Interrupted {
             };
             storm.netns.run(send).expect("traffic");
         };
+        // On a CPU each, whatever else runs: one that sends in turns with the other interrupts nothing.
+        let cpus = cpu::allowed().expect("a thread's CPUs");
+        let on = |n: usize| cpus.get(n).map_or(Ok(()), |cpu| cpu::stay_on(*cpu)).expect("a CPU");
         thread::scope(|s| {
-            s.spawn(|| flood(&|_| out_packet.clone()));
-            s.spawn(|| flood(&packet));
+            s.spawn(|| {
+                on(0);
+                flood(&|_| out_packet.clone());
+            });
+            s.spawn(|| {
+                on(1);
+                flood(&packet);
+            });
         });
         let dropped_out = out.packets(&storm.netns).expect("a counter");
         let told = storm.end(observer);
