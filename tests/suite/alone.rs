@@ -89,7 +89,7 @@ impl Interrupted {
         });
         let dropped_out = out.packets(&storm.netns).expect("a counter");
         let told = storm.end(observer);
-        let Tally { drops, shown, aggregated, hidden, lost } = told.tally;
+        let Tally { drops, shown, aggregated, hidden, lost, .. } = told.tally;
         assert_eq!(drops, shown + aggregated + hidden + lost, "{}", told.talk);
         let (ours, all) = (shown + aggregated, told.dropped + dropped_out + told.backlog);
         // What was skipped has no reason and no namespace, so it may be somebody else's.

@@ -14,6 +14,8 @@ use netdrop_tests::netns::Netns;
 use netdrop_tests::observer::{self, Ended, Observer};
 use serde_json::Value;
 
+use crate::flags::Tally;
+
 /// How many packets a test sends of a kind.
 pub const COUNT: u16 = 20;
 
@@ -146,7 +148,27 @@ fn number(value: &Value) -> Option<u32> {
 /// `netdrop observe -o json` on some namespaces.
 pub struct Watch {
     observer: Observer,
+    told: Told,
+}
+
+/// What its lines told.
+#[derive(Default)]
+struct Told {
     seen: Vec<Seen>,
+    /// Drops that are said to be lost.
+    lost: u64,
+}
+
+impl Told {
+    /// Takes a line. The kernel skips a drop in the middle of another, and nobody knows whose it was: netdrop says so to everybody, also
+    /// to those who ask for other namespaces.
+    fn note(&mut self, line: &str) {
+        let value: Value = serde_json::from_str(line).expect("JSON");
+        match value["lost_events"]["num_events_lost"].as_str() {
+            Some(lost) => self.lost += lost.parse::<u64>().expect("a number"),
+            None => self.seen.push(Seen(observer::flow(line).expect("a flow"))),
+        }
+    }
 }
 
 impl Watch {
@@ -169,7 +191,7 @@ impl Watch {
 
     /// Reads what a running `netdrop observe -o json` sees.
     pub fn of(observer: Observer) -> Self {
-        Self { observer, seen: Vec::new() }
+        Self { observer, told: Told::default() }
     }
 
     /// Waits until `count` flows that fit were seen, then ends netdrop and checks that there were no more of them.
@@ -198,17 +220,20 @@ impl Watch {
     }
 
     /// Ends netdrop; what was seen that fits, the others, and how it ended.
-    pub fn finish(mut self, fits: impl Fn(&Seen) -> bool) -> (Vec<Seen>, Vec<Seen>, Ended) {
-        let ended = self.observer.interrupt().expect("netdrop ends when interrupted");
+    pub fn finish(self, fits: impl Fn(&Seen) -> bool) -> (Vec<Seen>, Vec<Seen>, Ended) {
+        let Self { observer, mut told } = self;
+        let ended = observer.interrupt().expect("netdrop ends when interrupted");
         assert!(ended.status.success(), "netdrop ended with {}:\n{}", ended.status, ended.talk);
-        self.seen.extend(ended.rest.iter().map(|line| Seen(observer::flow(line).expect("a flow"))));
-        let (fitting, others) = self.seen.into_iter().partition(|seen| fits(seen));
+        ended.rest.iter().for_each(|line| told.note(line));
+        let anybodys = if told.lost == 0 { 0 } else { Tally::of(&ended.talk).anybodys };
+        assert!(told.lost <= anybodys, "{} were lost:\n{}", told.lost, ended.talk);
+        let (fitting, others) = told.seen.into_iter().partition(|seen| fits(seen));
         (fitting, others, ended)
     }
 
     /// What was seen so far.
     pub fn seen(&self) -> &[Seen] {
-        &self.seen
+        &self.told.seen
     }
 
     /// Waits until `count` flows that fit were seen.
@@ -218,7 +243,7 @@ impl Watch {
             self.comes(count, LIMIT, &fits),
             "{} of {count} flows came within {LIMIT:?}; all that came:\n{}\nstderr:\n{}",
             self.count(fits),
-            digest(&self.seen),
+            digest(&self.told.seen),
             self.observer.talk(),
         );
     }
@@ -227,8 +252,8 @@ impl Watch {
     pub fn comes(&mut self, count: usize, limit: Duration, fits: impl Fn(&Seen) -> bool) -> bool {
         let deadline = expect::deadline(limit);
         while self.count(&fits) < count {
-            match self.observer.flow(deadline).expect("netdrop prints flows") {
-                Some(flow) => self.seen.push(Seen(flow)),
+            match self.observer.line(deadline).expect("netdrop prints lines") {
+                Some(line) => self.told.note(&line),
                 None => return false,
             }
         }
@@ -237,7 +262,7 @@ impl Watch {
 
     /// How many were seen so far that fit.
     fn count(&self, fits: impl Fn(&Seen) -> bool) -> usize {
-        self.seen.iter().filter(|seen| fits(seen)).count()
+        self.told.seen.iter().filter(|seen| fits(seen)).count()
     }
 }
 
