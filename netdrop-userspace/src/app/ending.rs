@@ -120,7 +120,7 @@ async fn came(signals: &mut [Signal]) -> bool {
 
 /// Takes what has come of each kind; several of one kind are one. A kind of which none has come wakes the task when one does.
 fn any_came(signals: &mut [Signal], cx: &mut Context<'_>) -> bool {
-    signals.iter_mut().fold(false, |came, signal| signal.poll_recv(cx).is_ready() || came)
+    signals.iter_mut().map(|signal| signal.poll_recv(cx)).filter(Poll::is_ready).count() > 0
 }
 
 #[cfg(test)]
