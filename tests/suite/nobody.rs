@@ -74,12 +74,15 @@ fn captures_with(capabilities: &[&str]) {
     let at = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     netns.run(|| traffic::udp(at(30_000), at(PORT), b"nobody sees?", COUNT)).expect("traffic");
 
-    for flow in watch.exactly(COUNT, |seen| seen.is_between(at(1).ip(), at(PORT))) {
+    let seen = watch.exactly(COUNT, |seen| seen.is_between(at(1).ip(), at(PORT)));
+    for flow in &seen {
         assert_eq!((flow.reason(), flow.netns()), ("NO_SOCKET", Some(netns.inode())), "{flow:?}");
         // kallsyms shows nobody an address; the kernel itself still names the place.
         assert!(flow.summary().contains("NO_SOCKET at __udp4_lib_rcv"), "{flow:?}");
-        assert_eq!(flow.fact("pid").as_f64(), Some(std::process::id().into()), "{flow:?}");
     }
+    // They die on top of their sender, unless its CPU has so much to do that the kernel leaves some to a thread of its own.
+    let own = Some(std::process::id().into());
+    assert!(seen.iter().any(|flow| flow.fact("pid").as_f64() == own), "{seen:?}");
     let (output, text) = copy.run(capabilities, &["status", "--local"]);
     assert!(output.status.success(), "{text}");
     assert!(text.contains("kfree_skb loads and attaches"), "{text}");
