@@ -5,6 +5,7 @@
 
 pub mod command;
 pub mod conntrack;
+pub mod cpu;
 pub mod expect;
 pub mod flowgen;
 pub mod kernel;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::expect;
 use crate::netns::Netns;
 
 /// Protocol counters of a namespace, by names as `nstat` writes them: `IpInAddrErrors`, `UdpNoPorts`, `Ip6InNoRoutes`,
@@ -112,6 +114,29 @@ pub fn conntrack_drops(netns: &Netns) -> Result<u64> {
     column(&text, "drop").with_context(|| format!("{path} has no column drop"))
 }
 
+/// Waits until each CPU has been through with all packets that were on their way to it: what was sent by now has arrived, or died. The
+/// sender's CPU does that while it sends, unless it is busy with too much else, and then in a moment.
+pub fn arrived() -> Result<()> {
+    let path = "/proc/net/softnet_stat";
+    let mut waited: Option<Vec<bool>> = None;
+    expect::until("the arrival of what was sent", Duration::from_mins(1), || {
+        let text = fs::read_to_string(path).with_context(|| format!("can't read {path}"))?;
+        let lengths = backlogs(&text);
+        // One look at which a queue is empty is enough: those behind it are of others.
+        let empty = waited.get_or_insert_with(|| vec![false; lengths.len()]);
+        for (empty, length) in empty.iter_mut().zip(&lengths) {
+            *empty |= *length == 0;
+        }
+        Ok(empty.iter().all(|empty| *empty))
+    })
+}
+
+/// How many packets wait for each CPU: the twelfth of the numbers, since Linux 5.10 (softnet_seq_show, net/core/net-procfs.c).
+fn backlogs(text: &str) -> Vec<u32> {
+    let length = |line: &str| u32::from_str_radix(line.split_whitespace().nth(11)?, 16).ok();
+    text.lines().map(|line| length(line).unwrap_or(0)).collect()
+}
+
 /// Sum over all CPUs (one line each, hexadecimal) of a column.
 fn column(text: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines();
@@ -141,6 +166,12 @@ mod tests {
     fn conntrack_columns_are_hexadecimal_per_cpu() {
         assert_eq!(column("entries drop\n00000001 0000000a\n00000001 00000010\n", "drop"), Some(26));
         assert_eq!(column("entries\n1\n", "drop"), None);
+    }
+
+    #[test]
+    fn each_cpu_has_a_backlog() {
+        let line = "1260a27f 0001e057 31 0 0 0 0 0 0 0022566e 0 0000000a 0 3 7\n";
+        assert_eq!(backlogs(&[line, "1 2 3\n"].concat()), [10, 0]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use netdrop_tests::link;
 use netdrop_tests::netns::Netns;
 use netdrop_tests::topology::Router;
 use netdrop_tests::traffic::{self, craft};
+use netdrop_tests::truth;
 
 use crate::harness::{COUNT, Watch, json_args};
 use crate::perf::PerfStat;
@@ -38,8 +39,10 @@ fn perf_counts_the_same_with_and_without() {
     let net = Router::new().expect("a router");
     let device = link::index(&net.a.netns, "eth0").expect("the pod has a device");
     let frame = craft::ethernet([2, 0, 0, 0, 0, 1], net.a.mac, ETHER_TYPE, &[0; 50]);
-    let send =
-        || net.a.netns.run(|| traffic::frames(device, vec![&frame; usize::from(COUNT)])).expect("traffic");
+    let send = || {
+        net.a.netns.run(|| traffic::frames(device, vec![&frame; usize::from(COUNT)])).expect("traffic");
+        truth::arrived().expect("no frame is on its way for ever");
+    };
 
     let without = PerfStat::start(ETHER_TYPE);
     send();

@@ -8,6 +8,7 @@ use netdrop_tests::observer::Observer;
 use netdrop_tests::rules::NftDrop;
 use netdrop_tests::topology::Router;
 use netdrop_tests::traffic::{self, craft};
+use netdrop_tests::truth;
 
 use crate::harness::{COUNT, Seen, Watch, binary, json_args};
 
@@ -104,6 +105,7 @@ fn two_tags_of_many_flows() {
     let observer = Observer::start(&binary(), json_args(&[&net.node])).expect("netdrop captures");
     let all = (0..EACH).flat_map(|_| &frames);
     net.a.netns.run(|| traffic::frames(device, all)).expect("traffic");
+    truth::arrived().expect("no frame is on its way for ever");
     let ended = observer.interrupt().expect("netdrop ends when interrupted");
     let mut told = BTreeMap::<u32, u64>::new();
     for line in &ended.rest {

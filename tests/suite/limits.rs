@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::process::{self, Command, Output};
 use std::time::{Duration, Instant};
 
+use netdrop_tests::expect;
+
 use crate::harness::binary;
 
 /// Runs `observe` for a second with more flags; it has to end by itself.
@@ -16,7 +18,8 @@ pub(crate) fn observe(flags: &[&str]) -> (Output, String) {
 fn run(command: &mut Command) -> (Output, String) {
     let start = Instant::now();
     let output = command.output().expect("netdrop runs");
-    assert!(start.elapsed() < Duration::from_secs(30), "it took {:?}", start.elapsed());
+    let most = Duration::from_secs(30) * expect::patience();
+    assert!(start.elapsed() < most, "it took {:?}", start.elapsed());
     let talk = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!talk.contains("panicked"), "{talk}");
     (output, talk)

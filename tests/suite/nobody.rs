@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
+use netdrop_tests::command;
 use netdrop_tests::netns::Netns;
 use netdrop_tests::observer::Observer;
 use netdrop_tests::traffic;
@@ -22,7 +23,11 @@ impl Copy {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
-        fs::copy(binary(), folder.path().join("netdrop")).expect("a copy of netdrop");
+        // By another process: a file that this one has open for writing is open, too, in each child that another thread is just
+        // starting, and nobody may run it until that child runs its own program (ETXTBSY).
+        let (from, to) = (binary(), folder.path().join("netdrop"));
+        let paths = [&from, &to].map(|path| path.display().to_string());
+        command::run("cp", &[&paths[0], &paths[1]]).expect("a copy of netdrop");
         Self(folder)
     }
 
@@ -69,12 +74,15 @@ fn captures_with(capabilities: &[&str]) {
     let at = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     netns.run(|| traffic::udp(at(30_000), at(PORT), b"nobody sees?", COUNT)).expect("traffic");
 
-    for flow in watch.exactly(COUNT, |seen| seen.is_between(at(1).ip(), at(PORT))) {
+    let seen = watch.exactly(COUNT, |seen| seen.is_between(at(1).ip(), at(PORT)));
+    for flow in &seen {
         assert_eq!((flow.reason(), flow.netns()), ("NO_SOCKET", Some(netns.inode())), "{flow:?}");
         // kallsyms shows nobody an address; the kernel itself still names the place.
         assert!(flow.summary().contains("NO_SOCKET at __udp4_lib_rcv"), "{flow:?}");
-        assert_eq!(flow.fact("pid").as_f64(), Some(std::process::id().into()), "{flow:?}");
     }
+    // They die on top of their sender, unless its CPU has so much to do that the kernel leaves some to a thread of its own.
+    let own = Some(std::process::id().into());
+    assert!(seen.iter().any(|flow| flow.fact("pid").as_f64() == own), "{seen:?}");
     let (output, text) = copy.run(capabilities, &["status", "--local"]);
     assert!(output.status.success(), "{text}");
     assert!(text.contains("kfree_skb loads and attaches"), "{text}");

@@ -12,7 +12,7 @@ use netdrop_tests::{stock, traffic};
 use serde_json::Value;
 
 use crate::harness::{COUNT, binary, time_of};
-use crate::servers::{Program, free, output, text, until};
+use crate::servers::{Program, free, output, slow, text, until};
 
 /// One that keeps what is dropped on its way to this port alone: a storm of another test would cost these drops their lines.
 fn agent(folder: &Path, name: &str, port: u16) -> (Program, String) {
@@ -42,12 +42,13 @@ impl Bed {
         let agents: Vec<_> = NAMES[..number].iter().map(|name| agent(folder.path(), name, port)).collect();
         let server = free();
         let peers: Vec<_> = NAMES.iter().zip(&agents).map(|(name, (_, at))| format!("{name}={at}")).collect();
+        let slow = slow();
         let relay = Program::start([
             "relay",
             "--peers",
             &peers.join(","),
             "--sort-buffer-drain-timeout",
-            "4s",
+            &slow,
             "--listen-address",
             &server,
             "--health-listen-address",

@@ -7,7 +7,7 @@ use netdrop_tests::topology::Router;
 use netdrop_tests::traffic::{self, craft};
 use netdrop_tests::truth::Counters;
 
-use crate::harness::{COUNT, Seen, Watch};
+use crate::harness::{COUNT, LIMIT, Seen, TRIES, Watch};
 
 const PORT: u16 = 4244;
 
@@ -26,21 +26,25 @@ fn udp_packet(from: IpAddr, to: IpAddr) -> Vec<u8> {
     craft::ip(from, to, craft::protocol::UDP, &datagram)
 }
 
-/// Sends from pod a; all have to die on the node. By frames: once the node has told it the size that fits, the pod's own kernel
-/// refuses packets that are too big.
-fn on_node(net: &Router, case: &Case<'_>) -> Vec<Seen> {
-    let count = case.packets.len();
-    let before = Counters::read(&net.node).expect("counters");
-    let watch = Watch::on(&[&net.node]);
-
+/// Sends from pod a. By frames: once the node has told it the size that fits, the pod's own kernel refuses packets that are too big.
+fn send(net: &Router, packets: &[Vec<u8>]) {
     let device = link::index(&net.a.netns, "eth0").expect("the pod has a device");
-    let frames = case.packets.iter().map(|packet| {
+    let frames = packets.iter().map(|packet| {
         let v6 = packet[0] >> 4 == 6;
         let ether_type = if v6 { craft::ether_type::IPV6 } else { craft::ether_type::IPV4 };
         craft::ethernet(Router::NODE_MAC, net.a.mac, ether_type, packet)
     });
     let frames: Vec<Vec<u8>> = frames.collect();
     net.a.netns.run(|| traffic::frames(device, &frames)).expect("traffic");
+}
+
+/// Sends from pod a; all have to die on the node.
+fn on_node(net: &Router, case: &Case<'_>) -> Vec<Seen> {
+    let count = case.packets.len();
+    let before = Counters::read(&net.node).expect("counters");
+    let watch = Watch::on(&[&net.node]);
+
+    send(net, &case.packets);
 
     let seen = watch.exactly(count, |seen| seen.reason() == case.reason);
     let after = Counters::read(&net.node).expect("counters");
@@ -141,7 +145,21 @@ fn unknown_neighbour() {
     let net = Router::new().expect("a router");
     let quick = [("net.ipv4.neigh.pod-b.retrans_time_ms", "20"), ("net.ipv4.neigh.pod-b.mcast_solicit", "1")];
     net.node.sysctl(&quick).expect("neighbour settings");
-    let to = "10.0.2.99".parse().expect("an address");
-    let packets = vec![udp_packet(net.a.v4, to); usize::from(COUNT)];
-    on_node(&net, &Case { packets, reason: "NEIGH_FAILED", counter: None });
+    let count = usize::from(COUNT);
+    let failed = |seen: &Seen| seen.reason() == "NEIGH_FAILED";
+    let mut watch = Watch::on(&[&net.node]);
+    let all = (0..TRIES).any(|n| {
+        let to = IpAddr::from([10, 0, 2, 90 + u8::try_from(n).expect("a few")]);
+        send(&net, &vec![udp_packet(net.a.v4, to); count]);
+        watch.comes(count, LIMIT / 4, failed)
+    });
+    assert!(all, "{:?}", watch.seen());
+    let (seen, ..) = watch.finish(failed);
+    for flow in &seen {
+        assert_eq!((flow.netns(), flow.port()), (Some(net.node.inode()), Some(PORT)), "{flow:?}");
+    }
+    // Those of a neighbour die together, or where none is seen.
+    let of = |to| seen.iter().filter(|flow| flow.addresses().is_some_and(|(_, own)| own == to)).count();
+    let each: Vec<usize> = (90..94).map(|n| of(IpAddr::from([10, 0, 2, n]))).collect();
+    assert!(each.iter().all(|n| *n == 0 || *n == count) && seen.len() >= count, "{each:?}");
 }

@@ -99,7 +99,7 @@ impl Bed {
         });
         let server = free();
         let peers = format!("node-a={},node-b={}", agents[0], agents[1]);
-        // What it tells is in order though one of them is slow, as this machine may be.
+        let slow = slow();
         let flags = [
             "--peers",
             &peers,
@@ -108,7 +108,7 @@ impl Bed {
             "--health-listen-address",
             "none",
             "--sort-buffer-drain-timeout",
-            "4s",
+            &slow,
         ];
         programs.push(Program::start(["relay"].iter().chain(&flags)));
         let bed = Self { agents, server, _programs: programs, _folder: folder };
@@ -144,6 +144,11 @@ pub fn free() -> String {
     let [.., high, low] = std::process::id().to_be_bytes();
     let address = Ipv4Addr::new(127, high.max(1), low, NEXT.fetch_add(1, Ordering::Relaxed));
     SocketAddr::from((address, 4245)).to_string()
+}
+
+/// How long a relay waits for an agent: what it tells is in order though one of them is slow, as this machine may be.
+pub fn slow() -> String {
+    format!("{}s", 4 * expect::patience())
 }
 
 fn serves_both(server: &str) {

@@ -90,10 +90,14 @@ fn full_socket_buffer(v6: bool) {
 
     net.a.netns.run(|| traffic::udp(from, to, &[0; 500], 2 * COUNT)).expect("traffic");
 
+    // Each finds no room, or some, before any is made by reading.
+    let delivered = if v6 { "Ip6InDelivers" } else { "IpInDelivers" };
+    let all = u64::from(2 * COUNT);
+    let came = || Ok(Counters::read(&net.b.netns)?.since(&before, delivered)? >= all);
+    expect::until("the arrival of every datagram", LIMIT, came).expect("all arrive");
     // How many have room is the kernel's affair; how many have not, it counts.
     let counter = if v6 { "Udp6RcvbufErrors" } else { "UdpRcvbufErrors" };
     let (mut held, mut dropped) = (0, 0);
-    let all = u64::from(2 * COUNT);
     let arrived = || {
         held += mailbox.empty()?;
         dropped = Counters::read(&net.b.netns)?.since(&before, counter)?;

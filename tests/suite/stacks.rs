@@ -2,8 +2,7 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use netdrop_tests::command;
 use netdrop_tests::expect;
@@ -13,7 +12,7 @@ use netdrop_tests::rules::{Chain, NftDrop};
 use netdrop_tests::traffic;
 
 use crate::harness::{COUNT, LIMIT, Seen, Watch, binary, json_args};
-use crate::storm::{Storm, packet};
+use crate::storm::Storm;
 
 const PORT: u16 = 4292;
 
@@ -144,21 +143,7 @@ fn of_flows_that_are_added_up() {
 fn more_flows_than_stacks() {
     let storm = Storm::new();
     let observer = storm.watch(&["--stack", "--events-per-flow=1", "--flow-map-size=64"]);
-    let end = Instant::now() + Duration::from_secs(3);
-    let send = |from: u32| {
-        move || {
-            while Instant::now() < end {
-                traffic::packets((from..from + 200).map(|n| packet(n % 64)))?;
-            }
-            Ok(())
-        }
-    };
-    thread::scope(|s| {
-        for from in [0, 32] {
-            let netns = &storm.netns;
-            s.spawn(move || netns.run(send(from)).expect("traffic"));
-        }
-    });
+    storm.flood(64, Duration::from_secs(3), 1_000);
     let ended = observer.interrupt().expect("netdrop ends when interrupted");
     let flows = ended.rest.iter().filter_map(|line| netdrop_tests::observer::flow(line).ok()).map(Seen);
     let (with, without): (Vec<Seen>, Vec<Seen>) =

@@ -92,8 +92,16 @@ impl Drop for Stuck {
     }
 }
 
+/// On a machine that stands still for seconds the time may pass before the second interrupt is heard: such a try is no proof of
+/// anything. One that does not hear it lets the time pass in all.
 #[test]
 fn a_second_interrupt_ends_it_at_once() {
+    let tries = 5;
+    assert!((0..tries).any(|_| interrupted_again()), "it waited for the time to pass, {tries} times");
+}
+
+/// Interrupts it until it ends; whether that was before the time had passed.
+fn interrupted_again() -> bool {
     let mut stuck = Stuck::new();
     let start = Instant::now();
     let mut status = None;
@@ -102,9 +110,12 @@ fn a_second_interrupt_ends_it_at_once() {
         status = stuck.ended();
         Ok(status.is_some())
     };
-    expect::until_looked("the end", PAUSE, PATIENCE * 2, ends).expect("netdrop ends");
-    assert!(start.elapsed() < PATIENCE * expect::patience(), "it waited for the time to pass");
-    stuck.check(status.expect("it ended"), "it was interrupted again");
+    expect::until_looked("the end", PAUSE, PATIENCE * 4, ends).expect("netdrop ends");
+    let at_once = start.elapsed() < PATIENCE;
+    if at_once {
+        stuck.check(status.expect("it ended"), "it was interrupted again");
+    }
+    at_once
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl Heard {
     /// With nodes that stall: they are given up soon, and nothing waits for them in the meantime.
     fn wary(nodes: &[TestNode], request: GetFlowsRequest) -> Self {
         let tempo =
-            Tempo { interval: Duration::from_millis(200), patience: Duration::from_secs(2), ..patient() };
+            Tempo { interval: Duration::from_millis(200), patience: Duration::from_secs(6), ..patient() };
         let config = SessionConfig { hold: LIMIT / 2, ..slowly(SessionConfig::new(hostname())) };
         Self::with(nodes, request, config, tempo)
     }
@@ -256,7 +256,7 @@ async fn one_that_stalls_is_not_waited_for_until_it_answers_again() {
     heard.until_asked(&nodes).await;
     nodes[1].stall(true);
     let why = heard.until_state(NodeState::NodeError, &nodes[1]).await;
-    assert_eq!(why, "no answer for 2 s: not waited for");
+    assert_eq!(why, "no answer for 6 s: not waited for");
     nodes[1].see(now(), "late");
     let before = Instant::now();
     nodes[0].see(now(), "in time");

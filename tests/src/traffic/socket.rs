@@ -150,6 +150,9 @@ pub fn syns(from: SocketAddr, to: SocketAddr, count: u16) -> Result<()> {
                 "can't connect from {from} to {to}: {error}"
             );
         }
+        // A child that another thread is starting has a copy of the socket until it runs its program, so a close may not be the last.
+        // SAFETY: a system call without pointers; one that is not connecting any more is none of our business.
+        unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) };
     }
     Ok(())
 }

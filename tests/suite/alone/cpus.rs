@@ -1,18 +1,14 @@
 //! CPUs that go offline and come back, on a machine of the tests' own: a guest.
 
-#![expect(unsafe_code, reason = "a thread's CPU has no safe interface in std")]
-
 use std::env;
 use std::fs;
-use std::io;
-use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use netdrop_tests::{expect, traffic};
+use netdrop_tests::{cpu, expect, traffic};
 
 use crate::harness::LIMIT;
-use crate::storm::{Storm, Told, packet};
+use crate::storm::{Over, Storm, Told, packet};
 
 const ONLINE: &str = "/sys/devices/system/cpu/online";
 /// The one that goes; the first one of a machine stays.
@@ -60,13 +56,7 @@ fn set(online: bool) {
 fn send_on(storm: &Storm, cpu: usize) {
     thread::scope(|s| {
         s.spawn(|| {
-            // SAFETY: a set of CPUs is plain bits, and lives until the call returns.
-            let done = unsafe {
-                let mut set: libc::cpu_set_t = mem::zeroed();
-                libc::CPU_SET(cpu, &mut set);
-                libc::sched_setaffinity(0, mem::size_of_val(&set), &raw const set)
-            };
-            assert_eq!(done, 0, "{}", io::Error::last_os_error());
+            cpu::stay_on(cpu).expect("a CPU that is online");
             storm.send(FLOWS, EACH);
         });
     });
@@ -120,6 +110,7 @@ fn cpus_come_and_go_under_load() {
     let observer = storm.watch(&[]);
     let over = AtomicBool::new(false);
     thread::scope(|s| {
+        let _over = Over(&over);
         for _ in 0..2 {
             s.spawn(|| {
                 let flood = || {
@@ -134,7 +125,6 @@ fn cpus_come_and_go_under_load() {
         for _ in 0..5 {
             drop(Offline::new());
         }
-        over.store(true, Ordering::Relaxed);
     });
     let told = storm.end(observer);
     told.check();

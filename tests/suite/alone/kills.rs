@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use netdrop_tests::{command, expect, traffic};
 
 use crate::harness::{LIMIT, binary, json_args};
-use crate::storm::{Storm, packet};
+use crate::storm::{Over, Storm, packet};
 
 /// Times that it is killed; on an emulated machine, where a start takes so much longer, as many times fewer.
 fn kills() -> u32 {
@@ -47,15 +47,6 @@ fn existing() -> Option<BTreeSet<Object>> {
         all.extend(ids.map(|id| (kind, id)));
     }
     Some(all)
-}
-
-/// Ends the load, also when a test fails.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 fn start(storm: &Storm) -> Child {

@@ -12,7 +12,7 @@ use super::{Binaries, HOST, VmArgs, folder, listen};
 use crate::shell::{command, say};
 
 /// How long the suite may take.
-const LIMIT: Duration = Duration::from_mins(10);
+const LIMIT: Duration = Duration::from_mins(20);
 
 /// Runs the suite here and reads the report.
 pub(super) fn run(binaries: &Binaries, args: &VmArgs) -> anyhow::Result<Report> {

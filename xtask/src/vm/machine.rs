@@ -14,7 +14,7 @@ use super::listen;
 use crate::shell::run;
 
 /// How long a machine may take from power on to power off.
-const LIMIT: Duration = Duration::from_mins(15);
+const LIMIT: Duration = Duration::from_mins(30);
 
 /// What to boot.
 pub(super) struct Machine<'a> {
