@@ -108,9 +108,10 @@ impl<'a> Glance<'a> {
     /// The source's or the destination's.
     #[inline]
     pub(in super::super) fn address(&self, of_destination: bool) -> Option<IpAddr> {
-        let (at, v6) = match of_destination {
-            false => (0, flag::SOURCE_V6),
-            true => (self.layout.destination_at, flag::DESTINATION_V6),
+        let (at, v6) = if of_destination {
+            (self.layout.destination_at, flag::DESTINATION_V6)
+        } else {
+            (0, flag::SOURCE_V6)
         };
         let shape = self.layout.shape;
         if shape.has(flag::IP) { packet::address(&mut self.at(at), shape.has(v6)) } else { None }
