@@ -45,7 +45,12 @@ pub(super) async fn replay(
     let ending = Ending { count: config.count, duration: config.duration };
     let outcome = Run::new(Some(&filter), window, sink, ending).until_end(&mut source, stop, |_| {}).await;
     let bad = bad.load(Ordering::Relaxed);
-    if bad > 0 {
+    if bad > 0 && !source.has_any() {
+        say(format_args!(
+            "netdrop: no line of {} could be read ({bad} were left out); each has to be a whole object, as `jq -c . FILE` writes them, or `jq -c '.[]' FILE` of an array",
+            shown(file)
+        ));
+    } else if bad > 0 {
         say(format_args!(
             "netdrop: {bad} of the lines of {} could not be read and were left out",
             shown(file)

@@ -45,6 +45,8 @@ pub struct FileSource {
     name: PathBuf,
     /// Lines of the pieces before it.
     lines: u64,
+    /// Whether one of them could be read.
+    any: bool,
     /// After the first unknown field nobody is told again.
     unknown_told: bool,
     report: Box<dyn FnMut(Trouble) + Send>,
@@ -57,13 +59,26 @@ impl std::fmt::Debug for FileSource {
 }
 
 impl FileSource {
-    /// Opens a file; `-` is standard input. What is packed by gzip or Zstandard, by its name or by its first bytes, is unpacked. `report` is told of bad lines as
-    /// they come.
+    /// Opens a file; `-` is standard input. What is packed by gzip or Zstandard, by its first bytes or by its name, is unpacked. `report`
+    /// is told of bad lines as they come.
     pub fn open(path: &Path, report: impl FnMut(Trouble) + Send + 'static) -> anyhow::Result<Self> {
         let input = open(path).with_context(|| format!("cannot open {}", path.display()))?;
         let pieces = lines::pieces(input).context("cannot start a thread")?;
         let report = Box::new(report);
-        Ok(Self { pieces, next: None, name: path.to_owned(), lines: 0, unknown_told: false, report })
+        Ok(Self {
+            pieces,
+            next: None,
+            name: path.to_owned(),
+            lines: 0,
+            any: false,
+            unknown_told: false,
+            report,
+        })
+    }
+
+    /// Whether any line could be read so far.
+    pub fn has_any(&self) -> bool {
+        self.any
     }
 
     /// What is wrong with a piece's lines, by their numbers in the file.
@@ -98,6 +113,7 @@ impl WireSource for FileSource {
         self.next = None;
         self.tell(parsed.troubles);
         self.lines += parsed.lines;
+        self.any |= !parsed.responses.is_empty();
         if batch.is_empty() {
             *batch = parsed.responses;
         } else {

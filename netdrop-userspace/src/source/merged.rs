@@ -1,5 +1,6 @@
 //! Several servers as one source.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -9,7 +10,9 @@ use crate::cli::server_flags::Servers;
 use crate::connect::words;
 use crate::merge::session::Told;
 use crate::merge::{Crew, PeerState, Session, SessionConfig, Tempo, Wire};
+use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::proto::observer::{GetFlowsRequest, GetFlowsResponse};
+use crate::proto::relay::NodeState;
 
 /// Batches that wait to be printed; then servers must wait.
 const IN_FLIGHT: usize = 4;
@@ -18,6 +21,8 @@ const IN_FLIGHT: usize = 4;
 pub struct MergedSource {
     crew: Crew,
     told: mpsc::Receiver<Told>,
+    /// Why servers can't be reached, as the person was told.
+    whys: HashSet<String>,
 }
 
 impl MergedSource {
@@ -41,7 +46,19 @@ impl MergedSource {
         let crew = Crew::fixed(&servers.peers()?, servers.dial.clone(), tempo);
         let (to, told) = mpsc::channel(IN_FLIGHT);
         tokio::spawn(Session::run(crew.roster(), request.into(), config, to));
-        Ok(Self { crew, told })
+        Ok(Self { crew, told, whys: HashSet::new() })
+    }
+
+    /// Says why servers can't be reached, each cause once: their line has no room for it.
+    fn tell_why(&mut self, response: &GetFlowsResponse) {
+        let Some(ResponseTypes::NodeStatus(status)) = &response.response_types else { return };
+        let why = &status.message;
+        if status.state_change() == NodeState::NodeUnavailable
+            && !why.is_empty()
+            && self.whys.insert(why.clone())
+        {
+            tracing::warn!("{why}");
+        }
     }
 
     /// Why none of them can be reached; `None`: one can.
@@ -80,6 +97,9 @@ impl WireSource for MergedSource {
         take(told)?;
         while let Ok(more) = self.told.try_recv() {
             take(more)?;
+        }
+        for response in batch.iter() {
+            self.tell_why(response);
         }
         Ok(true)
     }

@@ -93,7 +93,10 @@ fn is_binary(line: &[u8]) -> bool {
 }
 
 /// Where magic bytes lie, what they are, who packs so, and what unpacks it.
-const PACKED: [(usize, &[u8], &str, &str); 5] = [
+const PACKED: [(usize, &[u8], &str, &str); 7] = [
+    // Once more, in what was unpacked.
+    (0, b"\x1f\x8b", "gzip", "gzip -dc FILE"),
+    (0, b"\x28\xb5\x2f\xfd", "Zstandard", "zstd -dc FILE"),
     (0, b"\xfd7zXZ\0", "xz", "xz -dc FILE"),
     (4, b"1AY&SY", "bzip2", "bzip2 -dc FILE"),
     (0, b"\x04\x22\x4d\x18", "LZ4", "lz4 -dc FILE"),

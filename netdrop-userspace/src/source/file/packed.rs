@@ -1,53 +1,76 @@
 //! Files that are packed, and what is wrong with them in words.
 
 use std::error::Error;
-use std::io::{self, BufRead as _, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 type Bytes = Box<dyn Read + Send>;
 
-/// A file's bytes, unpacked as its name says, or else as its first bytes do.
+/// A file's bytes, unpacked as its first bytes say, or else as its name does.
 pub(super) fn unpacked(path: &Path, file: Bytes, buffer: usize) -> Bytes {
-    match path.extension().and_then(|e| e.to_str()) {
-        Some("gz") => of_gzip(file, buffer),
-        Some("zst") => of_zstd(file, buffer),
-        _ => Box::new(Unnamed { input: Some(file), known: None, buffer }),
+    let by_name = path.extension().and_then(|e| e.to_str()).and_then(|name| match name {
+        "gz" => Some(Packer::Gzip),
+        "zst" => Some(Packer::Zstandard),
+        _ => None,
+    });
+    Box::new(Unpacked { input: Some(file), by_name, known: None, buffer })
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Packer {
+    Gzip,
+    Zstandard,
+}
+
+impl Packer {
+    /// What packed files begin with (RFC 1952; RFC 8878, also with a frame to skip); no line of JSON does.
+    fn of(head: &[u8]) -> Option<Self> {
+        match head {
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstandard),
+            _ => is_skipped(head).then_some(Self::Zstandard),
+        }
+    }
+
+    fn unpack(self, file: Bytes, buffer: usize) -> Bytes {
+        let input = BufReader::with_capacity(buffer, file);
+        match self {
+            Self::Gzip => Box::new(Worded { input: flate2::bufread::MultiGzDecoder::new(input), by: "gzip" }),
+            Self::Zstandard => {
+                let input = Some(Ahead { head: Vec::new(), input });
+                Box::new(Worded { input: Frames { input, frame: None }, by: "Zstandard" })
+            }
+        }
     }
 }
 
-fn of_gzip(file: Bytes, buffer: usize) -> Bytes {
-    let input = BufReader::with_capacity(buffer, file);
-    Box::new(Worded { input: flate2::bufread::MultiGzDecoder::new(input), by: "gzip" })
+/// Whether a frame of Zstandard's has nothing but what others wrote for themselves.
+fn is_skipped(head: &[u8]) -> bool {
+    matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
-fn of_zstd(file: Bytes, buffer: usize) -> Bytes {
-    let input = BufReader::with_capacity(buffer, file);
-    Box::new(Worded { input: Frames { input: Some(input), frame: None }, by: "Zstandard" })
-}
+/// Bytes of all these beginnings.
+const MAGIC: usize = 4;
 
-/// What packed files begin with (RFC 1952, RFC 8878); no line of JSON does.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-
-/// A pipe, or a file of another name. Its first bytes are looked at when they are read, as a pipe may be silent for long.
-struct Unnamed {
+/// A file or a pipe. Its first bytes are looked at when they are read, as a pipe may be silent for long.
+struct Unpacked {
     input: Option<Bytes>,
+    by_name: Option<Packer>,
     known: Option<Bytes>,
     buffer: usize,
 }
 
-impl Read for Unnamed {
+impl Read for Unpacked {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if let Some(mut input) = self.input.take() {
-            let mut head = Vec::with_capacity(ZSTD.len());
+            let mut head = Vec::with_capacity(MAGIC);
             // Errors come again when the rest is read.
-            drop(input.by_ref().take(ZSTD.len() as u64).read_to_end(&mut head));
-            let (gzip, zstd) = (head.starts_with(&GZIP), head.starts_with(&ZSTD));
-            let whole = Box::new(io::Cursor::new(head).chain(input));
-            self.known = Some(match (gzip, zstd) {
-                (true, _) => of_gzip(whole, self.buffer),
-                (_, true) => of_zstd(whole, self.buffer),
-                _ => whole,
+            drop(input.by_ref().take(MAGIC as u64).read_to_end(&mut head));
+            let packer = Packer::of(&head).or(self.by_name);
+            let whole: Bytes = Box::new(io::Cursor::new(head).chain(input));
+            self.known = Some(match packer {
+                Some(packer) => packer.unpack(whole, self.buffer),
+                None => whole,
             });
         }
         self.known.as_mut().map_or(Ok(0), |known| known.read(buffer))
@@ -91,12 +114,49 @@ fn is_early_end(e: &io::Error) -> bool {
     early(e)
 }
 
-type Frame = ruzstd::decoding::StreamingDecoder<BufReader<Bytes>, ruzstd::decoding::FrameDecoder>;
+/// What was looked at, and what follows.
+struct Ahead {
+    head: Vec<u8>,
+    input: BufReader<Bytes>,
+}
+
+impl Ahead {
+    /// The beginning of a frame; shorter at the end.
+    fn look(&mut self) -> io::Result<&[u8]> {
+        let missing = MAGIC.saturating_sub(self.head.len());
+        self.input.by_ref().take(missing as u64).read_to_end(&mut self.head)?;
+        Ok(&self.head)
+    }
+
+    /// Passes over a frame that was looked at, which says after its beginning how long it is.
+    fn skip(&mut self) -> io::Result<()> {
+        self.head.clear();
+        let mut length = [0; 4];
+        self.input.read_exact(&mut length)?;
+        let length = u64::from(u32::from_le_bytes(length));
+        let skipped = io::copy(&mut self.input.by_ref().take(length), &mut io::sink())?;
+        if skipped < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+}
+
+impl Read for Ahead {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.head.is_empty() {
+            return self.input.read(buffer);
+        }
+        let some = buffer.len().min(self.head.len());
+        buffer[..some].copy_from_slice(&self.head[..some]);
+        self.head.drain(..some);
+        Ok(some)
+    }
+}
+
+type Frame = ruzstd::decoding::StreamingDecoder<Ahead, ruzstd::decoding::FrameDecoder>;
 
 /// Zstandard's frames, one after the other: a recorder begins a new one now and then.
 struct Frames {
     /// Between two frames.
-    input: Option<BufReader<Bytes>>,
+    input: Option<Ahead>,
     frame: Option<Frame>,
 }
 
@@ -111,11 +171,17 @@ impl Read for Frames {
                 self.input = self.frame.take().map(Frame::into_inner);
             }
             let Some(mut input) = self.input.take() else { return Ok(0) };
-            if input.fill_buf()?.is_empty() {
+            let head = input.look()?;
+            if head.is_empty() {
                 self.input = Some(input);
                 return Ok(0);
             }
-            self.frame = Some(Frame::new(input).map_err(io::Error::other)?);
+            if is_skipped(head) {
+                input.skip()?;
+                self.input = Some(input);
+            } else {
+                self.frame = Some(Frame::new(input).map_err(io::Error::other)?);
+            }
         }
     }
 }
@@ -146,15 +212,28 @@ mod tests {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(text.as_bytes()).unwrap();
         let gzip = gzip.finish().unwrap();
-        for (name, bytes) in [("x.json", &zstd), ("-", &gzip), ("x.json", &text.clone().into_bytes())] {
+        let skipped = b"\x5a\x2a\x4d\x18\x03\0\0\0abc".as_slice();
+        let plain = text.as_bytes();
+        for (name, bytes) in [
+            ("x.json", &*zstd),
+            ("-", &gzip),
+            ("x.json", plain),
+            ("x.zst", &gzip),
+            ("x.gz", &zstd),
+            ("x.zst", &[skipped, skipped, &zstd, skipped].concat()),
+            ("-", &[skipped, &zstd].concat()),
+        ] {
             let mut read = String::new();
-            let input: Bytes = Box::new(io::Cursor::new(bytes.clone()));
+            let input: Bytes = Box::new(io::Cursor::new(bytes.to_owned()));
             unpacked(Path::new(name), input, 4096).read_to_string(&mut read).unwrap();
             assert!(read == text, "{name}: as its first bytes say");
         }
         let early = "it ends too early: what comes after is missing";
         for cut in [5, zstd.len() / 2, zstd.len() - 1] {
             assert_eq!(wrong("x.zst", &zstd[..cut]), early, "{cut}");
+        }
+        for cut in [5, skipped.len() - 1] {
+            assert_eq!(wrong("x.zst", &[&zstd, &skipped[..cut]].concat()), early, "{cut}");
         }
         for cut in [3, gzip.len() / 2, gzip.len() - 1] {
             assert_eq!(wrong("x.gz", &gzip[..cut]), early, "{cut}");

@@ -69,7 +69,10 @@ fn load_ring(folder: &Path, ring: usize) -> anyhow::Result<LoadedRing> {
     let (mut segments, mut slots) = (VecDeque::new(), Vec::new());
     let (mut end, mut end_seq) = (0, 0);
     for (number, path) in numbered(folder, RING_NAMES[ring])? {
-        let Some(segment) = open(&path, ring, number)? else { continue };
+        let segment = open(&path, ring, number).with_context(|| {
+            format!("{} is no file of it; move it elsewhere, or choose another --history-dir", path.display())
+        })?;
+        let Some(segment) = segment else { continue };
         let found = whole_frames(&segment)?;
         let Some(last) = found.heads.last() else {
             fs::remove_file(&path)?;
@@ -147,8 +150,11 @@ fn numbered(folder: &Path, ring: &str) -> anyhow::Result<Vec<(u64, PathBuf)>> {
 fn open(path: &Path, ring: usize, number: u64) -> anyhow::Result<Option<Segment>> {
     match Segment::open(path, ring, number)? {
         Opened::Ours(segment) => return Ok(Some(segment)),
-        // Nothing was written: the disk was full, or the machine went down.
-        Opened::Short => fs::remove_file(path)?,
+        // The disk was full, or the machine went down.
+        Opened::Short => {
+            fs::remove_file(path)?;
+            tracing::warn!(file = %path.display(), "a file of the history on disk has nothing in it and is removed");
+        }
         Opened::Unknown => {
             let away = unused(path);
             fs::rename(path, &away)?;
