@@ -64,9 +64,11 @@ impl Query {
                 .transpose()
         };
         let (since, until) = (time("since", request.since)?, time("until", request.until)?);
-        let benign = asks_for_benign(request.extensions.as_ref()) || explain::is_asked_for(&filters);
+        let all_benign = asks_for_benign(request.extensions.as_ref());
+        let benign = all_benign || explain::is_asked_for(&filters);
         let mask = Mask::new(request.field_mask.as_ref())?;
-        let selection = Selection::new(&filters).map_err(|e| invalid(e.to_string()))?;
+        let filter = if all_benign { filters.compile() } else { explain::compile_asking(&filters) };
+        let selection = Selection::of(filter.map_err(|e| invalid(e.to_string()))?);
         // What a follower is sent ends with the first flow that is later; a loss may be told late.
         let selection = Arc::new(selection.between(since, until.filter(|_| !follow)).with_benign(benign));
         let filters = Arc::new(filters);

@@ -50,6 +50,7 @@ pub async fn agent(
         stack_depth: args.capture.stack.0,
         own_node_only: true,
         // Kept apart in the history, for clients that ask for them.
+        include_benign: true,
         hide_benign: false,
     };
     let kubeconfig = capture.kubeconfig.clone();

@@ -34,6 +34,8 @@ pub(super) struct Capture<'a> {
     pub(super) stack_depth: usize,
     /// Leave out what is known to be another node's.
     pub(super) own_node_only: bool,
+    /// Also drops by design that no filter asks for.
+    pub(super) include_benign: bool,
     /// Let the kernel turn away reasons that are benign everywhere.
     pub(super) hide_benign: bool,
 }
@@ -57,7 +59,7 @@ pub(super) async fn start(capture: Capture<'_>) -> anyhow::Result<Started> {
             *reason = known_reason(reason, &kernel.reasons)?;
         }
     }
-    let filter = filters.compile()?;
+    let filter = if capture.include_benign { filters.compile() } else { explain::compile_asking(&filters) }?;
     let prefilter = filter.prefilter(&|name| kernel.reasons.code(name).into_iter().collect());
     let names = Names::new();
     if let Some(file) = &capture.names_file {

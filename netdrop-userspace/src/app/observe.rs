@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use prost_types::FieldMask;
@@ -118,10 +119,12 @@ async fn remote(
     // Whoever ends it before there is an answer gets an end, not a kill.
     let mut stop = pin!(stop);
     let opening = Remote::open(servers, request, |slow| say(format_args!("netdrop: {slow}")));
+    let began = Instant::now();
     let mut source = tokio::select! {
         biased;
         () = &mut stop => return Ok(()),
         opened = opening => opened?,
+        () = over(config.duration) => bail!("no answer from {servers} within --duration"),
     };
     let noun = match &servers.targets[..] {
         [Target { address: Address::Tunnel(_), .. }] => "",
@@ -133,7 +136,8 @@ async fn remote(
     } else {
         say(format_args!("netdrop: history of {noun}{servers}; -f goes on (--server none captures here)"));
     }
-    let ending = Ending { count: config.count, duration: config.duration };
+    let left = config.duration.map(|duration| duration.saturating_sub(began.elapsed()));
+    let ending = Ending { count: config.count, duration: left };
     // The server has filtered, and may have left fields out; only what Hubble's filters can't say is left to do here.
     let run = Run::new(filter.as_ref(), Window::all(), sink, ending);
     let tally = run.until_end(&mut source, stop, silent_remote).await?;
@@ -144,6 +148,14 @@ async fn remote(
         ));
     }
     Ok(())
+}
+
+/// When that time is over; `None`: never.
+async fn over(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => tokio::time::sleep(duration).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn silent_remote(tally: &run::Tally) {
@@ -269,6 +281,7 @@ async fn live(
         keep_frames: config.output.format == Format::Pcapng,
         stack_depth: config.capture.stack.0,
         own_node_only: false,
+        include_benign: config.include_benign,
         hide_benign,
     };
     let Started { mut source, filter, kernel, names, kube: _watchers } = start(capture).await?;

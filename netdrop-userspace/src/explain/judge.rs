@@ -2,7 +2,7 @@
 
 use super::kernels::Release;
 use super::{Class, find, sites};
-use crate::filter::Filters;
+use crate::filter::{Compiled, FilterError, Filters};
 use crate::flow::DropReason;
 use crate::kernel::Reasons;
 
@@ -30,15 +30,21 @@ pub fn benign_codes(reasons: &Reasons) -> Vec<u32> {
     reasons.iter().filter(everywhere).map(|r| r.code).collect()
 }
 
-/// Whether the filters name a reason: then what they match is shown, benign or not.
+/// Whether a filter names a reason: then what it matches is shown, benign or not.
 pub fn is_asked_for(filters: &Filters) -> bool {
     filters.allow.iter().any(|f| !f.reason.is_empty())
+}
+
+/// The filters, of which those that name no reason match no benign drop.
+pub fn compile_asking(filters: &Filters) -> Result<Compiled, FilterError> {
+    if is_asked_for(filters) { filters.compile_without_benign() } else { filters.compile() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::filter::FlowFilter;
+    use crate::flow::{Flow, Verdict};
     use crate::kernel::KernelInfo;
 
     const OLD: Release = Release::new(6, 1);
@@ -68,6 +74,26 @@ mod tests {
             benign_codes(&reasons).iter().map(|c| reasons.name(*c).name.to_string()).collect();
         assert!(names.iter().any(|n| n == "TCP_OLD_DATA") && names.len() <= 12, "{names:?}");
         assert!(!names.iter().any(|n| n == "NOT_SPECIFIED" || n == "QUEUE_PURGE"), "{names:?}");
+    }
+
+    #[test]
+    fn a_benign_drop_is_for_the_filter_that_names_its_reason() {
+        let named = |reason: &str| FlowFilter { reason: vec![reason.into()], ..FlowFilter::default() };
+        let other = FlowFilter { verdict: vec![2], ..FlowFilter::default() };
+        let mut flow = Flow::new(jiff::Timestamp::UNIX_EPOCH, Verdict::Dropped);
+        let (code, subsystem, name) = (0, "CORE".into(), "QUEUE_PURGE".into());
+        flow.reason = Some(DropReason { code, subsystem, name });
+        for (benign, reason, shown) in [
+            (true, "NO_SOCKET", false),
+            (true, "QUEUE_PURGE", true),
+            (false, "NO_SOCKET", true),
+            (false, "QUEUE_PURGE", true),
+        ] {
+            flow.benign = benign;
+            let filters = Filters { allow: vec![named(reason), other.clone()], deny: vec![] };
+            assert_eq!(compile_asking(&filters).unwrap().matches(&flow), shown, "{benign} {reason}");
+            assert!(filters.compile().unwrap().matches(&flow), "{benign} {reason}");
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ mod wifi;
 use serde::Serialize;
 
 pub use document::markdown;
-pub use judge::{Judgement, benign_codes, is_asked_for, judge};
+pub use judge::{Judgement, benign_codes, compile_asking, is_asked_for, judge};
 
 /// Whether a drop of this kind is a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

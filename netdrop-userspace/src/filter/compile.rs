@@ -80,6 +80,8 @@ pub(super) enum Ask {
     Expression(Vec<Program>),
     Interface(Vec<InterfaceFilter>),
     IpTraceId(Vec<u64>),
+    /// Not a filter's own: see [`super::Filters::compile_without_benign`].
+    NotBenign,
 }
 
 /// One filter.

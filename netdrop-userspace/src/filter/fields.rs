@@ -93,6 +93,8 @@ pub(super) trait Fields {
     fn interface(&self) -> Option<(u32, &str)>;
     /// The kernel's reason.
     fn reason(&self) -> Option<Cow<'_, str>>;
+    /// Whether it is known to be a drop by design.
+    fn is_benign(&self) -> bool;
     /// Inode of the network namespace.
     fn netns(&self) -> Option<u32>;
     /// Id and name of the process whose packet it was; not one that was only interrupted.

@@ -26,6 +26,7 @@ impl Ask {
             Self::Reason(wanted) => {
                 flow.reason().is_some_and(|have| wanted.iter().any(|w| reason_matches(w, &have)))
             }
+            Self::NotBenign => !flow.is_benign(),
             Self::Netns(wanted) => flow.netns().is_some_and(|have| wanted.contains(&have)),
             Self::Pid(wanted) => flow.process().is_some_and(|(pid, _)| wanted.contains(&pid)),
             Self::Comm(wanted) => {

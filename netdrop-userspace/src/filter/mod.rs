@@ -55,6 +55,17 @@ impl Filters {
         let all = |list: &[FlowFilter]| list.iter().map(One::new).collect::<Result<Vec<_>, _>>();
         Ok(Compiled { allow: all(&self.allow)?, deny: all(&self.deny)? })
     }
+
+    /// The same, but benign drops are shown to those filters alone that name a reason.
+    pub fn compile_without_benign(&self) -> Result<Compiled, FilterError> {
+        let mut compiled = self.compile()?;
+        for (one, filter) in compiled.allow.iter_mut().zip(&self.allow) {
+            if filter.reason.is_empty() {
+                one.asks.push(compile::Ask::NotBenign);
+            }
+        }
+        Ok(compiled)
+    }
 }
 
 /// Filters, ready to match.

@@ -147,6 +147,10 @@ impl Fields for Flow {
         self.reason.as_ref().map(|r| Cow::Borrowed(&*r.name))
     }
 
+    fn is_benign(&self) -> bool {
+        self.benign
+    }
+
     fn netns(&self) -> Option<u32> {
         self.netns.as_ref().map(|n| n.inode)
     }

@@ -63,7 +63,7 @@ impl Part {
             Ask::Label(Labelled::Source, _) => Self::End(Side::Source),
             Ask::Label(Labelled::Destination, _) => Self::End(Side::Destination),
             Ask::Uuid(_) => Self::Uuid,
-            Ask::Expression(_) => Self::Whole,
+            Ask::Expression(_) | Ask::NotBenign => Self::Whole,
             Ask::Verdict(_)
             | Ask::Reason(_)
             | Ask::Netns(_)

@@ -186,6 +186,11 @@ impl Fields for Flow {
         Some((pid, Cow::Owned(comm)))
     }
 
+    /// Who sent it has judged.
+    fn is_benign(&self) -> bool {
+        false
+    }
+
     /// Only netdrop's servers tell.
     fn site(&self) -> Option<Cow<'_, str>> {
         convert::site(self.extensions.as_ref()?).map(Cow::Owned)

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::several::named;
 use super::wire::WireSource;
 use crate::cli::server_flags::Servers;
 use crate::connect::words;
 use crate::merge::session::Told;
-use crate::merge::{Crew, PeerState, Session, SessionConfig, Tempo, Wire};
+use crate::merge::{Crew, Peer, PeerState, Session, SessionConfig, Tempo, Wire};
 use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::proto::observer::{GetFlowsRequest, GetFlowsResponse};
 use crate::proto::relay::NodeState;
@@ -52,12 +53,13 @@ impl MergedSource {
     /// Says why servers can't be reached, each cause once: their line has no room for it.
     fn tell_why(&mut self, response: &GetFlowsResponse) {
         let Some(ResponseTypes::NodeStatus(status)) = &response.response_types else { return };
-        let why = &status.message;
-        if status.state_change() == NodeState::NodeUnavailable
-            && !why.is_empty()
-            && self.whys.insert(why.clone())
-        {
+        if status.state_change() != NodeState::NodeUnavailable || status.message.is_empty() {
+            return;
+        }
+        let why = named(&status.node_names.join(", "), &status.message);
+        if !self.whys.contains(&why) {
             tracing::warn!("{why}");
+            self.whys.insert(why);
         }
     }
 
@@ -65,11 +67,11 @@ impl MergedSource {
     fn unreachable(&self) -> Option<String> {
         let roster = self.crew.roster();
         let roster = roster.borrow();
-        let why = |state: &PeerState| match state {
-            PeerState::Down(why) | PeerState::Stalled(why) => Some(why.to_string()),
+        let why = |peer: &Peer| match &*peer.state.borrow() {
+            PeerState::Down(why) | PeerState::Stalled(why) => Some(named(&peer.name, why)),
             _ => None,
         };
-        let all: Option<Vec<_>> = roster.peers.values().map(|peer| why(&peer.state.borrow())).collect();
+        let all: Option<Vec<_>> = roster.peers.values().map(|peer| why(peer)).collect();
         all.map(|all| all.join("; "))
     }
 }

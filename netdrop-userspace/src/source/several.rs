@@ -100,9 +100,14 @@ fn is_refusal(code: Code) -> bool {
     matches!(code, Code::PermissionDenied | Code::Unauthenticated)
 }
 
+/// What is wrong with a server, with its name.
+pub(super) fn named(name: &str, why: &str) -> String {
+    if why.contains(name) { why.to_owned() } else { format!("{name}: {why}") }
+}
+
 fn why(peer: &Peer) -> String {
     match &*peer.state.borrow() {
-        PeerState::Down(why) | PeerState::Stalled(why) => why.to_string(),
+        PeerState::Down(why) | PeerState::Stalled(why) => named(&peer.name, why),
         PeerState::Connecting | PeerState::Up(_) => format!("{} does not answer", peer.name),
     }
 }

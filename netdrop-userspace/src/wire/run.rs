@@ -132,8 +132,8 @@ impl<'a, K: WireSink> Run<'a, K> {
         let outcome = loop {
             tokio::select! {
                 biased;
-                () = &mut stop => break Ok(()),
-                () = at(end) => break Ok(()),
+                () = &mut stop => break self.rest(),
+                () = at(end) => break self.rest(),
                 () = sleep_until(silent_at) => {
                     on_silence(&self.tally);
                     silent_at = Instant::now() + SILENCE;
@@ -142,7 +142,7 @@ impl<'a, K: WireSink> Run<'a, K> {
                     match more {
                         Ok(true) => {}
                         Ok(false) => break self.rest(),
-                        Err(e) => break Err(e),
+                        Err(e) => break self.rest().and(Err(e)),
                     }
                     let before = self.flows;
                     match self.take(&mut batch) {
@@ -164,7 +164,7 @@ impl<'a, K: WireSink> Run<'a, K> {
         Ok(self.tally)
     }
 
-    /// What was kept for the end of the stream.
+    /// What was kept for the end of the stream, whatever ended it.
     fn rest(&mut self) -> anyhow::Result<()> {
         let rest = self.window.rest();
         for response in rest {

@@ -111,7 +111,7 @@ impl FeedSpec {
         let mask = |paths: &[String]| (!paths.is_empty()).then(|| Mask::parse(paths)).transpose();
         let aggregate = mask(&self.field_aggregate)?.filter(|_| !self.interval.is_zero());
         Ok(Plan {
-            filter: self.filters.compile()?,
+            filter: explain::compile_asking(&self.filters)?,
             benign: explain::is_asked_for(&self.filters),
             events: tells_events(&self.filters),
             mask: mask(&self.field_mask)?,

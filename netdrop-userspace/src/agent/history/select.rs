@@ -21,8 +21,12 @@ pub struct Selection {
 impl Selection {
     /// What these filters show.
     pub fn new(filters: &Filters) -> Result<Self, FilterError> {
-        let filter = filters.compile()?;
-        Ok(Self { plan: Plan::new(&filter), filter, ..Self::default() })
+        filters.compile().map(Self::of)
+    }
+
+    /// What this filter shows.
+    pub fn of(filter: Compiled) -> Self {
+        Self { plan: Plan::new(&filter), filter, ..Self::default() }
     }
 
     /// One that decodes every record.

@@ -62,7 +62,7 @@ fn family(flow: &Flow) -> Option<u64> {
 
 impl Handler {
     pub(super) fn new(spec: MetricSpec, most: usize) -> Result<Self, FilterError> {
-        let filter = spec.filters.compile()?;
+        let filter = explain::compile_asking(&spec.filters)?;
         let family = Family::new(shape(&spec), &spec.context, most);
         let benign = explain::is_asked_for(&spec.filters);
         Ok(Self { spec, filter, benign, family })

@@ -67,7 +67,8 @@ impl Part {
             | Ask::Cluster(..)
             | Ask::TraceId(_)
             | Ask::Expression(_)
-            | Ask::IpTraceId(_) => return None,
+            | Ask::IpTraceId(_)
+            | Ask::NotBenign => return None,
         })
     }
 

@@ -11,7 +11,7 @@ use prost_types::{Any, Duration, FieldMask, ListValue, Struct, Timestamp};
 use super::JsonError;
 use super::codec::{Message, Value, write_message};
 use super::generated::embedded;
-use super::number::push_float;
+use super::number::{Float, push_float};
 use super::read::Reader;
 use super::structs;
 use crate::sink::text::push_json;
@@ -98,10 +98,7 @@ impl Embedded {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as the writers of other values")]
-fn float<F: Into<f64> + Copy + std::fmt::Display + std::fmt::LowerExp>(
-    number: F,
-    out: &mut String,
-) -> Result<(), JsonError> {
+fn float<F: Float>(number: F, out: &mut String) -> Result<(), JsonError> {
     push_float(number, out);
     Ok(())
 }

@@ -75,7 +75,7 @@ pub(crate) fn whole<T: FromStr>(text: &str) -> Option<T> {
 }
 
 /// Appends a number as Go's encoder does: the shortest digits that its precision needs, an exponent below 1e-6 and from 1e21 on.
-pub(super) fn push_float<F: Into<f64> + Copy + Display + LowerExp>(number: F, out: &mut String) {
+pub(super) fn push_float<F: Float>(number: F, out: &mut String) {
     let wide: f64 = number.into();
     let size = wide.abs();
     if let Some(whole) = small_whole(wide) {
@@ -87,15 +87,59 @@ pub(super) fn push_float<F: Into<f64> + Copy + Display + LowerExp>(number: F, ou
     } else if wide.is_infinite() {
         write!(out, "\"{}Infinity\"", if wide < 0.0 { "-" } else { "" })
     } else if size != 0.0 && !(1e-6..1e21).contains(&size) {
-        let text = format!("{number:e}");
+        let text = scientific(number);
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         match exponent.strip_prefix('-') {
             Some(exponent) => write!(out, "{digits}e-{exponent}"),
             None => write!(out, "{digits}e+{exponent:0>2}"),
         }
     } else {
-        write!(out, "{number}")
+        push_decimal(number, out);
+        Ok(())
     };
+}
+
+/// A number of JSON.
+pub(super) trait Float: Into<f64> + Copy + Display + LowerExp + FromStr + PartialEq {}
+
+impl<F: Into<f64> + Copy + Display + LowerExp + FromStr + PartialEq> Float for F {}
+
+/// The shortest text that is read as the same number, as `1.5e-7`. Of two that are equally near, Go takes the even one, Rust the greater.
+fn scientific<F: Float>(number: F) -> String {
+    let shortest = format!("{number:e}");
+    let mantissa = shortest.split('e').next().unwrap_or_default();
+    // Only an odd last digit can have an even one as near.
+    if mantissa.bytes().next_back().is_none_or(|digit| digit % 2 == 0) {
+        return shortest;
+    }
+    let digits = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    // Written with so many digits, a number is rounded to the even one.
+    let even = format!("{number:.digits$e}");
+    if even.parse().is_ok_and(|same: F| same == number) { even } else { shortest }
+}
+
+/// The same without an exponent.
+fn push_decimal<F: Float>(number: F, out: &mut String) {
+    let text = scientific(number);
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |mantissa| ("-", mantissa));
+    let digits = mantissa.replace('.', "");
+    out.push_str(sign);
+    let Ok(before) = usize::try_from(exponent + 1).map(|before| before.min(digits.len())) else {
+        out.push_str("0.");
+        (exponent + 1..0).for_each(|_| out.push('0'));
+        return out.push_str(&digits);
+    };
+    if before == 0 {
+        out.push('0');
+    }
+    out.push_str(&digits[..before]);
+    (i32::try_from(digits.len()).unwrap_or_default()..=exponent).for_each(|_| out.push('0'));
+    if before < digits.len() {
+        out.push('.');
+        out.push_str(&digits[before..]);
+    }
 }
 
 /// A whole number of at most nine digits, as most numbers are: its digits take no search for the shortest.
@@ -123,6 +167,56 @@ mod tests {
             push_float(number, &mut out);
             let by_digits = if number.abs() < 1e21 { format!("{number}") } else { format!("{number:e}") };
             assert_eq!(out.replace('+', ""), by_digits);
+        }
+    }
+
+    /// As Go 1.26 prints them.
+    #[test]
+    fn of_two_that_are_as_near_the_even_one_is_written() {
+        let written = |number: f64| {
+            let mut out = String::new();
+            push_float(number, &mut out);
+            out
+        };
+        for (number, text) in [
+            ("1000000000000000.25", "1000000000000000.2"),
+            ("32660777302961.5625", "32660777302961.562"),
+            ("974640172163707.25", "974640172163707.2"),
+            ("974640172163707.75", "974640172163707.8"),
+            ("0.1", "0.1"),
+            ("0.012", "0.012"),
+            ("0.000001", "0.000001"),
+            ("12.5", "12.5"),
+            ("1e9", "1000000000"),
+            ("123456789012.0", "123456789012"),
+            ("1.2e20", "120000000000000000000"),
+            ("0.3", "0.3"),
+            ("5e-324", "5e-324"),
+            ("1.5e-7", "1.5e-7"),
+            ("9.5e22", "9.5e+22"),
+        ] {
+            let number: f64 = number.parse().unwrap();
+            assert_eq!(written(number), text);
+            assert_eq!(written(-number), format!("-{text}"));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read_as_the_same(bits: u64, narrow: u32) {
+            let (wide, narrow) = (f64::from_bits(bits), f32::from_bits(narrow));
+            let mut out = String::new();
+            if wide.is_finite() {
+                push_float(wide, &mut out);
+                proptest::prop_assert_eq!(out.parse(), Ok(wide));
+                let longest = wide.to_string().len().max(format!("{wide:e}").len() + 2);
+                proptest::prop_assert!(out.len() <= longest, "{}", out);
+            }
+            out.clear();
+            if narrow.is_finite() {
+                push_float(narrow, &mut out);
+                proptest::prop_assert_eq!(out.parse(), Ok(narrow));
+            }
         }
     }
 
