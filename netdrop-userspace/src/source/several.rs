@@ -102,7 +102,8 @@ fn is_refusal(code: Code) -> bool {
 
 /// What is wrong with a server, with its name.
 pub(super) fn named(name: &str, why: &str) -> String {
-    if why.contains(name) { why.to_owned() } else { format!("{name}: {why}") }
+    let address = name.rsplit("://").next().unwrap_or(name);
+    if why.contains(address) { why.to_owned() } else { format!("{name}: {why}") }
 }
 
 fn why(peer: &Peer) -> String {
