@@ -241,3 +241,70 @@ fn gone(result: Result<(), PrintError>) -> anyhow::Result<bool> {
         Err(e) => Err(e.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::proto::flow::Flow;
+
+    /// Three flows, and then an error, or nothing more, which is told.
+    struct Three<'a> {
+        told: bool,
+        then: Option<&'static str>,
+        silent: &'a Notify,
+    }
+
+    impl WireSource for Three<'_> {
+        async fn next(&mut self, batch: &mut Vec<GetFlowsResponse>) -> anyhow::Result<bool> {
+            if std::mem::replace(&mut self.told, true) {
+                if let Some(why) = self.then {
+                    return Err(anyhow::anyhow!(why));
+                }
+                self.silent.notify_one();
+                return std::future::pending().await;
+            }
+            batch.extend(["a", "b", "c"].map(|summary| {
+                let flow = Flow { summary: summary.to_owned(), ..Flow::default() };
+                let response_types = Some(ResponseTypes::Flow(flow));
+                GetFlowsResponse { response_types, ..GetFlowsResponse::default() }
+            }));
+            Ok(true)
+        }
+    }
+
+    #[derive(Default)]
+    struct Shown(Vec<String>);
+
+    impl WireSink for Shown {
+        fn write(&mut self, response: &GetFlowsResponse) -> Result<(), PrintError> {
+            if let Some(ResponseTypes::Flow(flow)) = &response.response_types {
+                self.0.push(flow.summary.clone());
+            }
+            Ok(())
+        }
+
+        fn flush(&mut self) -> Result<(), PrintError> {
+            Ok(())
+        }
+    }
+
+    /// What is shown of the last two, and how it ended.
+    async fn last_two(then: Option<&'static str>) -> (Vec<String>, anyhow::Result<Tally>) {
+        let silent = Notify::new();
+        let (mut shown, mut source) = (Shown::default(), Three { told: false, then, silent: &silent });
+        let window = Window::new(None, Some(2), None, None).unwrap();
+        let run = Run::new(None, window, &mut shown, Ending::default());
+        let outcome = run.until_end(&mut source, silent.notified(), |_| {}).await;
+        (shown.0, outcome)
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_is_shown_whatever_ends_it() {
+        let (shown, outcome) = last_two(Some("torn")).await;
+        assert_eq!((shown, outcome.unwrap_err().to_string()), (vec!["b".into(), "c".into()], "torn".into()));
+        let (shown, outcome) = last_two(None).await;
+        assert_eq!((shown, outcome.unwrap().shown), (vec!["b".into(), "c".into()], 2), "interrupted");
+    }
+}
