@@ -23,7 +23,7 @@ pub(super) fn of_file(file: &Path, list: &[Node], problems: &mut Problems) -> Ve
                     fields.problem(format_args!("{name} is named twice; put both into one"), problems);
                 }
                 Ok(spec) => specs.push(MetricSpec { filters: Filters { allow, deny }, ..spec }),
-                Err(e) => fields.problem(e, problems),
+                Err(wrong) => wrong.into_iter().for_each(|e| fields.problem(e, problems)),
             }
         }
         fields.finish(problems);

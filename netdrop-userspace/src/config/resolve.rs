@@ -152,7 +152,7 @@ pub fn load(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Re
     };
     // What is wrong above does not hide what else is.
     let args = parse(&strict, &sound, flags, &mut problems);
-    if let Some(Err(e)) = args.as_ref().map(|a| a.capture.memory().plan()) {
+    for e in args.iter().flat_map(|a| a.capture.memory().problems()) {
         problems.add("memory", e);
     }
     let filters = args.as_ref().map(|a| feeds::kept(a, &mut problems)).unwrap_or_default();
@@ -300,8 +300,8 @@ fn try_flag(strict: &Command, key: &str, value: &str) -> Result<(), String> {
 
 fn of_text(setting: &Setting, problems: &mut Problems) -> Vec<MetricSpec> {
     let text = setting.values.first().map_or("", String::as_str);
-    MetricSpec::parse_list(text).unwrap_or_else(|e| {
-        problems.add(&setting.origin, format_args!("metrics: {e}"));
+    MetricSpec::parse_list(text).unwrap_or_else(|wrong| {
+        wrong.iter().for_each(|e| problems.add(&setting.origin, format_args!("metrics: {e}")));
         Vec::new()
     })
 }

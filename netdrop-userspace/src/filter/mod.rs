@@ -33,7 +33,7 @@ pub use spec::{
     EventTypeFilter, Experimental, FlowFilter, HttpHeaderFilter, InterfaceFilter, TcpFlagsFilter,
     WorkloadFilter,
 };
-pub(crate) use tree::{Answer, Leaf, Rule, Tree};
+pub(crate) use tree::{Answer, Leaf, Other, Rule, Tree};
 
 use compile::One;
 pub(crate) use fields::Side;

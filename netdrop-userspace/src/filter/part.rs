@@ -12,20 +12,25 @@ pub(crate) enum Part {
     End(Side),
     Process,
     Address(Side),
+    /// A port, and which protocol's it is.
     Port(Side),
     /// The transport header.
     L4,
+    /// Names of both ends, or of one beside fields of few values.
+    Names,
+    Summary,
     Uuid,
     /// More than one of them, or something else.
     Whole,
 }
 
 /// Fields of few values, and what is never set; also all that is within.
-const FEW: [&[&str]; 28] = [
+const FEW: [&[&str]; 29] = [
     &["verdict"],
     &["drop_reason"],
     &["drop_reason_desc"],
     &["event_type"],
+    &["Type"],
     &["traffic_direction"],
     &["is_reply"],
     &["node_name"],
@@ -106,13 +111,23 @@ impl Part {
             [name @ ("source" | "destination"), "namespace" | "pod_name" | "labels" | "workloads", ..] => {
                 Self::End(side(name))
             }
+            ["l4", _, "source_port"] => Self::Port(Side::Source),
+            ["l4", _, "destination_port"] => Self::Port(Side::Destination),
             ["l4", ..] => Self::L4,
+            ["Summary"] => Self::Summary,
             _ => Self::Whole,
         }
     }
 
     /// Of what looks at both.
     pub(super) fn and(self, other: Self) -> Self {
-        if self == other { self } else { Self::Whole }
+        let is_l4 = |part| matches!(part, Self::Port(_) | Self::L4);
+        let is_named = |part| matches!(part, Self::Likeness | Self::End(_) | Self::Names);
+        match (self, other) {
+            (a, b) if a == b => a,
+            (a, b) if is_l4(a) && is_l4(b) => Self::L4,
+            (a, b) if is_named(a) && is_named(b) => Self::Names,
+            _ => Self::Whole,
+        }
     }
 }

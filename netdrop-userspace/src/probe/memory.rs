@@ -101,6 +101,21 @@ impl MemoryAsked {
         self.plan_within(default_budget(Path::new("/")))
     }
 
+    /// All that is wrong with it. What each asks by itself comes first: only where that is right, it can be too much together.
+    pub fn problems(self) -> Vec<PlanError> {
+        let nothing = Self { stacks: self.stacks, ..Self::default() };
+        let alone = [
+            Self { ring_size: self.ring_size, ..nothing },
+            Self { flows: self.flows, ..nothing },
+            Self { budget: self.budget, ..nothing },
+        ];
+        let mut wrong: Vec<_> = alone.into_iter().filter_map(|one| one.plan().err()).collect();
+        if wrong.is_empty() {
+            wrong.extend(self.plan().err());
+        }
+        wrong
+    }
+
     fn plan_within(self, default: u64) -> Result<MemoryPlan, PlanError> {
         let budget = self.budget.unwrap_or(default);
         let ring_size = match self.ring_size {
@@ -267,6 +282,20 @@ mod tests {
         assert!(text(asked(Some(16 * MIB), Some(64 * MIB), None)).contains("--memory-budget"));
         assert!(text(asked(Some(16 * MIB), None, Some(1_000_000))).contains("flow maps asked for"));
         assert_eq!(asked(None, Some(64 * MIB), None).unwrap().flows, MIN_FLOWS);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told() {
+        let wrong = |budget, ring_size, flows| {
+            let asked = MemoryAsked { budget, ring_size, flows, stacks: false };
+            asked.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        };
+        let all = wrong(Some(1000), Some(1000), Some(1));
+        for part in ["ring buffer of 1000", "flow map of 1 entries", "budget of 1000 bytes"] {
+            assert_eq!(all.matches(part).count(), 1, "{part}: {all}");
+        }
+        assert!(wrong(Some(16 * MIB), Some(64 * MIB), None).contains("too small"), "together");
+        assert_eq!(wrong(Some(16 * MIB), Some(MIB), Some(1024)), "");
     }
 
     #[test]

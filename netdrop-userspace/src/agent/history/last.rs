@@ -2,51 +2,75 @@
 
 use super::block::{Block, Cursor};
 use super::codec::{Dictionary, What};
+use super::plan::Memory;
 use super::ring::Slot;
 use super::select::Selection;
 use super::{History, Position, RINGS};
 use crate::flow::Observation;
 
 /// A ring's blocks, read from the newest on.
+#[derive(Default)]
 struct Backwards {
     slots: Vec<Slot>,
     /// Numbers of the flows that match in the block that was read last, the newest at the end.
     found: Vec<u64>,
+    memory: Memory,
+    /// Number of the first, of those that were passed, that is shown whatever the filter asks: losses, and what can't be read.
+    other: Option<u64>,
 }
 
 impl Backwards {
     /// The next flow back, which stays.
     fn peek(&mut self, selection: &Selection, wanted: &dyn Fn() -> bool) -> Option<u64> {
         while self.found.is_empty() && wanted() {
-            self.found = matches(&self.slots.pop()?, selection);
+            let slot = self.slots.pop()?;
+            self.read(&slot, selection);
         }
         self.found.last().copied()
     }
+
+    /// Finds a block's flows that match.
+    fn read(&mut self, slot: &Slot, selection: &Selection) {
+        let Some(block) = slot.block() else {
+            self.other = Some(slot.meta.first_seq);
+            return;
+        };
+        let reading = &mut selection.reading(&block);
+        if !reading.verdicts.any() && block.meta.others == 0 {
+            return;
+        }
+        let mut cursor = block.start();
+        // Blocks come from the newest on, records from the oldest.
+        let mut first = None;
+        while let Some(record) = block.next(&mut cursor) {
+            let is_flow = record.tag.what() == Some(What::Flow);
+            if !is_flow || record.tag.is_rest() {
+                first.get_or_insert(record.stamp.seq);
+            }
+            if !is_flow || !selection.may_want(&record, &block, reading, &mut self.memory) {
+                continue;
+            }
+            let mut fits = || {
+                let names = &mut Dictionary { written: block.names(), made: &mut reading.made };
+                let flow = record.decode(block.meta.base, names);
+                matches!(flow, Some(Observation::Flow(flow)) if selection.filter().matches(&flow))
+            };
+            if selection.filter().is_empty() || fits() {
+                self.found.push(record.stamp.seq);
+            }
+        }
+        // What is left of a block that ends too early.
+        let torn = (cursor.index < block.meta.count).then_some(block.meta.first_seq);
+        self.other = torn.or(first).or(self.other);
+    }
 }
 
-/// Numbers of a block's flows that match.
-fn matches(slot: &Slot, selection: &Selection) -> Vec<u64> {
-    let Some(block) = slot.block() else { return Vec::new() };
-    let reading = &mut selection.reading(&block);
-    if !reading.verdicts.any() {
-        return Vec::new();
-    }
-    let mut cursor = block.start();
-    let mut found = Vec::new();
-    while let Some(record) = block.next(&mut cursor) {
-        if record.tag.what() != Some(What::Flow) || !selection.may_want(&record, &block, reading) {
-            continue;
-        }
-        let mut fits = || {
-            let names = &mut Dictionary { written: block.names(), made: &mut reading.made };
-            let flow = record.decode(block.meta.base, names);
-            matches!(flow, Some(Observation::Flow(flow)) if selection.filter().matches(&flow))
-        };
-        if selection.filter().is_empty() || fits() {
-            found.push(record.stamp.seq);
-        }
-    }
-    found
+/// Whether nothing is missing from an ordinal to the end.
+fn is_whole(slots: &[Slot], oldest: u64, end: u64) -> bool {
+    let whole = slots
+        .iter()
+        .try_fold(oldest, |at, slot| (slot.meta.first_ordinal == at).then_some(slot.meta.end_ordinal()));
+    whole == Some(end)
 }
 
 /// Ordinal of the first observation of a ring at or after a number.
@@ -77,7 +101,12 @@ pub(super) fn begin(
     wanted: &dyn Fn() -> bool,
 ) -> [Position; 2] {
     let (rings, [oldest, end]) = history.snapshot();
-    let mut back = rings.clone().map(|slots| Backwards { slots, found: Vec::new() });
+    let mut back = rings.clone().map(|slots| Backwards {
+        slots,
+        found: Vec::new(),
+        memory: Memory::default(),
+        other: None,
+    });
     for (ring, back) in back.iter_mut().enumerate() {
         if !selection.wants_ring(ring) {
             back.slots.clear();
@@ -88,16 +117,18 @@ pub(super) fn begin(
         let next = (0..RINGS).filter_map(|ring| Some((back[ring].peek(selection, wanted)?, ring))).max();
         let Some((seq, ring)) = next else {
             // All of them, and the losses before.
-            first = None;
+            if (0..RINGS).any(|ring| !is_whole(&rings[ring], oldest.0[ring], end.0[ring])) {
+                return [oldest, end];
+            }
+            first = back.iter().filter_map(|ring| ring.other).chain(first).min();
             break;
         };
         back[ring].found.pop();
         first = Some(seq);
     }
     let start = match first {
-        _ if number == 0 => end.0,
         Some(seq) => std::array::from_fn(|ring| ordinal_of(seq, &rings[ring], end.0[ring])),
-        None => oldest.0,
+        None => end.0,
     };
     [Position(start), end]
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::block::{Block, Cursor};
 use super::codec::{Dictionary, Stamp};
+use super::plan::Memory;
 use super::ring::{Found, Missed};
 use super::select::{Reading, Selection};
 use super::{History, RINGS};
@@ -43,6 +44,7 @@ const MOST_BLOCKS: usize = 32;
 pub struct Reader {
     history: Arc<History>,
     places: [Place; RINGS],
+    memory: Memory,
     /// Where it ends; `None`: never.
     end: Option<Position>,
 }
@@ -69,7 +71,7 @@ struct Loaded {
 
 impl Loaded {
     /// Goes to the next record that may be wanted, before an ordinal.
-    fn advance(&mut self, selection: &Selection, end_ordinal: u64) {
+    fn advance(&mut self, selection: &Selection, end_ordinal: u64, memory: &mut Memory) {
         self.next = None;
         loop {
             let at = self.cursor;
@@ -77,7 +79,7 @@ impl Loaded {
                 return;
             }
             let Some(record) = self.block.next(&mut self.cursor) else { return };
-            if selection.may_want(&record, &self.block, &mut self.reading) {
+            if selection.may_want(&record, &self.block, &mut self.reading, memory) {
                 self.next = Some((at, record.stamp));
                 return;
             }
@@ -104,13 +106,13 @@ impl Loaded {
 impl Reader {
     pub(super) fn new(history: &Arc<History>, from: Position, end: Option<Position>) -> Self {
         let place = |ordinal| Place::at(ordinal, None);
-        Self { history: Arc::clone(history), places: from.0.map(place), end }
+        Self { history: Arc::clone(history), places: from.0.map(place), memory: Memory::default(), end }
     }
 
     /// One of which it is known when the first that it may read was.
     pub(super) fn new_after(history: &Arc<History>, from: Position, after: Option<Timestamp>) -> Self {
         let place = |ordinal| Place::at(ordinal, after.map(Timestamp::as_nanosecond));
-        Self { history: Arc::clone(history), places: from.0.map(place), end: None }
+        Self { history: Arc::clone(history), places: from.0.map(place), memory: Memory::default(), end: None }
     }
 
     /// Ends it at a place.
@@ -161,7 +163,7 @@ impl Reader {
             if let Some(loaded) = loaded {
                 // When what comes next was, for one who never gets it.
                 if loaded.next.is_none() {
-                    loaded.advance(selection, end);
+                    loaded.advance(selection, end, &mut self.memory);
                 }
                 let at = loaded.place();
                 let after = loaded.next.map(|(_, stamp)| stamp.time).or(at.passed()).or(place.after);
@@ -187,7 +189,7 @@ impl Reader {
                 if one.next.is_some() {
                     return;
                 }
-                one.advance(selection, end);
+                one.advance(selection, end, &mut self.memory);
                 if one.next.is_some() {
                     return;
                 }

@@ -3,7 +3,7 @@
 use super::BENIGN;
 use super::block::{Block, Meta};
 use super::codec::{Dictionary, Name, Record, What};
-use super::plan::{Plan, Verdicts};
+use super::plan::{Memory, Plan, Verdicts};
 use crate::filter::{Compiled, FilterError, Filters};
 use crate::flow::Observation;
 
@@ -88,7 +88,13 @@ impl Selection {
     }
 
     /// Whether a record can be wanted; looked up without decoding it.
-    pub(super) fn may_want(&self, record: &Record<'_>, block: &Block, reading: &mut Reading) -> bool {
+    pub(super) fn may_want(
+        &self,
+        record: &Record<'_>,
+        block: &Block,
+        reading: &mut Reading,
+        memory: &mut Memory,
+    ) -> bool {
         let time = record.stamp.time;
         if self.since.is_some_and(|since| time < since) || self.until.is_some_and(|until| time > until) {
             return false;
@@ -97,7 +103,7 @@ impl Selection {
             return true;
         }
         let names = &mut Dictionary { written: block.names(), made: &mut reading.made };
-        self.plan.may_match(record, names, &mut reading.verdicts)
+        self.plan.may_match(record, names, &mut reading.verdicts, memory)
     }
 
     /// What is shown for an observation.

@@ -124,49 +124,53 @@ impl MetricSpec {
         }
     }
 
-    /// Of a name and its options.
+    /// Of a name and its options; or all that is wrong with them.
     pub fn parse<'a>(
         name: &str,
         options: impl Iterator<Item = (&'a str, &'a str)>,
-    ) -> Result<Self, MetricError> {
-        let kind = Kind::from_name(name).ok_or_else(|| MetricError::Name { name: name.to_owned() })?;
+    ) -> Result<Self, Vec<MetricError>> {
+        let Some(kind) = Kind::from_name(name) else {
+            return Err(vec![MetricError::Name { name: name.to_owned() }]);
+        };
         let mut spec = Self::new(kind);
-        for (option, value) in options {
-            match option.to_ascii_lowercase().as_str() {
-                "any-drop" if kind == Kind::FlowsToWorld => spec.any_drop = true,
-                "port" if kind == Kind::FlowsToWorld => spec.port = true,
-                "syn-only" if kind == Kind::FlowsToWorld => spec.syn_only = true,
-                // Of what is known and counts nothing: a list that Hubble takes is taken whole.
-                "query" | "ignoreaaaa" if kind == Kind::Unseen("dns") => {}
-                "exemplars" if matches!(kind, Kind::Unseen("http" | "httpV2")) => {}
-                _ => match spec.context.set(option, value) {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        return Err(MetricError::Option {
-                            metric: name.to_owned(),
-                            option: option.to_owned(),
-                        });
-                    }
-                    Err(why) => return Err(MetricError::Value { metric: name.to_owned(), why }),
-                },
-            }
-        }
-        Ok(spec)
+        let wrong: Vec<_> =
+            options.filter_map(|(option, value)| spec.set(name, option, value).err()).collect();
+        if wrong.is_empty() { Ok(spec) } else { Err(wrong) }
     }
 
-    /// Of the flag's text: metrics between blanks, options after a colon, between semicolons.
-    pub fn parse_list(text: &str) -> Result<Vec<Self>, MetricError> {
-        let mut specs: Vec<Self> = Vec::new();
+    fn set(&mut self, name: &str, option: &str, value: &str) -> Result<(), MetricError> {
+        let metric = || name.to_owned();
+        match option.to_ascii_lowercase().as_str() {
+            "any-drop" if self.kind == Kind::FlowsToWorld => self.any_drop = true,
+            "port" if self.kind == Kind::FlowsToWorld => self.port = true,
+            "syn-only" if self.kind == Kind::FlowsToWorld => self.syn_only = true,
+            // Of what is known and counts nothing: a list that Hubble takes is taken whole.
+            "query" | "ignoreaaaa" if self.kind == Kind::Unseen("dns") => {}
+            "exemplars" if matches!(self.kind, Kind::Unseen("http" | "httpV2")) => {}
+            _ => match self.context.set(option, value) {
+                Ok(true) => {}
+                Ok(false) => return Err(MetricError::Option { metric: metric(), option: option.to_owned() }),
+                Err(why) => return Err(MetricError::Value { metric: metric(), why }),
+            },
+        }
+        Ok(())
+    }
+
+    /// Of the flag's text: metrics between blanks, options after a colon, between semicolons. Or all that is wrong with it.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, Vec<MetricError>> {
+        let (mut specs, mut wrong): (Vec<Self>, Vec<_>) = (Vec::new(), Vec::new());
         for word in text.split_whitespace() {
             let (name, options) = word.split_once(':').unwrap_or((word, ""));
             let options = options.split(';').filter(|o| !o.is_empty());
-            let spec = Self::parse(name, options.map(|o| o.split_once('=').unwrap_or((o, ""))))?;
-            if specs.iter().any(|s| s.kind == spec.kind) {
-                return Err(MetricError::Twice { name: name.to_owned() });
+            match Self::parse(name, options.map(|o| o.split_once('=').unwrap_or((o, "")))) {
+                Ok(spec) if specs.iter().any(|s| s.kind == spec.kind) => {
+                    wrong.push(MetricError::Twice { name: name.to_owned() });
+                }
+                Ok(spec) => specs.push(spec),
+                Err(all) => wrong.extend(all),
             }
-            specs.push(spec);
         }
-        Ok(specs)
+        if wrong.is_empty() { Ok(specs) } else { Err(wrong) }
     }
 }
 
@@ -202,8 +206,13 @@ mod tests {
             ("drop:port", &["metric drop", "unknown option \"port\""]),
             ("drop flow drop", &["\"drop\" is named twice"]),
         ] {
-            let e = MetricSpec::parse_list(text).unwrap_err().to_string();
-            assert!(parts.iter().all(|p| e.contains(p)), "{e}");
+            let all = MetricSpec::parse_list(text).unwrap_err();
+            let e = all[0].to_string();
+            assert!(all.len() == 1 && parts.iter().all(|p| e.contains(p)), "{all:?}");
         }
+        let all = MetricSpec::parse_list("dropp flow:a=b;sourceContext=pods;c flow tcp tcp").unwrap_err();
+        let named = |e: &MetricError| e.to_string().split_whitespace().nth(1).map(str::to_owned);
+        let names: Vec<_> = all.iter().filter_map(named).collect();
+        assert_eq!(names, ["metric", "flow:", "flow:", "flow:", "\"tcp\""], "{all:?}");
     }
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::bytes::Bytes;
 use super::packet::{self, L4Shape};
+use crate::filter::Side;
 use crate::flow::L4;
 
 /// Which fields a flow has.
@@ -72,6 +73,12 @@ impl Shape {
         Layout { shape: self, destination_at, l4_at, uuid_at, names_at }
     }
 
+    /// Whether the Summary follows from what is common to records: a packet by itself, with ports.
+    pub(in super::super) fn tells_summary(self) -> bool {
+        const MORE: u32 = flag::TALLY | flag::MORE_HEADERS | flag::REMOTE;
+        self.has(flag::IP) && !self.has(MORE) && self.l4.is_some_and(L4Shape::is_told_by_ports)
+    }
+
     fn has(self, flag: u32) -> bool {
         self.flags & flag != 0
     }
@@ -120,6 +127,19 @@ impl<'a> Glance<'a> {
     #[inline]
     pub(in super::super) fn l4(&self) -> Option<L4> {
         packet::l4_of(self.layout.shape.l4?, &mut self.at(self.layout.l4_at))
+    }
+
+    /// A number that no other transport header has.
+    #[inline]
+    pub(in super::super) fn l4_key(&self) -> u64 {
+        self.layout.shape.l4.map_or(0, |shape| packet::l4_key(shape, self.at(self.layout.l4_at)))
+    }
+
+    /// A number that all have, and no others, that are of this protocol and have this port.
+    #[inline]
+    pub(in super::super) fn port_key(&self, side: Side) -> u64 {
+        let Some(shape) = self.layout.shape.l4 else { return 0 };
+        packet::port_key(shape, side.of(0, 2), self.at(self.layout.l4_at))
     }
 
     #[inline]

@@ -86,6 +86,11 @@ impl L4Shape {
         Self { kind, flags }
     }
 
+    /// Whether it says all but the ports.
+    pub(super) fn is_told_by_ports(self) -> bool {
+        matches!(self.kind, kind::TCP | kind::UDP | kind::SCTP)
+    }
+
     /// Bytes of what is beside it.
     pub(super) fn len(self) -> usize {
         match self.kind {
@@ -129,6 +134,23 @@ pub(super) fn put_l4(l4: L4, out: &mut Vec<u8>) {
             out.extend_from_slice(&group.octets());
         }
     }
+}
+
+/// A number, not zero, that no other header has, by its bytes as [`put_l4`] wrote them.
+pub(super) fn l4_key(shape: L4Shape, bytes: Bytes<'_>) -> u64 {
+    let own = &bytes.0[..bytes.0.len().min(shape.len())];
+    let beside = own.iter().fold(0, |key, byte| key << 8 | u64::from(*byte));
+    u64::from(shape.kind + 1) << 56 | u64::from(shape.flags.0) << 40 | beside
+}
+
+/// A number, not zero, of the protocol and the port that lies at an offset; without ports of the protocol alone.
+pub(super) fn port_key(shape: L4Shape, offset: usize, bytes: Bytes<'_>) -> u64 {
+    let has_ports = matches!(shape.kind, kind::TCP | kind::UDP | kind::SCTP | kind::SCTP_CHUNK);
+    let port = match bytes.0.get(offset..offset + 2) {
+        Some(&[low, high]) if has_ports => u64::from(u16::from_le_bytes([low, high])),
+        _ => 0,
+    };
+    u64::from(shape.kind + 1) << 16 | port
 }
 
 /// A transport header of this shape.

@@ -2,6 +2,7 @@ mod damage;
 mod disk;
 mod edges;
 mod index;
+mod last;
 mod live;
 mod made;
 mod model;

@@ -3,19 +3,23 @@
 //! A plan lets pass what the filter matches, and perhaps more; the filter itself decides. It is the filter as a tree of questions about one
 //! part of a flow each ([`crate::filter::Tree`]). What is asked of fields of few values is answered once for each likeness of a
 //! block, what is asked of names once for each name, by the filter's own rules, on a flow that has nothing else; addresses and ports are
-//! compared where they lie in a record. What can't be told is unknown, and unknown passes.
+//! compared where they lie in a record. An expression is asked once about each address, each header and each pair of names
+//! ([`Memory`]). What can't be told is unknown, and unknown passes.
 
-use std::mem;
+mod memory;
+mod record;
+
 use std::sync::Arc;
-
-use uuid::Uuid;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::block::Block;
 use super::codec::{Dictionary, Glance, Kind, Layout, Name, Record, blank, likeness_of};
-use crate::convert::l4_to_wire;
 use crate::filter::{Answer, Compiled, Leaf, Part, Rule, Side, Tree};
-use crate::flow::{Flow, write_address};
+use crate::flow::Flow;
 use crate::proto::flow as wire;
+pub(super) use memory::Memory;
+use memory::{Pair, Remembered};
+use record::Seen;
 
 /// Questions that are planned for: a bit each. Beyond, each record is decoded.
 const MOST_LEAVES: usize = 128;
@@ -26,6 +30,8 @@ pub(super) struct Plan(Option<Asked>);
 
 #[derive(Clone, Debug)]
 struct Asked {
+    /// No other plan has it.
+    id: u64,
     tree: Tree,
     leaves: Vec<Leaf>,
     /// Ports of which a flow that fits a question has one.
@@ -86,6 +92,8 @@ pub(super) struct Verdicts {
 struct Named {
     ends: [Vec<Option<Told>>; 2],
     processes: Vec<Option<Told>>,
+    /// Of questions about both ends, or an end and more.
+    pairs: Remembered<Pair>,
     /// Filled with what an expression looks at in a record.
     scratch: Box<wire::Flow>,
 }
@@ -97,23 +105,13 @@ impl Verdicts {
     }
 }
 
-/// A record of which little was read.
-struct Seen<'a, 'b> {
-    glance: Glance<'a>,
-    told: &'a Told,
-    names: &'a mut Dictionary<'b>,
-    known: &'a mut Named,
-    /// Whether the scratch flow has them already.
-    has_address: [bool; 2],
-    has_l4: bool,
-}
-
 fn index(side: Side) -> usize {
     side.of(0, 1)
 }
 
 impl Plan {
     pub(super) fn new(filter: &Compiled) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         if filter.is_empty() {
             return Self(None);
         }
@@ -122,7 +120,7 @@ impl Plan {
             return Self(None);
         }
         let ports = leaves.iter().map(|leaf| leaf.rule.ports()).collect();
-        Self(Some(Asked { tree, leaves, ports }))
+        Self(Some(Asked { id: NEXT.fetch_add(1, Ordering::Relaxed), tree, leaves, ports }))
     }
 
     pub(super) fn is_all(&self) -> bool {
@@ -141,6 +139,7 @@ impl Plan {
         let named = Named {
             ends: [Side::Source, Side::Destination].map(|side| unknown(Part::End(side))),
             processes: unknown(Part::Process),
+            pairs: Remembered::default(),
             scratch: Box::default(),
         };
         let likenesses = vec![None; names.written.len()];
@@ -155,6 +154,7 @@ impl Plan {
         record: &Record<'_>,
         names: &mut Dictionary<'_>,
         known: &mut Verdicts,
+        memory: &mut Memory,
     ) -> bool {
         let Some(asked) = &self.0 else { return true };
         let mut body = record.body;
@@ -165,8 +165,7 @@ impl Plan {
             Answer::No => false,
             Answer::Yes => true,
             Answer::Unknown => Glance::of(body, &alike.layout).is_none_or(|glance| {
-                let (told, known) = (&alike.told, named);
-                let mut seen = Seen { glance, told, names, known, has_address: [false; 2], has_l4: false };
+                let mut seen = Seen::new(glance, id, &alike.told, names, named, memory.of(asked.id));
                 asked.tree.answer(&mut |leaf| asked.answer(leaf, &mut seen)) != Answer::No
             }),
         }
@@ -197,7 +196,10 @@ impl Asked {
         if slot.is_none() {
             let likeness = Arc::clone(names.likeness(id)?);
             let flow = likeness.flow(names)?;
-            let told = self.told(Part::Likeness, &flow).and(all);
+            let mut told = self.told(Part::Likeness, &flow).and(all);
+            if likeness.shape().tells_summary() {
+                told = told.and(self.told(Part::Summary, &flow));
+            }
             let answer = self.tree.answer(&mut |leaf| told.get(leaf));
             *slot = Some(Alike { layout: likeness.shape().layout(), told, answer });
         }
@@ -300,67 +302,5 @@ impl Asked {
             }
             self.told(Part::Process, &flow)
         })
-    }
-
-    /// The answer for a record.
-    fn answer(&self, number: usize, seen: &mut Seen<'_, '_>) -> Answer {
-        let Some(leaf) = self.leaves.get(number) else { return Answer::Unknown };
-        let known = seen.told.get(number);
-        if known != Answer::Unknown {
-            return known;
-        }
-        match (leaf.part, &leaf.rule) {
-            (Part::Likeness, _) => Answer::Unknown,
-            (Part::End(side), _) => {
-                let Some([source, destination, _]) = seen.glance.names() else { return Answer::Unknown };
-                let id = side.of(source, destination).unwrap_or(seen.names.written.len());
-                self.end(id, side, seen.names, seen.known).get(number)
-            }
-            (Part::Process, _) => {
-                let Some([.., process]) = seen.glance.names() else { return Answer::Unknown };
-                let id = process.unwrap_or(seen.names.written.len());
-                self.process(id, seen.names, seen.known).get(number)
-            }
-            (_, Rule::Prefixes(side, all)) => {
-                let address = seen.glance.address(side.of(false, true));
-                address.is_some_and(|address| all.iter().any(|one| one.contains(address))).into()
-            }
-            (_, Rule::Ports(side, all)) => {
-                let ports = seen.glance.l4().and_then(|l4| l4.ports());
-                ports.is_some_and(|(from, to)| all.contains(&side.of(from, to))).into()
-            }
-            (_, Rule::Uuids(all)) => all.contains(&seen.glance.uuid().map(Uuid::from_bytes)).into(),
-            (Part::Address(side), Rule::Other(rule)) => {
-                seen.fill_address(side);
-                rule.answer_wire(&seen.known.scratch)
-            }
-            (Part::L4, Rule::Other(rule)) => {
-                seen.fill_l4();
-                rule.answer_wire(&seen.known.scratch)
-            }
-            _ => Answer::Unknown,
-        }
-    }
-}
-
-impl Seen<'_, '_> {
-    fn fill_address(&mut self, side: Side) {
-        if mem::replace(&mut self.has_address[index(side)], true) {
-            return;
-        }
-        let Some(address) = self.glance.address(side.of(false, true)) else {
-            self.known.scratch.ip = None;
-            return;
-        };
-        let ip = self.known.scratch.ip.get_or_insert_default();
-        let text = side.of(&mut ip.source, &mut ip.destination);
-        text.clear();
-        write_address(address, text);
-    }
-
-    fn fill_l4(&mut self) {
-        if !mem::replace(&mut self.has_l4, true) {
-            self.known.scratch.l4 = self.glance.l4().map(l4_to_wire);
-        }
     }
 }
