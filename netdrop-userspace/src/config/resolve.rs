@@ -301,7 +301,9 @@ fn try_flag(strict: &Command, key: &str, value: &str) -> Result<(), String> {
 fn of_text(setting: &Setting, problems: &mut Problems) -> Vec<MetricSpec> {
     let text = setting.values.first().map_or("", String::as_str);
     MetricSpec::parse_list(text).unwrap_or_else(|wrong| {
-        wrong.iter().for_each(|e| problems.add(&setting.origin, format_args!("metrics: {e}")));
+        for e in &wrong {
+            problems.add(&setting.origin, format_args!("metrics: {e}"));
+        }
         Vec::new()
     })
 }
