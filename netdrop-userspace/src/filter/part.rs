@@ -16,6 +16,8 @@ pub(crate) enum Part {
     Port(Side),
     /// The transport header.
     L4,
+    /// Addresses beside each other, or beside the transport header.
+    Headers,
     /// Names of both ends, or of one beside fields of few values.
     Names,
     Summary,
@@ -122,10 +124,12 @@ impl Part {
     /// Of what looks at both.
     pub(super) fn and(self, other: Self) -> Self {
         let is_l4 = |part| matches!(part, Self::Port(_) | Self::L4);
+        let is_header = |part| is_l4(part) || matches!(part, Self::Address(_) | Self::Headers);
         let is_named = |part| matches!(part, Self::Likeness | Self::End(_) | Self::Names);
         match (self, other) {
             (a, b) if a == b => a,
             (a, b) if is_l4(a) && is_l4(b) => Self::L4,
+            (a, b) if is_header(a) && is_header(b) => Self::Headers,
             (a, b) if is_named(a) && is_named(b) => Self::Names,
             _ => Self::Whole,
         }

@@ -17,12 +17,14 @@ const MOST: usize = 1 << 16;
 /// What a question is about: the likeness, and the names of both ends, as numbers of one block.
 pub(super) type Pair = [usize; 3];
 
-/// An address, or what there is of a transport header.
+/// An address, what there is of a transport header, or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     Address(Option<IpAddr>),
     /// [`Glance::l4_key`](super::Glance::l4_key) or [`Glance::port_key`](super::Glance::port_key).
     L4(u64),
+    /// All of them.
+    Headers([Option<IpAddr>; 2], u64),
 }
 
 /// Answers by question and what it was about.

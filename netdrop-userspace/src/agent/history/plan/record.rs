@@ -57,6 +57,7 @@ impl Asked {
             (Part::Address(side), Rule::Other(rule)) => seen.of_address(number, side, rule),
             (Part::Port(side), Rule::Other(rule)) => seen.of_l4(number, seen.glance.port_key(side), rule),
             (Part::L4, Rule::Other(rule)) => seen.of_l4(number, seen.glance.l4_key(), rule),
+            (Part::Headers, Rule::Other(rule)) => seen.of_headers(number, rule),
             (Part::Names, Rule::Other(rule)) => seen.of_names(number, rule).unwrap_or(Answer::Unknown),
             _ => Answer::Unknown,
         }
@@ -76,27 +77,40 @@ impl<'a, 'b> Seen<'a, 'b> {
         Self { glance, likeness, told, names, known, memory, has_address: [false; 2], has_l4: false }
     }
 
-    fn of_address(&mut self, number: usize, side: Side, rule: &Other) -> Answer {
-        let key = Key::Address(self.glance.address(side.of(false, true)));
+    /// What was said of the same before; else what is said of it now.
+    fn once(&mut self, number: usize, key: Key, ask: impl FnOnce(&mut Self) -> Answer) -> Answer {
         if let Some(answer) = self.memory.get(number, &key) {
             return answer;
         }
-        self.fill_address(side);
-        let answer = rule.answer_wire(&self.known.scratch);
+        let answer = ask(self);
         self.memory.keep(number, key, answer);
         answer
     }
 
+    fn of_address(&mut self, number: usize, side: Side, rule: &Other) -> Answer {
+        let key = Key::Address(self.glance.address(side.of(false, true)));
+        self.once(number, key, |seen| {
+            seen.fill_address(side);
+            rule.answer_wire(&seen.known.scratch)
+        })
+    }
+
     /// Of a transport header, or a part of it that has this key.
     fn of_l4(&mut self, number: usize, key: u64, rule: &Other) -> Answer {
-        let key = Key::L4(key);
-        if let Some(answer) = self.memory.get(number, &key) {
-            return answer;
-        }
-        self.fill_l4();
-        let answer = rule.answer_wire(&self.known.scratch);
-        self.memory.keep(number, key, answer);
-        answer
+        self.once(number, Key::L4(key), |seen| {
+            seen.fill_l4();
+            rule.answer_wire(&seen.known.scratch)
+        })
+    }
+
+    fn of_headers(&mut self, number: usize, rule: &Other) -> Answer {
+        let addresses = [false, true].map(|of_destination| self.glance.address(of_destination));
+        self.once(number, Key::Headers(addresses, self.glance.l4_key()), |seen| {
+            seen.fill_address(Side::Source);
+            seen.fill_address(Side::Destination);
+            seen.fill_l4();
+            rule.answer_wire(&seen.known.scratch)
+        })
     }
 
     fn of_names(&mut self, number: usize, rule: &Other) -> Option<Answer> {
