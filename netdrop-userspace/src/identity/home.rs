@@ -86,6 +86,29 @@ impl Home {
         home
     }
 
+    /// Of the lines of `/proc/PID/cgroup`: one for each hierarchy, as `4:memory:/path`. Version 2's, and those of version 1 that systemd
+    /// and kubelet both keep, come first.
+    pub fn of_process(lines: &str) -> Self {
+        const KEPT: [&str; 3] = ["name=systemd", "pids", "memory"];
+        let path = |wanted: &str| {
+            lines.lines().find_map(|line| {
+                let (_, rest) = line.split_once(':')?;
+                let (controllers, path) = rest.split_once(':')?;
+                controllers.split(',').any(|controller| controller == wanted).then_some(path)
+            })
+        };
+        let homes = [""].iter().chain(&KEPT).filter_map(|wanted| path(wanted).map(Self::of_path));
+        let mut best = Self::default();
+        for home in homes {
+            // In a machine with both versions the second one's path may be empty.
+            let better = home.pod.is_some() && best.pod.is_none();
+            if best.is_host() || better {
+                best = home;
+            }
+        }
+        best
+    }
+
     /// Nothing is known but that it is the machine's.
     pub fn is_host(&self) -> bool {
         *self == Self::default()
@@ -304,6 +327,22 @@ mod tests {
             assert!(unit.is_none() || path.contains(".scope"), "{path}: {unit:?}");
         }
         assert!(Home::of_path("/").is_host());
+    }
+
+    #[test]
+    fn a_process_of_either_version() {
+        for (lines, shown) in [
+            ("0::/system.slice/ssh.service\n", "ssh.service"),
+            ("0::/\n", "host"),
+            ("12:pids:/kubepods/podUID/ID\n4:memory:/kubepods/podUID/ID\n0::/\n", "pod UID"),
+            ("1:name=systemd:/system.slice/ssh.service\n0::/\n", "ssh.service"),
+            ("1:name=systemd:/system.slice/containerd.service\n3:pids:/kubepods/podUID/ID\n", "pod UID"),
+            ("4:cpu,memory:/docker/ID\n", "container 3f8a6b0c1d2e"),
+            ("x\n1:\n", "host"),
+        ] {
+            let lines = lines.replace("UID", UID).replace("ID", ID);
+            assert_eq!(Home::of_process(&lines).to_string(), shown.replace("UID", UID), "{lines}");
+        }
     }
 
     proptest! {
