@@ -11,17 +11,24 @@ use std::sync::Arc;
 /// Kubernetes' quality of service, which is part of a pod's path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Qos {
+    /// All that it may use is kept for it.
     Guaranteed,
+    /// Some of it is.
     Burstable,
+    /// Nothing is.
     BestEffort,
 }
 
 /// Who made a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runtime {
+    /// containerd, by its CRI plugin.
     Containerd,
+    /// CRI-O.
     CriO,
+    /// Docker, also for cri-dockerd.
     Docker,
+    /// Podman.
     Podman,
     /// The path has nothing but the id.
     Unknown,
@@ -45,6 +52,7 @@ impl Runtime {
 pub struct Pod {
     /// `metadata.uid`; of a static pod the 32 digits of its file's hash, which its mirror has as `kubernetes.io/config.hash`.
     pub uid: Arc<str>,
+    /// Its class.
     pub qos: Qos,
 }
 
@@ -53,13 +61,16 @@ pub struct Pod {
 pub struct Container {
     /// 64 hexadecimal digits.
     pub id: Arc<str>,
+    /// Who made it.
     pub runtime: Runtime,
 }
 
 /// What a cgroup belongs to. Nothing of it: to the machine itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Home {
+    /// A pod.
     pub pod: Option<Pod>,
+    /// A container, of the pod if there is one.
     pub container: Option<Container>,
     /// systemd's service or scope, of what is in no container.
     pub unit: Option<Arc<str>>,
@@ -130,34 +141,38 @@ impl fmt::Display for Home {
 }
 
 fn pod(part: &str, path: &str) -> Option<Pod> {
-    let name = part.strip_suffix(".slice");
-    let (uid, qos) = match name {
-        // A slice has the names of those above it in front: `kubelet-kubepods-burstable-pod1_2.slice`.
-        Some(name) => {
-            let (before, uid) = name.rsplit_once("-pod")?;
-            let qos =
-                match before.strip_prefix("kubepods").or_else(|| Some(before.rsplit_once("-kubepods")?.1))? {
-                    "" => Qos::Guaranteed,
-                    "-burstable" => Qos::Burstable,
-                    "-besteffort" => Qos::BestEffort,
-                    _ => return None,
-                };
-            (uid.replace('_', "-"), qos)
-        }
-        None => {
-            let uid = part.strip_prefix("pod")?;
-            let (before, _) = path.split_once(part)?;
-            let above = before.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-            let qos = match above {
-                "burstable" => Qos::Burstable,
-                "besteffort" => Qos::BestEffort,
-                above if above.ends_with("kubepods") => Qos::Guaranteed,
-                _ => return None,
-            };
-            (uid.to_owned(), qos)
-        }
+    let (uid, qos) = match part.strip_suffix(".slice") {
+        Some(name) => of_slice(name)?,
+        None => of_folder(part, path)?,
     };
     is_uid(&uid).then(|| Pod { uid: uid.into(), qos })
+}
+
+/// A slice has the names of those above it in front: `kubelet-kubepods-burstable-pod1_2`.
+fn of_slice(name: &str) -> Option<(String, Qos)> {
+    let (before, uid) = name.rsplit_once("-pod")?;
+    let class = before.strip_prefix("kubepods").or_else(|| Some(before.rsplit_once("-kubepods")?.1))?;
+    let qos = match class {
+        "" => Qos::Guaranteed,
+        "-burstable" => Qos::Burstable,
+        "-besteffort" => Qos::BestEffort,
+        _ => return None,
+    };
+    Some((uid.replace('_', "-"), qos))
+}
+
+/// A folder's class is that of the one above it: `burstable/pod1-2`.
+fn of_folder(part: &str, path: &str) -> Option<(String, Qos)> {
+    let uid = part.strip_prefix("pod")?;
+    let (before, _) = path.split_once(part)?;
+    let above = before.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let qos = match above {
+        "burstable" => Qos::Burstable,
+        "besteffort" => Qos::BestEffort,
+        above if above.ends_with("kubepods") => Qos::Guaranteed,
+        _ => return None,
+    };
+    Some((uid.to_owned(), qos))
 }
 
 /// A UUID, or the hash of a static pod's file.
