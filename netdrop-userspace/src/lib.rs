@@ -17,6 +17,7 @@ pub mod explain;
 pub mod filter;
 pub mod flow;
 pub mod go;
+pub mod identity;
 pub mod kernel;
 pub mod ledger;
 pub mod merge;
