@@ -4,6 +4,7 @@
 
 mod events;
 mod follower;
+mod hosted;
 mod relay;
 mod relay_tls;
 mod tunnel;
@@ -187,6 +188,7 @@ fn a_dead_packet_becomes_a_line_with_both_pods_names() {
     events::tell_what_comes_and_goes(&socket("n1"));
     assert!(kubectl("-n netdrop get daemonset netdrop -o jsonpath={.status.numberReady}") == "2");
 
+    hosted::pods_of_the_hosts_network_have_names(&same);
     relay::finds_agents_by_the_api(&same);
     relay_tls::lets_in_who_has_a_certificate(&same);
     without_the_api_server(&same);

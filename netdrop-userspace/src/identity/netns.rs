@@ -11,6 +11,8 @@ use super::home::Home;
 
 /// An unknown namespace makes all processes be looked at again, but not more often than this.
 const REFRESH: Duration = Duration::from_secs(1);
+/// Nor for more than one part in so many of the time.
+const SHARE: u32 = 50;
 /// How long one that is gone is remembered: the kernel takes its time to give an inode to another.
 const TOMBSTONE: Duration = Duration::from_mins(1);
 
@@ -26,7 +28,12 @@ pub struct Owner {
 #[derive(Clone, Debug)]
 struct Known {
     owner: Owner,
+    /// A file that is the namespace as long as the owner is there.
+    witness: PathBuf,
+    /// When it last was.
     seen: Instant,
+    /// When that was last asked.
+    asked: Instant,
 }
 
 /// Namespaces by their inode.
@@ -35,7 +42,8 @@ pub struct Namespaces {
     proc: PathBuf,
     names: PathBuf,
     known: HashMap<u32, Known>,
-    read_at: Option<Instant>,
+    /// When the processes may be looked at again.
+    due: Option<Instant>,
 }
 
 impl Namespaces {
@@ -44,8 +52,8 @@ impl Namespaces {
         Self::at("/proc".into(), "/run/netns".into())
     }
 
-    fn at(proc: PathBuf, names: PathBuf) -> Self {
-        Self { proc, names, known: HashMap::new(), read_at: None }
+    pub(super) fn at(proc: PathBuf, names: PathBuf) -> Self {
+        Self { proc, names, known: HashMap::new(), due: None }
     }
 
     /// Whose the namespace of this inode is, or was until a while ago. `None`: nobody knows.
@@ -54,65 +62,83 @@ impl Namespaces {
     }
 
     fn owner_at(&mut self, inode: u32, now: Instant) -> Option<&Owner> {
-        let old = |known: &Known| now.duration_since(known.seen) > TOMBSTONE;
-        let is_due = self.read_at.is_none_or(|at| now.duration_since(at) > REFRESH);
-        // Unlike a cgroup's, an inode may be another's by now.
-        if self.known.get(&inode).is_none_or(old) && is_due {
+        // The kernel soon gives the inode of one that is gone to another.
+        let is_sure = self.known.get_mut(&inode).is_some_and(|known| known.is_there(inode, now));
+        if !is_sure && self.due.is_none_or(|due| now >= due) {
+            let begin = Instant::now();
             self.read(now);
+            self.due = Some(now + REFRESH.max(begin.elapsed() * SHARE));
         }
-        self.known.get(&inode).filter(|known| !old(known)).map(|known| &known.owner)
+        let known = self.known.get(&inode).filter(|known| now.duration_since(known.seen) <= TOMBSTONE);
+        known.map(|known| &known.owner)
     }
 
     fn read(&mut self, now: Instant) {
-        self.read_at = Some(now);
         let mut found = names(&self.names);
-        for (inode, home) in homes(&self.proc) {
-            found.entry(inode).or_default().home = Some(Arc::new(home));
+        for (inode, (home, process)) in homes(&self.proc) {
+            let (owner, witness) = found.entry(inode).or_default();
+            owner.home = Some(Arc::new(home));
+            *witness = process.join("ns/net");
         }
-        for (inode, owner) in found {
-            let known = self.known.entry(inode).or_insert_with(|| Known { owner: owner.clone(), seen: now });
+        for (inode, (mut owner, witness)) in found {
             // Who was in it is still told when only its name is left.
-            let home = owner.home.or_else(|| known.owner.home.take());
-            *known = Known { owner: Owner { home, ..owner }, seen: now };
+            let before = self.known.remove(&inode).filter(|known| known.owner.name == owner.name);
+            if owner.home.is_none() {
+                owner.home = before.and_then(|known| known.owner.home);
+            }
+            self.known.insert(inode, Known { owner, witness, seen: now, asked: now });
         }
         self.known.retain(|_, known| now.duration_since(known.seen) <= TOMBSTONE);
     }
 }
 
+impl Known {
+    fn is_there(&mut self, inode: u32, now: Instant) -> bool {
+        if now.duration_since(self.asked) > REFRESH {
+            self.asked = now;
+            if inode_of(&self.witness) == Some(inode) {
+                self.seen = now;
+            }
+        }
+        self.seen == self.asked
+    }
+}
+
 /// Names of files that hold namespaces.
-fn names(folder: &Path) -> HashMap<u32, Owner> {
+fn names(folder: &Path) -> HashMap<u32, (Owner, PathBuf)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let named = entries.filter_map(|entry| {
-        let inode = u32::try_from(fs::metadata(entry.path()).ok()?.ino()).ok()?;
-        Some((inode, Owner { name: Some(entry.file_name().to_str()?.into()), home: None }))
+        let path = entry.path();
+        let owner = Owner { name: Some(entry.file_name().to_str()?.into()), home: None };
+        Some((inode_of(&path)?, (owner, path)))
     });
     named.collect()
 }
 
-/// To what the processes of each namespace belong.
-fn homes(proc: &Path) -> HashMap<u32, Home> {
-    let mut homes: HashMap<u32, Home> = HashMap::new();
+/// To what the processes of each namespace belong, and one of them.
+fn homes(proc: &Path) -> HashMap<u32, (Home, PathBuf)> {
+    let mut homes: HashMap<u32, (Home, PathBuf)> = HashMap::new();
     for entry in fs::read_dir(proc).into_iter().flatten().flatten() {
         let is_process = entry.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit);
-        let Some(inode) = is_process.then(|| inode_of(&entry.path())).flatten() else { continue };
-        let known = homes.get(&inode);
-        if known.is_some_and(|home| home.pod.is_some() && home.container.is_none()) {
-            continue;
-        }
-        let Ok(cgroup) = fs::read_to_string(entry.path().join("cgroup")) else { continue };
+        let process = entry.path();
+        let Some(inode) = is_process.then(|| inode_of(&process.join("ns/net"))).flatten() else { continue };
+        let Ok(cgroup) = fs::read_to_string(process.join("cgroup")) else { continue };
         let home = Home::of_process(&cgroup);
         match homes.get_mut(&inode) {
-            Some(known) => *known = common(known, &home),
-            None => drop(homes.insert(inode, home)),
+            Some((known, _)) => *known = common(known, &home),
+            None => drop(homes.insert(inode, (home, process))),
         }
     }
     homes
 }
 
-/// `net:[4026531840]`
-fn inode_of(process: &Path) -> Option<u32> {
-    let link = fs::read_link(process.join("ns/net")).ok()?;
-    link.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+/// Inode of the namespace that a file is, or that a link of `/proc` leads to: `net:[4026531840]`, which the link itself says to
+/// whoever may not follow it.
+pub(crate) fn inode_of(path: &Path) -> Option<u32> {
+    match fs::read_link(path) {
+        Ok(link) => link.to_str()?.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok(),
+        Err(_) => u32::try_from(fs::metadata(path).ok()?.ino()).ok(),
+    }
 }
 
 /// What two processes of one namespace have in common.
@@ -189,9 +215,22 @@ mod tests {
         machine.end(30);
         assert_eq!(namespaces.owner_at(12, begin + 2 * REFRESH), None);
         assert_eq!(namespaces.owner_at(11, begin + TOMBSTONE), Some(&owner));
+        assert_eq!(namespaces.owner_at(11, begin + 2 * TOMBSTONE), None);
+    }
+
+    /// The kernel gives the number that is free, soon.
+    #[test]
+    fn an_inode_is_anothers_once_its_first_owner_is_gone() {
+        let machine = Machine::new();
+        machine.start(30, 11, &container('a'));
+        let mut namespaces = machine.namespaces();
+        let begin = Instant::now();
+        assert!(namespaces.owner_at(11, begin).unwrap().home.as_ref().unwrap().pod.is_some());
+        machine.end(30);
         machine.start(50, 11, "0::/x.service\n");
-        let again = namespaces.owner_at(11, begin + TOMBSTONE + REFRESH).unwrap();
-        assert_eq!(again.home.as_ref().unwrap().unit.as_deref(), Some("x.service"), "another's by now");
+        let again = namespaces.owner_at(11, begin + 5 * REFRESH).unwrap();
+        let home = again.home.as_ref().unwrap();
+        assert_eq!((home.unit.as_deref(), &home.pod), (Some("x.service"), &None));
     }
 
     #[test]
@@ -210,7 +249,7 @@ mod tests {
 
     #[test]
     fn this_process_is_somewhere() {
-        let inode = inode_of(Path::new("/proc/self")).unwrap();
+        let inode = inode_of(Path::new("/proc/self/ns/net")).unwrap();
         assert!(Namespaces::of_machine().owner(inode).is_some_and(|owner| owner.home.is_some()));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirEntryExt as _;
+use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +12,8 @@ use super::home::Home;
 
 /// An unknown id makes the hierarchy be read again, but not more often than this.
 const REFRESH: Duration = Duration::from_secs(1);
+/// Nor for more than one part in so many of the time.
+const SHARE: u32 = 50;
 /// What is gone is remembered for at least this long: its packets may still die.
 const TOMBSTONE: Duration = Duration::from_mins(1);
 /// Most cgroups that are remembered.
@@ -32,7 +34,8 @@ struct Known {
 pub struct Cgroups {
     mount: Option<PathBuf>,
     known: HashMap<u64, Known>,
-    read_at: Option<Instant>,
+    /// When it may be read again.
+    due: Option<Instant>,
 }
 
 impl Cgroups {
@@ -42,8 +45,8 @@ impl Cgroups {
         Self::at(mount_point(&mounts))
     }
 
-    fn at(mount: Option<PathBuf>) -> Self {
-        Self { mount, known: HashMap::new(), read_at: None }
+    pub(super) fn at(mount: Option<PathBuf>) -> Self {
+        Self { mount, known: HashMap::new(), due: None }
     }
 
     /// Whether ids lead anywhere.
@@ -57,16 +60,17 @@ impl Cgroups {
     }
 
     fn home_at(&mut self, id: u64, now: Instant) -> Option<Arc<Home>> {
-        let is_due = self.read_at.is_none_or(|at| now.duration_since(at) > REFRESH);
-        if !self.known.contains_key(&id) && is_due {
+        let is_due = self.due.is_none_or(|due| now >= due);
+        if is_due && !self.known.contains_key(&id) {
+            let begin = Instant::now();
             self.read(now);
+            self.due = Some(now + REFRESH.max(begin.elapsed() * SHARE));
         }
         // No id is given twice, so what is known of one stays true.
         Some(Arc::clone(&self.known.get(&id)?.home))
     }
 
     fn read(&mut self, now: Instant) {
-        self.read_at = Some(now);
         let Some(mount) = self.mount.clone() else { return };
         self.known.retain(|_, known| now.duration_since(known.seen) <= TOMBSTONE);
         // What can't be read is not known; what else there is, is.
@@ -93,14 +97,16 @@ impl Cgroups {
     }
 }
 
-/// Where version 2 is mounted, of lines as in `/proc/self/mounts`.
+/// Where version 2 is mounted, of lines as in `/proc/self/mounts`: the whole of it, where there is also a container's part.
 fn mount_point(mounts: &str) -> Option<PathBuf> {
     let points = mounts.lines().filter_map(|line| {
         let mut words = line.split(' ');
         let (point, kind) = (words.nth(1)?, words.next()?);
-        (kind == "cgroup2").then(|| unescaped(point))
+        (kind == "cgroup2").then(|| PathBuf::from(unescaped(point)))
     });
-    points.map(PathBuf::from).next()
+    // Of a whole hierarchy the first folder is the first inode.
+    let number = |point: &PathBuf| fs::metadata(point).map_or(u64::MAX, |of| of.ino());
+    points.min_by_key(number)
 }
 
 /// Blanks and backslashes stand as `\040` (proc_pid_mounts(5)).
@@ -117,7 +123,6 @@ mod tests {
     const UID: &str = "0b7c8a9e-1f2d-4c3b-9a8e-7d6c5b4a3f2e";
 
     fn inode(path: &Path) -> u64 {
-        use std::os::unix::fs::MetadataExt as _;
         fs::metadata(path).unwrap().ino()
     }
 

@@ -6,20 +6,20 @@ use jiff::Timestamp;
 use netdrop_common::event::flag;
 
 use super::interner::{Interner, Memo, kernel_name};
-use super::netns::NetnsNames;
 use super::stacks::Stacks;
 use crate::clock::Clock;
 use crate::decode::{self, DropEvent, FlowCount, RestCount};
 use crate::enrich::Names;
 use crate::explain::{self, kernels::Release};
 use crate::flow::{
-    DropReason, DropSite, Flow, Interface, Process, Tally, TallyKind, TrafficDirection, Verdict, event_type,
-    hubble, nearest,
+    DropReason, DropSite, Flow, Identity, Interface, Process, Tally, TallyKind, TrafficDirection, Verdict,
+    event_type, hubble, nearest,
 };
+use crate::identity::Locals;
 use crate::kernel::{KernelInfo, Reasons, Sites};
 use crate::probe::ProbeSet;
 
-/// All that turns records into flows. Bounded caches; no call waits for anything.
+/// All that turns records into flows. Bounded caches; a call may read files of `/proc` and its like, for a small share of the time.
 pub(super) struct Assembler {
     pub(super) reasons: Arc<Reasons>,
     pub(super) names: Names,
@@ -32,7 +32,7 @@ pub(super) struct Assembler {
     sites: Sites,
     /// Where stacks were asked for.
     stacks: Option<Stacks>,
-    netns: NetnsNames,
+    locals: Locals,
     strings: Interner,
     last: Last,
 }
@@ -60,6 +60,7 @@ impl Assembler {
     ) -> Self {
         Self {
             reasons: Arc::clone(&kernel.reasons),
+            locals: Locals::of_machine(names.clone()),
             names,
             node_name,
             keep_frames,
@@ -67,7 +68,6 @@ impl Assembler {
             clock: Clock::new(),
             sites: Sites::default(),
             stacks: (stack_depth > 0).then(|| Stacks::new(stack_depth)),
-            netns: NetnsNames::new(),
             strings: Interner::default(),
             last: Last::default(),
         }
@@ -99,7 +99,7 @@ impl Assembler {
         flow.length = Some(record.skb_len);
         flow.mark = (record.mark != 0).then_some(record.mark);
         flow.cgroup_id = event.cgroup_id();
-        flow.netns = event.netns().map(|inode| self.netns.get(inode));
+        flow.netns = event.netns().map(|inode| self.locals.netns(inode));
         flow.interface = event.ifindex().map(|index| Interface {
             index,
             name: Some(
@@ -117,7 +117,24 @@ impl Assembler {
         flow.node_name.clone_from(&self.node_name);
         flow.direction = direction(event, &flow);
         self.who(&mut flow, time);
+        self.hosted(&mut flow, event);
         flow
+    }
+
+    /// Names the pod of the host's network that sent or was to receive: its address is the node's.
+    fn hosted(&mut self, flow: &mut Flow, event: &DropEvent) {
+        let end = match flow.direction {
+            TrafficDirection::Egress => &mut flow.source,
+            TrafficDirection::Ingress => &mut flow.destination,
+            TrafficDirection::Unknown => return,
+        };
+        if end.identity != Identity::HOST {
+            return;
+        }
+        let owner = event.has(flag::OWNER).then(|| event.record().pid);
+        if let Some(pod) = self.locals.hosted_pod(event.cgroup_id(), owner) {
+            end.info = Some(pod);
+        }
     }
 
     /// The flow that drops were added up to, told at `told`. Of what may differ between them only what the last or all have is told.
@@ -149,7 +166,7 @@ impl Assembler {
         flow.tally = Tally { kind: TallyKind::Rest, count: of.count, bytes: of.bytes, first, last };
         self.reason(&mut flow, have_reason.then_some(of.reason));
         self.judge(&mut flow);
-        flow.netns = of.netns.map(|inode| self.netns.get(inode));
+        flow.netns = of.netns.map(|inode| self.locals.netns(inode));
         flow.node_name.clone_from(&self.node_name);
         flow
     }

@@ -5,7 +5,6 @@ pub mod file;
 mod interner;
 pub mod live;
 pub mod merged;
-mod netns;
 pub mod remote;
 pub mod several;
 mod stacks;

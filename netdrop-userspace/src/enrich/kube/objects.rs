@@ -16,6 +16,8 @@ use crate::flow::{EndpointInfo, ServiceName, Workload};
 #[derive(Debug)]
 pub(super) struct PodFacts {
     pub(super) uid: Arc<str>,
+    /// What kubelet calls a static pod, which the API knows by another uid.
+    pub(super) hash: Option<Arc<str>>,
     pub(super) info: Arc<EndpointInfo>,
     pub(super) addresses: Vec<IpAddr>,
     /// Address of its node.
@@ -26,15 +28,15 @@ pub(super) struct PodFacts {
     pub(super) ended: bool,
 }
 
-/// A pod with addresses of its own; `None` for one on the host's network, whose address is the node's and tells nothing.
+/// Annotation of a static pod's mirror (kubelet, pkg/kubelet/types).
+const CONFIG_HASH: &str = "kubernetes.io/config.hash";
+
+/// A pod. One on the host's network has no addresses: the node's tells nothing.
 pub(super) fn pod(pod: &Pod, namespaces: &HashMap<String, Vec<Arc<str>>>) -> Option<PodFacts> {
     let (spec, status) = (pod.spec.as_ref()?, pod.status.as_ref()?);
-    if spec.host_network == Some(true) {
-        return None;
-    }
     let several = status.pod_ips.iter().flatten().map(|ip| ip.ip.as_str());
-    let mut addresses: Vec<IpAddr> =
-        several.chain(status.pod_ip.as_deref()).filter_map(|ip| ip.parse().ok()).collect();
+    let own = several.chain(status.pod_ip.as_deref()).filter(|_| spec.host_network != Some(true));
+    let mut addresses: Vec<IpAddr> = own.filter_map(|ip| ip.parse().ok()).collect();
     addresses.sort();
     addresses.dedup();
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
@@ -51,6 +53,12 @@ pub(super) fn pod(pod: &Pod, namespaces: &HashMap<String, Vec<Arc<str>>>) -> Opt
     };
     Some(PodFacts {
         uid: pod.metadata.uid.as_deref()?.into(),
+        hash: pod
+            .metadata
+            .annotations
+            .as_ref()
+            .and_then(|a| a.get(CONFIG_HASH))
+            .map(|hash| hash.as_str().into()),
         info: Arc::new(info),
         addresses,
         host: status.host_ip.as_deref().and_then(|ip| ip.parse().ok()),
@@ -219,12 +227,13 @@ mod tests {
     }
 
     #[test]
-    fn host_network_pods_are_left_out_and_finished_ones_end() {
+    fn host_network_pods_have_no_address_and_finished_ones_end() {
         let mut p = example(
-            json!({"metadata": {"name": "x", "uid": "u"}, "spec": {"containers": [], "hostNetwork": true},
-            "status": {"podIP": "192.168.0.1"}}),
+            json!({"metadata": {"name": "x", "uid": "u", "annotations": {"kubernetes.io/config.hash": "h"}},
+            "spec": {"containers": [], "hostNetwork": true}, "status": {"podIP": "192.168.0.1"}}),
         );
-        assert!(pod(&p, &HashMap::new()).is_none());
+        let facts = pod(&p, &HashMap::new()).unwrap();
+        assert_eq!((facts.addresses, facts.hash.as_deref(), &*facts.uid), (vec![], Some("h"), "u"));
         p.spec.as_mut().unwrap().host_network = None;
         p.status.as_mut().unwrap().phase = Some("Succeeded".into());
         assert!(pod(&p, &HashMap::new()).unwrap().ended);

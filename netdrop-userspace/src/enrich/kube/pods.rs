@@ -23,6 +23,8 @@ pub(super) struct PodState {
 /// A pod that has not ended.
 struct Known {
     info: Arc<EndpointInfo>,
+    /// Another name for its uid.
+    hash: Option<Arc<str>>,
     addresses: Vec<IpAddr>,
     /// Address of its node.
     host: Option<IpAddr>,
@@ -31,7 +33,12 @@ struct Known {
 impl PodState {
     fn end(&mut self, uid: &str, shared: &Shared) {
         if let Some(pod) = self.known.remove(uid) {
-            shared.names.end_pod(uid, &pod.addresses, Timestamp::now());
+            let now = Timestamp::now();
+            shared.names.end_pod(uid, &pod.addresses, now);
+            [Some(uid), pod.hash.as_deref()]
+                .into_iter()
+                .flatten()
+                .for_each(|uid| shared.names.end_uid(uid, now));
             self.tell(Some(&pod), None, shared);
         }
     }
@@ -93,7 +100,11 @@ impl State<Pod> for PodState {
             return;
         }
         let now = Timestamp::now();
-        let pod = Known { info: facts.info, addresses: facts.addresses, host: facts.host };
+        let pod = Known { info: facts.info, hash: facts.hash, addresses: facts.addresses, host: facts.host };
+        [Some(&facts.uid), pod.hash.as_ref()]
+            .into_iter()
+            .flatten()
+            .for_each(|uid| shared.names.set_uid(uid, &pod.info));
         let before = self.known.remove(&facts.uid);
         let old = before.as_ref().map_or(&[][..], |b| &b.addresses);
         let gone: Vec<IpAddr> = old.iter().filter(|a| !pod.addresses.contains(a)).copied().collect();

@@ -1,6 +1,7 @@
 //! The index of addresses: written by a names file or by the Kubernetes watchers, read for every flow.
 
 mod own;
+mod uids;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -82,6 +83,7 @@ struct Index {
     source: NamesSource,
     synced: bool,
     pods: HashMap<IpAddr, Vec<Tenant>>,
+    uids: uids::Uids,
     /// Networks of a names file, the longest prefix first.
     networks: Vec<(IpNet, Arc<EndpointInfo>)>,
     services: HashMap<IpAddr, Arc<ServiceName>>,
@@ -359,6 +361,7 @@ impl Index {
             tenants.retain(|t| t.until.is_none_or(|until| now.duration_since(until) <= limit));
             !tenants.is_empty()
         });
+        self.uids.sweep(now, limit);
     }
 }
 

@@ -1,0 +1,207 @@
+//! Names for what a drop has of this machine: its network namespace, its socket.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::home::Home;
+use super::netns::inode_of;
+use super::{Cgroups, Namespaces, Owner, PodFolders, Processes};
+use crate::enrich::Names;
+use crate::flow::{EndpointInfo, Netns};
+
+/// How long a name holds without being asked for again.
+const TRUST: Duration = Duration::from_secs(1);
+/// Most names that are kept so.
+const MOST: usize = 4096;
+const HOST: &str = "reserved:host";
+
+/// All that is known of this machine. Reads files, at most for a small share of the time.
+pub struct Locals {
+    namespaces: Namespaces,
+    cgroups: Cgroups,
+    processes: Processes,
+    pods: PodFolders,
+    names: Names,
+    /// This process's own namespace, and what it is called.
+    own: Option<u32>,
+    host: Arc<str>,
+    named: HashMap<u32, (Option<Arc<str>>, Instant)>,
+    /// Host-network pods: names, and the same with the host's label.
+    hosted: HashMap<Arc<str>, [Arc<EndpointInfo>; 2]>,
+}
+
+impl Locals {
+    /// Those of this machine; pods are called as `names` has them, else as kubelet's folders are.
+    pub fn of_machine(names: Names) -> Self {
+        Self {
+            namespaces: Namespaces::of_machine(),
+            cgroups: Cgroups::of_machine(),
+            processes: Processes::of_machine(),
+            pods: PodFolders::of_machine(),
+            names,
+            own: inode_of(Path::new("/proc/self/ns/net")),
+            host: "host".into(),
+            named: HashMap::new(),
+            hosted: HashMap::new(),
+        }
+    }
+
+    /// The namespace of an inode, with a name if anybody knows one: of the pod, as in `/run/netns`, of the container, of the unit.
+    pub fn netns(&mut self, inode: u32) -> Netns {
+        let now = Instant::now();
+        if let Some((name, at)) = self.named.get(&inode)
+            && now.duration_since(*at) <= TRUST
+        {
+            return Netns { inode, name: name.clone() };
+        }
+        let owner = self.namespaces.owner(inode).cloned();
+        let name = self.name(inode, owner.unwrap_or_default());
+        if self.named.len() >= MOST {
+            self.named.clear();
+        }
+        self.named.insert(inode, (name.clone(), now));
+        Netns { inode, name }
+    }
+
+    fn name(&mut self, inode: u32, owner: Owner) -> Option<Arc<str>> {
+        if self.own == Some(inode) {
+            return Some(owner.name.unwrap_or_else(|| Arc::clone(&self.host)));
+        }
+        let home = owner.home.as_deref().filter(|home| !home.is_host());
+        if let Some(pod) = home.and_then(|home| home.pod.as_ref()) {
+            return Some(match self.pod(&pod.uid) {
+                Some(info) => format!("{}/{}", info.namespace, info.pod_name).into(),
+                None => owner.name.unwrap_or_else(|| format!("pod {}", pod.uid).into()),
+            });
+        }
+        owner.name.or_else(|| home.map(|home| home.to_string().into()))
+    }
+
+    fn pod(&mut self, uid: &str) -> Option<Arc<EndpointInfo>> {
+        self.names.pod(uid).or_else(|| self.pods.pod(uid))
+    }
+
+    /// The pod that has the host's network and this socket: by the socket's cgroup; where pods are in cgroups of version 1, which
+    /// no socket knows, by the process that sent.
+    pub fn hosted_pod(&mut self, cgroup: Option<u64>, owner: Option<u32>) -> Option<Arc<EndpointInfo>> {
+        let of_cgroup = cgroup.and_then(|id| self.cgroups.home(id));
+        let uid = |home: &Home| home.pod.as_ref().map(|pod| Arc::clone(&pod.uid));
+        let uid = of_cgroup.as_deref().and_then(uid).or_else(|| {
+            let of_process = owner.and_then(|pid| self.processes.home(pid));
+            of_process.as_deref().and_then(uid)
+        })?;
+        let info = self.pod(&uid)?;
+        if let Some([plain, hosted]) = self.hosted.get(&uid)
+            && Arc::ptr_eq(plain, &info)
+        {
+            return Some(Arc::clone(hosted));
+        }
+        let mut labels = info.labels.clone();
+        labels.push(HOST.into());
+        labels.sort_unstable();
+        let hosted = Arc::new(EndpointInfo { labels, ..(*info).clone() });
+        if self.hosted.len() >= MOST {
+            self.hosted.clear();
+        }
+        self.hosted.insert(uid, [info, Arc::clone(&hosted)]);
+        Some(hosted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+
+    use super::*;
+
+    const UID: &str = "0b7c8a9e-1f2d-4c3b-9a8e-7d6c5b4a3f2e";
+
+    struct Machine(tempfile::TempDir);
+
+    impl Machine {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn folder(&self, path: &str) -> std::path::PathBuf {
+            let folder = self.0.path().join(path.replace("UID", UID));
+            fs::create_dir_all(&folder).unwrap();
+            folder
+        }
+
+        fn start(&self, pid: u32, inode: u32, cgroup: &str) {
+            let process = self.folder(&format!("proc/{pid}"));
+            fs::create_dir_all(process.join("ns")).unwrap();
+            symlink(format!("net:[{inode}]"), process.join("ns/net")).unwrap();
+            fs::write(process.join("cgroup"), format!("0::{}\n", cgroup.replace("UID", UID))).unwrap();
+        }
+
+        fn locals(&self) -> Locals {
+            Locals {
+                namespaces: Namespaces::at(self.folder("proc"), self.folder("netns")),
+                cgroups: Cgroups::at(Some(self.folder("cgroup"))),
+                processes: Processes::at(Some(self.folder("proc"))),
+                pods: PodFolders::at(self.folder("pods")),
+                own: Some(1),
+                ..Locals::of_machine(Names::default())
+            }
+        }
+    }
+
+    fn name(locals: &mut Locals, inode: u32) -> Option<String> {
+        locals.netns(inode).name.as_deref().map(str::to_owned)
+    }
+
+    #[test]
+    fn a_namespace_is_called_by_whose_it_is() {
+        let machine = Machine::new();
+        machine.start(1, 1, "/init.scope");
+        machine.start(30, 11, "/kubepods/podUID");
+        machine.start(40, 12, "/system.slice/dns.service");
+        machine.start(50, 13, "/");
+        machine.start(60, 14, &format!("/docker/{}", "ab".repeat(32)));
+        let mut locals = machine.locals();
+        assert_eq!(name(&mut locals, 1).as_deref(), Some("host"));
+        assert_eq!(name(&mut locals, 11), Some(format!("pod {UID}")));
+        assert_eq!(name(&mut locals, 12).as_deref(), Some("dns.service"));
+        assert_eq!(name(&mut locals, 13), None, "of the machine, and no more is known");
+        assert_eq!(name(&mut locals, 14).as_deref(), Some("container abababababab"));
+        assert_eq!(name(&mut locals, 15), None);
+        machine.folder("pods/default_web-0_UID");
+        assert_eq!(name(&mut machine.locals(), 11).as_deref(), Some("default/web-0"));
+    }
+
+    #[test]
+    fn a_pod_of_the_hosts_network_is_told_by_its_socket_or_its_process() {
+        let machine = Machine::new();
+        let cgroup = machine.folder("cgroup/kubepods/podUID");
+        let id = fs::metadata(&cgroup).unwrap().ino();
+        machine.start(30, 1, "/kubepods/podUID");
+        machine.start(31, 1, "/system.slice/ssh.service");
+        let mut locals = machine.locals();
+        assert_eq!(locals.hosted_pod(Some(id), None), None, "it has no name");
+        machine.folder("pods/kube-system_proxy_UID");
+        let mut locals = machine.locals();
+        let of_socket = locals.hosted_pod(Some(id), None).unwrap();
+        assert_eq!((&*of_socket.namespace, &*of_socket.pod_name), ("kube-system", "proxy"));
+        assert_eq!(of_socket.labels, [HOST.into()]);
+        let of_process = locals.hosted_pod(Some(1), Some(30)).unwrap();
+        assert!(Arc::ptr_eq(&of_socket, &of_process), "one and the same");
+        assert_eq!(locals.hosted_pod(Some(1), Some(31)), None);
+        assert_eq!(locals.hosted_pod(None, None), None);
+        // What the API server says goes first.
+        let named = Arc::new(EndpointInfo {
+            namespace: "kube-system".into(),
+            pod_name: "kube-proxy-n1".into(),
+            labels: vec!["k8s:app=proxy".into(), "s:x".into()],
+            ..EndpointInfo::default()
+        });
+        locals.names.set_uid(&UID.into(), &named);
+        let told = locals.hosted_pod(Some(id), Some(31)).unwrap();
+        assert_eq!(&*told.pod_name, "kube-proxy-n1");
+        assert_eq!(told.labels, ["k8s:app=proxy", HOST, "s:x"].map(Arc::from));
+    }
+}
