@@ -215,7 +215,7 @@ fn the_stock_client_reads(socket: &std::path::Path) {
     let compact =
         ask(&["observe", "--verdict", "DROPPED", "--to-pod", "production/payments-db", "--last", "5"]);
     assert!(compact.contains("production/checkout-api") && compact.contains("NETFILTER_DROP"), "{compact}");
-    let json = flows(&ask(&["observe", "-o", "json", "--last", "50"]));
+    let json = flows(&ask(&["observe", "--to-pod", "production/payments-db", "-o", "json", "--last", "50"]));
     assert!(json.iter().any(|v| names(v, "checkout-api", "payments-db", "n1")), "{json:?}");
     assert!(ask(&["status"]).contains("Ok"));
 }

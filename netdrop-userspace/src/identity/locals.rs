@@ -1,20 +1,25 @@
 //! Names for what a drop has of this machine: its network namespace, its socket.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
 
 use super::home::Home;
 use super::netns::inode_of;
 use super::{Cgroups, Namespaces, Owner, PodFolders, Processes};
 use crate::enrich::Names;
-use crate::flow::{EndpointInfo, Netns};
+use crate::flow::{Endpoint, EndpointInfo, Identity, Netns};
 
 /// How long a name holds without being asked for again.
 const TRUST: Duration = Duration::from_secs(1);
 /// Most names that are kept so.
 const MOST: usize = 4096;
+/// What is read again takes at most one part in so many of the time.
+const SHARE: u32 = 50;
 const HOST: &str = "reserved:host";
 
 /// All that is known of this machine. Reads files, at most for a small share of the time.
@@ -30,6 +35,8 @@ pub struct Locals {
     named: HashMap<u32, (Option<Arc<str>>, Instant)>,
     /// Host-network pods: names, and the same with the host's label.
     hosted: HashMap<Arc<str>, [Arc<EndpointInfo>; 2]>,
+    /// When this machine's addresses may be asked for again.
+    due: Option<Instant>,
 }
 
 impl Locals {
@@ -45,6 +52,7 @@ impl Locals {
             host: "host".into(),
             named: HashMap::new(),
             hosted: HashMap::new(),
+            due: None,
         }
     }
 
@@ -81,6 +89,17 @@ impl Locals {
 
     fn pod(&mut self, uid: &str) -> Option<Arc<EndpointInfo>> {
         self.names.pod(uid).or_else(|| self.pods.pod(uid))
+    }
+
+    /// Who has an address that is this machine's own, though nobody knew it: the namespace of this inode is its own. `None`: it is not.
+    pub fn own_end(&mut self, inode: u32, address: IpAddr, at: Timestamp) -> Option<Endpoint> {
+        let now = Instant::now();
+        if self.own != Some(inode) || self.due.is_some_and(|due| now < due) {
+            return None;
+        }
+        self.names.refresh_own_addresses();
+        self.due = Some(now + TRUST.max(now.elapsed() * SHARE));
+        Some(self.names.endpoint(address, at)).filter(|end| end.identity == Identity::HOST)
     }
 
     /// The pod that has the host's network and this socket: by the socket's cgroup; where pods are in cgroups of version 1, which
@@ -172,6 +191,19 @@ mod tests {
         assert_eq!(name(&mut locals, 15), None);
         machine.folder("pods/default_web-0_UID");
         assert_eq!(name(&mut machine.locals(), 11).as_deref(), Some("default/web-0"));
+    }
+
+    #[test]
+    fn an_address_that_came_later_is_the_machines() {
+        let mut locals = Locals::of_machine(Names::default());
+        let own = locals.own.unwrap();
+        // What every namespace has, once its loopback is up; asked of the kernel either way.
+        let (local, at) = ("127.0.0.1".parse().unwrap(), Timestamp::UNIX_EPOCH);
+        assert_eq!(locals.own_end(own + 1, local, at), None, "not its namespace");
+        assert_eq!(locals.own_end(own, local, at).map(|end| end.identity), Some(Identity::HOST));
+        assert_eq!(locals.own_end(own, local, at), None, "not again at once");
+        let mut locals = Locals::of_machine(Names::default());
+        assert_eq!(locals.own_end(own, "192.0.2.1".parse().unwrap(), at), None, "nobody's");
     }
 
     #[test]

@@ -123,11 +123,19 @@ impl Assembler {
 
     /// Names the pod of the host's network that sent or was to receive: its address is the node's.
     fn hosted(&mut self, flow: &mut Flow, event: &DropEvent) {
-        let end = match flow.direction {
-            TrafficDirection::Egress => &mut flow.source,
-            TrafficDirection::Ingress => &mut flow.destination,
+        let (Some(ip), Some(netns)) = (flow.packet.ip, &flow.netns) else { return };
+        let (end, address) = match flow.direction {
+            TrafficDirection::Egress => (&mut flow.source, ip.source),
+            TrafficDirection::Ingress => (&mut flow.destination, ip.destination),
             TrafficDirection::Unknown => return,
         };
+        let is_pod = end.info.as_ref().is_some_and(|info| !info.pod_name.is_empty());
+        if end.identity != Identity::HOST
+            && !is_pod
+            && let Some(own) = self.locals.own_end(netns.inode, address, flow.time)
+        {
+            *end = own;
+        }
         if end.identity != Identity::HOST {
             return;
         }

@@ -125,8 +125,13 @@ impl Names {
     /// Knows nothing but this machine's own addresses.
     pub fn new() -> Self {
         let names = Self::default();
-        names.set_own_addresses(own_addresses());
+        names.refresh_own_addresses();
         names
+    }
+
+    /// Asks the kernel again which addresses are this machine's: a bridge may have come with its first pod.
+    pub fn refresh_own_addresses(&self) {
+        self.set_own_addresses(own_addresses());
     }
 
     /// A panic elsewhere leaves the index whole: every change is a single insert or remove.
