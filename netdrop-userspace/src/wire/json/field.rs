@@ -2,6 +2,11 @@
 
 use super::codec::Names;
 
+/// As many bytes of a text as are compared at once; most keys have no more.
+pub(super) type Head = u128;
+
+const HEAD: usize = size_of::<Head>();
+
 /// A field of a message.
 #[derive(Debug)]
 pub struct Field {
@@ -13,9 +18,9 @@ pub struct Field {
     pub(in crate::wire) inner: Option<&'static [Field]>,
     /// `"name":`, as it is written.
     pub(super) key: &'static str,
-    /// The first eight bytes of the key, and which of them it has: so most other keys are told apart at once.
-    head: u64,
-    mask: u64,
+    /// The beginning of the key, and which of these bytes it has: so other keys are told apart at once.
+    head: Head,
+    mask: Head,
     pub(super) kind: Kind,
     pub(super) list: bool,
     /// Written even with its type's default.
@@ -43,13 +48,13 @@ pub(super) enum Kind {
 
 impl Field {
     pub(super) const fn new(name: &'static str, json: &'static str, key: &'static str, kind: Kind) -> Self {
-        let (mut head, mut mask) = ([0; 8], [0; 8]);
+        let (mut head, mut mask) = ([0; HEAD], [0; HEAD]);
         let mut i = 0;
-        while i < key.len() && i < 8 {
+        while i < key.len() && i < HEAD {
             (head[i], mask[i]) = (key.as_bytes()[i], 0xff);
             i += 1;
         }
-        let (head, mask) = (u64::from_le_bytes(head), u64::from_le_bytes(mask));
+        let (head, mask) = (Head::from_le_bytes(head), Head::from_le_bytes(mask));
         Self { name, json, inner: None, key, head, mask, kind, list: false, always: false, oneof: 0 }
     }
 
@@ -74,18 +79,19 @@ impl Field {
         self.always()
     }
 
-    /// Whether its key is what comes next; `head`: the first eight bytes of that.
-    pub(super) fn comes(&self, head: u64, next: &[u8]) -> bool {
-        (head ^ self.head) & self.mask == 0 && (self.key.len() <= 8 || next.starts_with(self.key.as_bytes()))
+    /// Whether its key is what comes next; `head`: the beginning of that.
+    pub(super) fn comes(&self, head: Head, next: &[u8]) -> bool {
+        (head ^ self.head) & self.mask == 0
+            && (self.key.len() <= HEAD || next.starts_with(self.key.as_bytes()))
     }
 }
 
-/// The first eight bytes, or as many as there are.
-pub(super) fn head(next: &[u8]) -> u64 {
+/// The beginning of a text, zeroes behind its end.
+pub(super) fn head(next: &[u8]) -> Head {
     if let Some(head) = next.first_chunk() {
-        return u64::from_le_bytes(*head);
+        return Head::from_le_bytes(*head);
     }
-    let mut head = [0; 8];
+    let mut head = [0; HEAD];
     head[..next.len()].copy_from_slice(next);
-    u64::from_le_bytes(head)
+    Head::from_le_bytes(head)
 }
