@@ -158,7 +158,7 @@ fn edit(line: &mut Vec<u8>, (kind, at, what): (u8, prop::sample::Index, &str)) {
     }
 }
 
-const PARTS: [&str; 40] = [
+const PARTS: [&str; 46] = [
     "\"",
     "\\",
     "{",
@@ -199,6 +199,12 @@ const PARTS: [&str; 40] = [
     "\"verdict\":\"NEW\",",
     "\u{1}",
     "\"@type\":\"x\",",
+    "\"flow\":{},",
+    "\"lost_events\":{},",
+    "\"TCP\":{},",
+    ",\"UDP\":{}",
+    ",\"SCTP\":{}",
+    "\"time\":null,",
 ];
 
 proptest! {

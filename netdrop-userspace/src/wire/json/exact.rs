@@ -299,3 +299,6 @@ fn unescaped(text: &[u8]) -> usize {
     let is = |b: &&u8| matches!(b, b'"' | b'&' | b'<' | b'>' | b'\\' | 0xe2 | ..0x20);
     text.len() - rest.len() + rest.iter().take_while(|b| !is(b)).count()
 }
+
+#[cfg(test)]
+mod tests;
