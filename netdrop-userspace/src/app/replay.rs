@@ -31,7 +31,7 @@ pub(super) async fn replay_to<W: io::Write, E: io::Write>(
 ) -> anyhow::Result<()> {
     let filter = config.filters.compile()?;
     let Some(options) = printer.by_lines() else {
-        let wanted = look::wanted(&filter, printer.options());
+        let wanted = look::to_show(&filter, printer.options());
         return messages(config, file, &filter, wanted, printer, stop).await;
     };
     let (window, ending) = begin(config, file)?;

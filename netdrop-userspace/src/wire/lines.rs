@@ -60,7 +60,12 @@ impl LineMaker {
             filter: filter.clone(),
             times,
             options,
-            wanted: look::wanted(filter, &options),
+            // As JSON it is copied, or read once more.
+            wanted: if options.print.format == Format::Json {
+                look::to_filter(filter)
+            } else {
+                look::to_show(filter, &options)
+            },
             // On a terminal some of it would be escaped.
             copies: options.print.format == Format::Json && !options.legacy_json && !options.terminal,
             all: filter.is_empty() && times.are_all(),

@@ -43,22 +43,30 @@ const COLUMNS: [&str; 29] = [
 const POLICIES: [&str; 4] =
     ["ingress_allowed_by", "ingress_denied_by", "egress_allowed_by", "egress_denied_by"];
 
-/// What of a response is looked at by a filter and to show it so; `None`: all of it, or nobody knows. JSON is not made of fields, so it
-/// asks for none; what is no flow is there as a whole.
-pub(crate) fn wanted(filter: &Compiled, options: &Options) -> Option<Tree> {
+/// What of a response a filter looks at; `None`: all of it.
+pub(crate) fn to_filter(filter: &Compiled) -> Option<Tree> {
+    tree(filter, &[])
+}
+
+/// What of a response is looked at by a filter and to show it so; `None`: all of it.
+pub(crate) fn to_show(filter: &Compiled, options: &Options) -> Option<Tree> {
     let some = |names: &'static [&'static str], is: bool| if is { names } else { &[] };
     let format = options.print.format;
     let shown = [
-        some(&COLUMNS, format != Format::Json),
+        &COLUMNS,
         some(&POLICIES, options.policy_names),
         some(&["node_name"], options.print.print_node_name),
         some(&["interface", "extensions"], format == Format::Wide),
         some(&["extensions"], options.stack),
-        // A mask of nothing is one of everything.
-        &["time"],
     ];
+    if format == Format::Json { None } else { tree(filter, &shown.concat()) }
+}
+
+/// With these fields of a flow. What is no flow is there as a whole.
+fn tree(filter: &Compiled, shown: &[&str]) -> Option<Tree> {
     let mut paths = filter.looks_at()?;
-    paths.extend(shown.concat().into_iter().map(str::to_owned));
+    // A mask of nothing is one of everything.
+    paths.extend(["time"].iter().chain(shown).map(|path| (*path).to_owned()));
     let mut flow = FieldMask::parse(&paths).ok()?.into_tree();
     let fields = GetFlowsResponse::fields().iter();
     let tree = fields.map(|field| match flow.take_if(|_| field.name == "flow") {

@@ -160,7 +160,8 @@ impl<W, E> Show<'_, W, E> {
 }
 
 impl Last {
-    fn push(&mut self, lines: Lines) {
+    fn push(&mut self, mut lines: Lines) {
+        lines.text.shrink_to_fit();
         self.count += lines.ends.len();
         self.kept.push_back(lines);
         // Pieces of which nothing will be shown.

@@ -6,6 +6,7 @@ use super::*;
 use crate::observe::Ending;
 use crate::sink::PrintOptions;
 use crate::source::file::{FileSource, Messages};
+use crate::wire::json::{Unknown, read, write};
 use crate::wire::print::Printer;
 use crate::wire::run::Run;
 
@@ -40,7 +41,14 @@ async fn both(
 fn file() -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flows.json");
-    fs::write(&path, FlowGen::new(5).unwrap().file(700, |_| {})).unwrap();
+    let all = FlowGen::new(5).unwrap().file(700, |_| {});
+    let written = all.split_inclusive('\n').enumerate().map(|(i, line)| {
+        let mut out = String::new();
+        let read = read::<GetFlowsResponse>(line, Unknown::Refuse);
+        let wrote = i % 8 > 0 && read.is_ok_and(|response| write(&response, &mut out).is_ok());
+        if wrote { out + "\n" } else { line.to_owned() }
+    });
+    fs::write(&path, written.collect::<String>()).unwrap();
     assert!(fs::metadata(&path).unwrap().len() > 600_000);
     (folder, path)
 }
@@ -72,6 +80,32 @@ async fn whatever_part_is_asked_for_it_is_the_same() {
         }
     }
     assert!(some > 20, "nodes were told of, too: {some}");
+}
+
+/// Of messages that are printed one by one no more is read than what is shown.
+#[tokio::test]
+async fn what_is_shown_of_messages_is_read() {
+    let (_folder, path) = file();
+    let filter = Compiled::default();
+    for (format, stack) in
+        [(Format::Table, false), (Format::Table, true), (Format::Compact, true), (Format::Json, true)]
+    {
+        let print = PrintOptions { format, ..PrintOptions::default() };
+        let options = Options { print, stack, ..Options::default() };
+        let mut shown = Vec::new();
+        for wanted in [None, look::to_show(&filter, &options)] {
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let mut printer = Printer::new(options, &mut out, &mut err);
+            assert!(printer.by_lines().is_none());
+            let mut source = FileSource::of(&path, Messages { wanted }, |_| {}).unwrap();
+            let run = Run::new(Some(&filter), Window::all(), &mut printer, Ending::default());
+            run.until_end(&mut source, std::future::pending(), |_| {}).await.unwrap();
+            drop(printer);
+            shown.push((String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap()));
+        }
+        assert!(shown[0].0.len() > 10_000);
+        assert_eq!(shown[0], shown[1], "{format:?}");
+    }
 }
 
 #[test]
