@@ -74,6 +74,12 @@ fn all_filters() -> Vec<Compiled> {
         json!([{"reason": ["NO_SOCKET"]}, {"source_identity": [1, 2]}]),
         json!([{"source_cluster_name": ["default"]}, {"traffic_direction": ["EGRESS"]}]),
         json!([{"uuid": ["u"]}, {"interface": [{"name": "eth0"}]}]),
+        json!([{"encrypted": [false], "node_labels": ["!x"]}, {"dns_query": ["^a"]}]),
+        json!([{"source_ip_xlated": ["10.0.0.0/8"]}, {"drop_reason_desc": ["POLICY_DENIED"]}]),
+        json!([{"destination_port": ["80", "443", "53"]}, {"http_status_code": ["2+"]}]),
+        json!([{"destination_fqdn": ["*.*"]}, {"source_service": ["default/"]}]),
+        json!([{"destination_workload": [{"kind": "Deployment"}]}, {"destination_cluster_name": ["default"]}]),
+        json!([{"source_label": ["!a"]}, {"ip_trace_id": [1]}]),
     ]
     .iter()
     .map(filter)
