@@ -33,6 +33,13 @@ fn wire_read(bencher: Bencher<'_, '_>) {
         .bench(|| json::read::<GetFlowsResponse>(black_box(&line), Unknown::Refuse));
 }
 
+/// Whether a line is as it would be written.
+#[divan::bench]
+fn wire_exact(bencher: Bencher<'_, '_>) {
+    let line = line();
+    bencher.counter(BytesCount::of_str(&line)).bench(|| json::is_exact::<GetFlowsResponse>(black_box(&line)));
+}
+
 /// From the message to a line, or what else is shown of it; bytes are those of the JSON line.
 #[divan::bench(args = ["compact", "dict", "tab", "json"])]
 fn wire_print(bencher: Bencher<'_, '_>, name: &str) {

@@ -8,7 +8,8 @@ use netdrop::wire::json::{self, Unknown};
 use netdrop::wire::mask::{DEFAULT, FieldMask};
 use netdrop::wire::print::{Options, Printer};
 
-/// Lines, as `observe --input-file` reads them. One that was read is printed in all formats; its JSON, read again, is the same.
+/// Lines, as `observe --input-file` reads them. One that was read is printed in all formats; its JSON, read again, is the same. What is
+/// said to be as it would be written is.
 ///
 /// # Panics
 /// Where that promise is broken: that is what the fuzzer looks for.
@@ -20,8 +21,12 @@ pub fn run(bytes: &[u8]) {
             // What is refused nowhere is passed over nowhere.
             let again = json::read::<GetFlowsResponse>(line, Unknown::Ignore);
             assert_eq!(again.as_ref(), Ok(&response), "{line}");
+            let mut written = String::new();
+            let is_written = json::write(&response, &mut written).is_ok();
+            assert!(!json::is_exact::<GetFlowsResponse>(line) || (is_written && written == line), "{line}");
             check(response, &filter);
         } else if let Ok(response) = json::read::<GetFlowsResponse>(line, Unknown::Ignore) {
+            assert!(!json::is_exact::<GetFlowsResponse>(line), "{line}");
             check(response, &filter);
         }
     }

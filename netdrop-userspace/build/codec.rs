@@ -67,6 +67,25 @@ impl Field<'_> {
         (self.proto.r#type() == Type::Enum).then(|| format!("&{}", table(self.proto.type_name())))
     }
 
+    /// What stands in its JSON: a `Kind`.
+    fn kind(&self) -> String {
+        let of_google = match (self.proto.r#type(), self.proto.type_name()) {
+            (Type::String, _) => "Text",
+            (Type::Bool, _) | (Type::Message, ".google.protobuf.BoolValue") => "Bool",
+            (Type::Uint32, _) | (Type::Message, ".google.protobuf.UInt32Value") => "Uint32",
+            (Type::Int32, _) | (Type::Message, ".google.protobuf.Int32Value") => "Int32",
+            (Type::Uint64, _) => "Uint64",
+            (Type::Message, ".google.protobuf.Timestamp") => "Time",
+            (Type::Message, ".google.protobuf.Any") => "Any",
+            (Type::Enum, name) => return format!("Kind::Enum(&{})", table(name)),
+            (Type::Message, name) if !name.starts_with(".google.") => {
+                return format!("Kind::Message(&{})", table(name));
+            }
+            _ => "Other",
+        };
+        format!("Kind::{of_google}")
+    }
+
     /// The static that describes the fields within; `None`: it has none.
     fn inner(&self) -> Option<String> {
         (self.proto.r#type() == Type::Message && !self.list()).then(|| table(self.proto.type_name()))
@@ -109,13 +128,20 @@ impl Code {
     fn fields(&mut self, full: &str, fields: &[Field<'_>]) -> fmt::Result {
         writeln!(self.out, "pub(super) static {}: [Field; {}] = [", table(full), fields.len())?;
         for field in fields {
-            let inner = field.inner().map_or("None".to_owned(), |name| format!("Some(&{name})"));
-            writeln!(
-                self.out,
-                "Field {{ name: {:?}, json: {:?}, inner: {inner} }},",
-                field.proto.name(),
-                field.proto.json_name()
-            )?;
+            let (name, json) = (field.proto.name(), field.proto.json_name());
+            let key = format!("\"{name}\":");
+            write!(self.out, "Field::new({name:?}, {json:?}, {key:?}, {})", field.kind())?;
+            if let Some(inner) = field.inner() {
+                write!(self.out, ".within(&{inner})")?;
+            }
+            if field.list() {
+                write!(self.out, ".list()")?;
+            } else if let Some(oneof) = field.oneof {
+                write!(self.out, ".of({oneof})")?;
+            } else if field.proto.r#type() == Type::Message {
+                write!(self.out, ".always()")?;
+            }
+            writeln!(self.out, ",")?;
         }
         writeln!(self.out, "];")
     }

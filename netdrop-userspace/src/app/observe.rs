@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use prost_types::FieldMask;
 
 use super::live::{Capture, Started, start};
-use super::replay::replay;
+use super::replay::{replay, replay_to};
 use super::{say, servers_of};
 use crate::agent::DEFAULT_SOCKET;
 use crate::balance::Balance;
@@ -44,7 +44,7 @@ pub async fn observe(config: ObserveConfig, stop: impl Future<Output = ()>) -> a
     }
     if let Some(file) = &config.shown.input_file {
         let mut printer = wire_printer(&config)?;
-        replay(&config, file, &mut printer, stop).await?;
+        replay_to(&config, file, &mut printer, stop).await?;
         say_without_stacks(&printer);
         return Ok(());
     }

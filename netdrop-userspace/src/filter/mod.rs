@@ -12,6 +12,7 @@ mod http;
 mod index;
 mod json;
 mod label;
+mod look;
 mod lower;
 mod matching;
 mod nothing;

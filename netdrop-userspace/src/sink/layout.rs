@@ -145,7 +145,8 @@ pub(crate) fn compact_status(status: &impl StatusColumns, out: &mut String) {
     status.nodes(out);
 }
 
-const SEPARATOR: &str = "------------\n";
+/// What stands between two records of `dict`.
+pub(crate) const SEPARATOR: &str = "------------\n";
 
 /// What stands before a record of `dict`, if `records` were written before.
 fn begin(records: u64, out: &mut String) {

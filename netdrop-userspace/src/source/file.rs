@@ -1,5 +1,5 @@
 //! A file of flows as a source: a `GetFlowsResponse` as JSON on each line, as `observe -o json` and Hubble's exporter write them.
-//! One thread reads and a few parse, so that printing goes on beside them; what is in memory does not grow with the file.
+//! A few threads read and parse, so that printing goes on beside them; what is in memory does not grow with the file.
 
 mod foreign;
 mod lines;
@@ -17,6 +17,8 @@ use super::wire::WireSource;
 use crate::proto::observer::GetFlowsResponse;
 use lines::{BUFFER, Pieces};
 use parse::Parsed;
+
+pub use parse::Messages;
 
 /// What is wrong with a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,11 +39,21 @@ pub enum Trouble {
     },
 }
 
-/// A file, or standard input, whose lines are read as messages.
-pub struct FileSource {
-    pieces: Pieces,
+/// What is made of lines, on the thread that reads them.
+pub trait Maker: Send + Sync + 'static {
+    /// Of the lines of one piece.
+    type Made: Default + Send + 'static;
+    /// Takes a line if a look at a part of it is enough. `false`: it takes a full reading, also to say what is wrong with the line.
+    fn quickly(&self, line: &str, made: &mut Self::Made) -> bool;
+    /// Takes what was read in full.
+    fn message(&self, response: GetFlowsResponse, made: &mut Self::Made);
+}
+
+/// A file, or standard input, of whose lines something is made: messages, mostly.
+pub struct FileSource<M: Maker = Messages> {
+    pieces: Pieces<M::Made>,
     /// The piece whose turn it is.
-    next: Option<oneshot::Receiver<Parsed>>,
+    next: Option<oneshot::Receiver<Parsed<M::Made>>>,
     name: PathBuf,
     /// Lines of the pieces before it.
     lines: u64,
@@ -52,18 +64,25 @@ pub struct FileSource {
     report: Box<dyn FnMut(Trouble) + Send>,
 }
 
-impl std::fmt::Debug for FileSource {
+impl<M: Maker> std::fmt::Debug for FileSource<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FileSource").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
 impl FileSource {
+    /// Opens a file for all that is in it, as [`FileSource::of`] does.
+    pub fn open(path: &Path, report: impl FnMut(Trouble) + Send + 'static) -> anyhow::Result<Self> {
+        Self::of(path, Messages::default(), report)
+    }
+}
+
+impl<M: Maker> FileSource<M> {
     /// Opens a file; `-` is standard input. What is packed by gzip or Zstandard, by its first bytes or by its name, is unpacked. `report`
     /// is told of bad lines as they come.
-    pub fn open(path: &Path, report: impl FnMut(Trouble) + Send + 'static) -> anyhow::Result<Self> {
+    pub fn of(path: &Path, maker: M, report: impl FnMut(Trouble) + Send + 'static) -> anyhow::Result<Self> {
         let input = open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        let pieces = lines::pieces(input).context("cannot start a thread")?;
+        let pieces = lines::pieces(input, maker).context("cannot start a thread")?;
         let report = Box::new(report);
         Ok(Self {
             pieces,
@@ -97,12 +116,13 @@ impl FileSource {
     }
 }
 
-impl WireSource for FileSource {
-    async fn next(&mut self, batch: &mut Vec<GetFlowsResponse>) -> anyhow::Result<bool> {
+impl<M: Maker> FileSource<M> {
+    /// What is made of the next piece; `None`: the file has ended. Safe to cancel.
+    pub(crate) async fn piece(&mut self) -> anyhow::Result<Option<M::Made>> {
         let next = match &mut self.next {
             Some(next) => next,
             none => match self.pieces.recv().await {
-                None => return Ok(false),
+                None => return Ok(None),
                 Some(piece) => {
                     let piece = piece.with_context(|| format!("cannot read {}", shown(&self.name)))?;
                     none.insert(piece)
@@ -113,11 +133,18 @@ impl WireSource for FileSource {
         self.next = None;
         self.tell(parsed.troubles);
         self.lines += parsed.lines;
-        self.any |= !parsed.responses.is_empty();
+        self.any |= parsed.any;
+        Ok(Some(parsed.made))
+    }
+}
+
+impl WireSource for FileSource {
+    async fn next(&mut self, batch: &mut Vec<GetFlowsResponse>) -> anyhow::Result<bool> {
+        let Some(made) = self.piece().await? else { return Ok(false) };
         if batch.is_empty() {
-            *batch = parsed.responses;
+            *batch = made;
         } else {
-            batch.extend(parsed.responses);
+            batch.extend(made);
         }
         Ok(true)
     }
@@ -134,5 +161,7 @@ fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
     Ok(Box::new(foreign::Text::of(packed::unpacked(path, input, BUFFER))))
 }
 
+#[cfg(test)]
+mod same;
 #[cfg(test)]
 mod tests;

@@ -69,6 +69,11 @@ impl FieldMask {
         self.tree.is_none()
     }
 
+    /// What is kept; `None`: everything.
+    pub(super) fn into_tree(self) -> Option<Tree> {
+        self.tree
+    }
+
     /// Clears all fields that no path names.
     pub fn apply(&self, flow: &mut Flow) {
         if let Some(tree) = &self.tree {

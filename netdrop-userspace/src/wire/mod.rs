@@ -1,6 +1,8 @@
 //! What comes from a server or a file, as it came: Hubble's messages, printed as Hubble's own client prints them.
 
 pub mod json;
+pub(crate) mod lines;
+pub(crate) mod look;
 pub mod mask;
 pub mod print;
 pub mod run;

@@ -225,7 +225,7 @@ impl<'a, K: WireSink> Run<'a, K> {
     }
 }
 
-async fn at(time: Option<Instant>) {
+pub(super) async fn at(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => std::future::pending().await,
@@ -233,7 +233,7 @@ async fn at(time: Option<Instant>) {
 }
 
 /// Whether the reader of our output has gone: that is an end, not an error.
-fn gone(result: Result<(), PrintError>) -> anyhow::Result<bool> {
+pub(super) fn gone(result: Result<(), PrintError>) -> anyhow::Result<bool> {
     match result {
         Ok(()) => Ok(false),
         Err(PrintError::Io(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(true),

@@ -10,12 +10,17 @@ use crate::proto::observer::GetFlowsResponse;
 /// So many may be asked for with `--last`; they are kept in memory.
 const MOST: u64 = 1_000_000;
 
+/// Between two times, in nanoseconds after the epoch.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    since: Option<i128>,
+    until: Option<i128>,
+}
+
 /// A part of a stream.
 #[derive(Debug, Default)]
 pub struct Window {
-    /// In nanoseconds after the epoch.
-    since: Option<i128>,
-    until: Option<i128>,
+    times: Times,
     /// How many may still come.
     first: Option<u64>,
     last: Option<Last>,
@@ -46,22 +51,18 @@ impl Window {
             Some(n) => Some(Last { most: usize::try_from(n)?, kept: VecDeque::new() }),
             None => None,
         };
-        Ok(Self {
-            since: since.map(Timestamp::as_nanosecond),
-            until: until.map(Timestamp::as_nanosecond),
-            first: first.filter(|n| *n > 0),
-            last,
-        })
+        let [since, until] = [since, until].map(|time| time.map(Timestamp::as_nanosecond));
+        Ok(Self { times: Times { since, until }, first: first.filter(|n| *n > 0), last })
     }
 
     /// Whether this time is within. A message without a time is as old as the epoch.
     pub fn covers(&self, response: &GetFlowsResponse) -> bool {
-        if self.since.is_none() && self.until.is_none() {
-            return true;
-        }
-        let (seconds, nanos) = response.time.map_or((0, 0), |t| (t.seconds, t.nanos));
-        let time = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-        self.since.is_none_or(|since| since <= time) && self.until.is_none_or(|until| time <= until)
+        self.times.cover(response)
+    }
+
+    /// Which times, how many of the first, and how many of the last.
+    pub(crate) fn parts(&self) -> (Times, Option<u64>, Option<usize>) {
+        (self.times, self.first, self.last.as_ref().map(|last| last.most))
     }
 
     /// Takes one that covers and matches; gives what is to be shown now.
@@ -87,6 +88,22 @@ impl Window {
     /// What was kept for the end.
     pub fn rest(&mut self) -> IntoIter<GetFlowsResponse> {
         self.last.take().map(|l| l.kept).unwrap_or_default().into_iter()
+    }
+}
+
+impl Times {
+    /// Whether they are all times.
+    pub(crate) fn are_all(self) -> bool {
+        self.since.is_none() && self.until.is_none()
+    }
+
+    pub(crate) fn cover(self, response: &GetFlowsResponse) -> bool {
+        if self.are_all() {
+            return true;
+        }
+        let (seconds, nanos) = response.time.map_or((0, 0), |t| (t.seconds, t.nanos));
+        let time = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+        self.since.is_none_or(|since| since <= time) && self.until.is_none_or(|until| time <= until)
     }
 }
 

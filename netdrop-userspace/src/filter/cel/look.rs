@@ -32,6 +32,16 @@ impl Direct {
         roots
     }
 
+    /// The fields of a flow that it looks at; `None`: the flow as a whole.
+    pub(in crate::filter) fn fields(&self) -> Option<Vec<String>> {
+        let mut fields = Some(Vec::new());
+        self.look(&mut |names, _| match (names, &mut fields) {
+            ([root, ..], Some(fields)) => fields.push((*root).to_owned()),
+            _ => fields = None,
+        });
+        fields
+    }
+
     /// Texts, if it says no more than that a field is one of them.
     pub(in crate::filter) fn is_one_of(&self) -> Option<Vec<&str>> {
         match self {

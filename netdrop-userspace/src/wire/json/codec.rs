@@ -1,19 +1,9 @@
 //! How a message's fields are written, read and masked, by their types.
 
+use super::field::Field;
 use super::read::Reader;
 use super::{JsonError, number};
 use crate::sink::text::{push_json, push_number};
-
-/// A field of a message.
-#[derive(Debug)]
-pub struct Field {
-    /// Name in the definition.
-    pub(in crate::wire) name: &'static str,
-    /// Name in lowerCamelCase.
-    pub(super) json: &'static str,
-    /// Fields of the message that this field is; `None`: it is no message, or a list of them.
-    pub(in crate::wire) inner: Option<&'static [Field]>,
-}
 
 /// A generated message.
 pub trait Message: Default {

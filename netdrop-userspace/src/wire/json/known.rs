@@ -3,15 +3,16 @@
 use prost_types::value::Kind;
 use prost_types::{Any, Duration, FieldMask, ListValue, Struct, Timestamp};
 
-use super::codec::{Branch, Field, Tree, Value, write_list};
+use super::codec::{Branch, Tree, Value, write_list};
+use super::field::{self, Field};
 use super::read::Reader;
+use super::when::{FIRST_SECOND, LAST_SECOND, timestamp};
 use super::{JsonError, any, number};
-use crate::sink::calendar::Civil;
 use crate::sink::text::{push_json, push_padded};
 use crate::sink::time::write_json_unix;
 
 const fn plain(name: &'static str) -> Field {
-    Field { name, json: name, inner: None }
+    Field::new(name, name, "", field::Kind::Other)
 }
 
 // What a mask can name within them.
@@ -21,11 +22,6 @@ pub(super) static GOOGLE_PROTOBUF_FIELD_MASK: [Field; 1] = [plain("paths")];
 pub(super) static GOOGLE_PROTOBUF_BOOL_VALUE: [Field; 1] = [plain("value")];
 pub(super) static GOOGLE_PROTOBUF_INT32_VALUE: [Field; 1] = [plain("value")];
 pub(super) static GOOGLE_PROTOBUF_U_INT32_VALUE: [Field; 1] = [plain("value")];
-
-/// From 0001-01-01T00:00:00Z.
-const FIRST_SECOND: i64 = -62_135_596_800;
-/// To 9999-12-31T23:59:59Z.
-const LAST_SECOND: i64 = 253_402_300_799;
 
 fn kept(tree: &Tree, index: usize) -> bool {
     !matches!(tree.at(index), Branch::Clear)
@@ -65,58 +61,6 @@ impl Value for Timestamp {
             self.nanos = 0;
         }
     }
-}
-
-/// `2006-01-02T15:04:05[.999999999](Z|+07:00)`.
-fn timestamp(text: &str) -> Option<Timestamp> {
-    let bytes = text.as_bytes();
-    let digits = |from: usize, to: usize| -> Option<u32> {
-        let part = text.get(from..to)?;
-        part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok())?
-    };
-    let small = |from: usize| digits(from, from + 2).and_then(|n| u8::try_from(n).ok());
-    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-    if marks.iter().any(|(at, mark)| bytes.get(*at) != Some(mark)) {
-        return None;
-    }
-    let civil = Civil {
-        year: i32::try_from(digits(0, 4)?).ok()?,
-        month: small(5)?,
-        day: small(8)?,
-        hour: small(11)?,
-        minute: small(14)?,
-        second: small(17)?,
-    };
-    let mut at = 19;
-    let mut nanos = 0;
-    if matches!(bytes.get(at), Some(b'.' | b',')) {
-        let length = bytes[at + 1..].iter().take_while(|b| b.is_ascii_digit()).count();
-        if length == 0 || length > 9 {
-            return None;
-        }
-        let places = u32::try_from(9 - length).ok()?;
-        nanos = digits(at + 1, at + 1 + length)? * 10u32.pow(places);
-        at += 1 + length;
-    }
-    let offset = match text.get(at..)? {
-        "Z" => 0,
-        zone => {
-            let sign = match zone.as_bytes() {
-                [b'+', _, _, b':', _, _] => 1,
-                [b'-', _, _, b':', _, _] => -1,
-                _ => return None,
-            };
-            let (hours, minutes) = (small(at + 1)?, small(at + 4)?);
-            if hours > 24 || minutes > 59 {
-                return None;
-            }
-            sign * (i64::from(hours) * 3600 + i64::from(minutes) * 60)
-        }
-    };
-    let seconds = civil.to_unix()? - offset;
-    (FIRST_SECOND..=LAST_SECOND)
-        .contains(&seconds)
-        .then(|| Timestamp { seconds, nanos: i32::try_from(nanos).unwrap_or_default() })
 }
 
 impl Value for Any {

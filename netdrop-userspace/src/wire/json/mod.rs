@@ -5,10 +5,14 @@
 
 mod any;
 mod codec;
+mod exact;
+mod field;
 mod known;
 pub(crate) mod number;
 mod read;
+mod some;
 mod structs;
+mod when;
 
 use std::fmt;
 
@@ -16,7 +20,10 @@ pub use codec::{Message, Names};
 pub use generated::*;
 pub use read::Reader;
 
-pub(super) use codec::{Branch, Field, Tree};
+pub(crate) use codec::{Branch, Tree};
+pub(super) use field::Field;
+pub use some::is_exact;
+pub(crate) use some::read_some;
 
 use codec::{EnumSlot, Slot, Value, keep_one, message_value, write_always};
 
@@ -31,6 +38,7 @@ use codec::{EnumSlot, Slot, Value, keep_one, message_value, write_always};
 )]
 mod generated {
     use super::any::Embedded;
+    use super::field::Kind;
     use super::known::*;
     use super::{
         EnumSlot, Field, JsonError, Message, Names, Reader, Slot, Tree, Value, keep_one, message_value,

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use super::codec::{Field, Message, Names};
+use super::codec::{Message, Names, Tree};
+use super::field::Field;
 use super::{JsonError, Unknown, number};
 
 /// Objects and lists within each other; protobuf's own readers stop there, too.
@@ -12,8 +13,10 @@ const DEEPEST: u32 = 100;
 /// A text that is read, and how far.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
-    text: &'a str,
-    at: usize,
+    pub(super) text: &'a str,
+    pub(super) at: usize,
+    /// What of the message that comes next is looked at; `None`: all of it.
+    pub(super) wanted: Option<&'a Tree>,
     unknown: Unknown,
     depth: u32,
     /// The most that `depth` has been.
@@ -22,10 +25,10 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(text: &'a str, unknown: Unknown) -> Self {
-        Self { text, at: 0, unknown, depth: 0, deepest: 0 }
+        Self { text, at: 0, wanted: None, unknown, depth: 0, deepest: 0 }
     }
 
-    fn bytes(&self) -> &'a [u8] {
+    pub(super) fn bytes(&self) -> &'a [u8] {
         self.text.as_bytes()
     }
 
@@ -326,6 +329,9 @@ impl<'a> Reader<'a> {
 
     /// A message of generated fields.
     pub(super) fn message<M: Message>(&mut self) -> Result<M, JsonError> {
+        if let Some(tree) = self.wanted {
+            return self.some_fields(tree);
+        }
         self.fields(false)
     }
 

@@ -5,6 +5,7 @@ mod columns;
 mod debug;
 mod events;
 mod goish;
+mod line;
 mod shown;
 mod stack;
 mod wide;
@@ -23,6 +24,7 @@ use columns::Text;
 use shown::Shown;
 
 pub use events::{Event, EventPrinter};
+pub(crate) use line::append;
 
 /// What wire messages need beyond [`PrintOptions`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -102,67 +104,44 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
         self.stacks += u64::from(stack.is_some());
         match types {
             ResponseTypes::NodeStatus(status) => return self.node_status(response, status),
-            _ if self.options.print.format == Format::Json => {
-                let start = self.lines.len();
-                if let Err(e) = self.json(response, types) {
-                    self.lines.truncate(start);
-                    return Err(e);
-                }
-            }
-            ResponseTypes::Flow(flow) => self.flow(response, flow, stack),
-            ResponseTypes::LostEvents(lost) => self.lost(response, lost),
+            ResponseTypes::Flow(flow) => self.flow(response, flow, stack)?,
+            ResponseTypes::LostEvents(lost) => self.lost(response, lost)?,
         }
         self.records += 1;
         if self.lines.len() < FULL { Ok(()) } else { Ok(self.pass_on()?) }
     }
 
-    fn flow(&mut self, response: &GetFlowsResponse, flow: &wire::Flow, stack: Option<stack::Stack>) {
-        let (options, out) = (self.options, &mut self.lines);
-        let (shown, node) = (Shown { message: flow, response, options }, options.print.print_node_name);
-        match (options.print.format, &mut self.table) {
-            (_, Some(table)) => {
-                let mut cell = String::new();
-                if let Some(stack) = &stack {
-                    stack.cell(&mut cell);
-                }
-                return table.flow(&shown, &cell);
+    fn flow(
+        &mut self,
+        response: &GetFlowsResponse,
+        flow: &wire::Flow,
+        stack: Option<stack::Stack>,
+    ) -> Result<(), PrintError> {
+        if let Some(table) = &mut self.table {
+            let mut cell = String::new();
+            if let Some(stack) = &stack {
+                stack.cell(&mut cell);
             }
-            (Format::Dict, _) => layout::dict(&shown, node, self.records, out),
-            (format, _) => {
-                layout::compact(&shown, node, out);
-                if format == Format::Wide {
-                    wide::add(flow, out);
-                }
-            }
+            table.flow(&Shown { message: flow, response, options: self.options }, &cell);
+            return Ok(());
         }
-        if let Some(stack) = stack {
+        append(response, flow, self.records, self.options, &mut self.lines)?;
+        if let Some(stack) = stack.filter(|_| self.options.print.format != Format::Json) {
             self.stack(&stack);
         }
+        Ok(())
     }
 
-    fn lost(&mut self, response: &GetFlowsResponse, lost: &wire::LostEvent) {
+    fn lost(&mut self, response: &GetFlowsResponse, lost: &wire::LostEvent) -> Result<(), PrintError> {
         let (options, out) = (self.options, &mut self.lines);
         let (shown, node) = (Shown { message: lost, response, options }, options.print.print_node_name);
         match (options.print.format, &mut self.table) {
             (_, Some(table)) => table.lost(&shown),
+            (Format::Json, _) if options.legacy_json => json_line(lost, options, out)?,
+            (Format::Json, _) => json_line(response, options, out)?,
             (Format::Dict, _) => layout::dict_lost(&shown, node, self.records, out),
             _ => layout::compact_lost(&shown, out),
         }
-    }
-
-    fn json(&mut self, response: &GetFlowsResponse, types: &ResponseTypes) -> Result<(), PrintError> {
-        let out = &mut self.lines;
-        let start = out.len();
-        match types {
-            _ if !self.options.legacy_json => one(response, out)?,
-            ResponseTypes::Flow(flow) => one(flow, out)?,
-            ResponseTypes::LostEvents(lost) => one(lost, out)?,
-            ResponseTypes::NodeStatus(_) => {}
-        }
-        if self.options.terminal {
-            escape::tame_json(out, start);
-        }
-        out.push('\n');
         Ok(())
     }
 
@@ -200,13 +179,7 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
         let shown = Shown { message: status, response, options: self.options };
         match self.options.print.format {
             Format::Json if self.options.legacy_json => {}
-            Format::Json => {
-                one(response, &mut line)?;
-                if self.options.terminal {
-                    escape::tame_json(&mut line, 0);
-                }
-                line.push('\n');
-            }
+            Format::Json => json_line(response, self.options, &mut line)?,
             Format::Dict => {
                 layout::dict_status(&shown, self.records, &mut line);
                 // Separators stay right where both streams end on one terminal.
@@ -239,6 +212,20 @@ impl<W: io::Write, E: io::Write> Printer<W, E> {
         }
         self.flush()
     }
+}
+
+/// A line of JSON; none after an error.
+fn json_line<M: json::Message>(message: &M, options: Options, out: &mut String) -> Result<(), PrintError> {
+    let start = out.len();
+    if let Err(e) = one(message, out) {
+        out.truncate(start);
+        return Err(e);
+    }
+    if options.terminal {
+        escape::tame_json(out, start);
+    }
+    out.push('\n');
+    Ok(())
 }
 
 fn one<M: json::Message>(message: &M, out: &mut String) -> Result<(), PrintError> {
