@@ -111,6 +111,8 @@ const FILTERS: &[(&str, &str)] = &[
     ("cel: address's text", r#"{"cel": "_flow.IP.source.startsWith('10.243.')"}"#),
     ("cel: port's size", r#"{"cel": "_flow.l4.TCP.destination_port > 60000u"}"#),
     ("cel: sum of ports", r#"{"cel": "_flow.l4.TCP.destination_port + 1u == 60000u"}"#),
+    ("cel: extensions", r#"{"cel": "_flow.extensions.site.startsWith('none')"}"#),
+    ("cel: time", r#"{"cel": "_flow.time < timestamp('2020-01-01T00:00:00Z')"}"#),
     ("cel: both addresses", r#"{"cel": "_flow.IP.source.size() == _flow.IP.destination.size() + 9"}"#),
     ("cel: address or ports", r#"{"cel": "(_flow.IP.source < '0') == (_flow.l4.TCP.source_port > 1u)"}"#),
     ("cel: both ends", r#"{"cel": "_flow.source.pod_name == _flow.destination.pod_name"}"#),

@@ -117,6 +117,12 @@ impl Part {
             ["l4", _, "destination_port"] => Self::Port(Side::Destination),
             ["l4", ..] => Self::L4,
             ["Summary"] => Self::Summary,
+            // Also of one that is not there.
+            [
+                "extensions",
+                "kernel_reason" | "kernel_reason_code" | "subsystem" | "site" | "netns" | "netns_name",
+            ] => Self::Likeness,
+            ["extensions", "comm" | "pid" | "tid" | "process_owner"] => Self::Process,
             _ => Self::Whole,
         }
     }

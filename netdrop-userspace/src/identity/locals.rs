@@ -14,8 +14,10 @@ use super::{Cgroups, Namespaces, Owner, PodFolders, Processes};
 use crate::enrich::Names;
 use crate::flow::{Endpoint, EndpointInfo, Identity, Netns};
 
-/// How long a name holds without being asked for again.
-const TRUST: Duration = Duration::from_secs(1);
+/// How long a namespace's name holds without being asked for again.
+const TRUST: Duration = Duration::from_millis(50);
+/// How often this machine's addresses are asked for, at most.
+const REFRESH: Duration = Duration::from_secs(1);
 /// Most names that are kept so.
 const MOST: usize = 4096;
 /// What is read again takes at most one part in so many of the time.
@@ -98,7 +100,7 @@ impl Locals {
             return None;
         }
         self.names.refresh_own_addresses();
-        self.due = Some(now + TRUST.max(now.elapsed() * SHARE));
+        self.due = Some(now + REFRESH.max(now.elapsed() * SHARE));
         Some(self.names.endpoint(address, at)).filter(|end| end.identity == Identity::HOST)
     }
 

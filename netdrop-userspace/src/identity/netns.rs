@@ -13,7 +13,12 @@ use super::home::Home;
 const REFRESH: Duration = Duration::from_secs(1);
 /// Nor for more than one part in so many of the time.
 const SHARE: u32 = 50;
-/// How long one that is gone is remembered: the kernel takes its time to give an inode to another.
+/// How long it is believed that an owner is still there.
+const TRUST: Duration = Duration::from_millis(100);
+/// How long after its owner was last there a namespace is still called so: what was on its way dies then. The kernel gives the inode to the
+/// next namespace that is made, which may be soon.
+const LINGER: Duration = Duration::from_millis(200);
+/// How long it is remembered who was in a namespace that has only its name left.
 const TOMBSTONE: Duration = Duration::from_mins(1);
 
 /// What is known of a namespace.
@@ -69,7 +74,7 @@ impl Namespaces {
             self.read(now);
             self.due = Some(now + REFRESH.max(begin.elapsed() * SHARE));
         }
-        let known = self.known.get(&inode).filter(|known| now.duration_since(known.seen) <= TOMBSTONE);
+        let known = self.known.get(&inode).filter(|known| now.duration_since(known.seen) <= LINGER);
         known.map(|known| &known.owner)
     }
 
@@ -94,7 +99,7 @@ impl Namespaces {
 
 impl Known {
     fn is_there(&mut self, inode: u32, now: Instant) -> bool {
-        if now.duration_since(self.asked) > REFRESH {
+        if now.duration_since(self.asked) > TRUST {
             self.asked = now;
             if inode_of(&self.witness) == Some(inode) {
                 self.seen = now;
@@ -206,16 +211,28 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_is_remembered_for_a_while() {
+    fn what_ended_is_called_so_until_its_inode_may_be_anothers() {
         let machine = Machine::new();
         machine.start(30, 11, &container('a'));
         let mut namespaces = machine.namespaces();
         let begin = Instant::now();
         let owner = namespaces.owner_at(11, begin).unwrap().clone();
         machine.end(30);
-        assert_eq!(namespaces.owner_at(12, begin + 2 * REFRESH), None);
-        assert_eq!(namespaces.owner_at(11, begin + TOMBSTONE), Some(&owner));
-        assert_eq!(namespaces.owner_at(11, begin + 2 * TOMBSTONE), None);
+        assert_eq!(namespaces.owner_at(11, begin + LINGER), Some(&owner), "what was on its way");
+        assert_eq!(namespaces.owner_at(11, begin + 2 * LINGER), None, "perhaps another's");
+        assert_eq!(namespaces.owner_at(11, begin + 5 * REFRESH), None);
+    }
+
+    #[test]
+    fn one_that_is_seldom_asked_for_is_still_there() {
+        let machine = Machine::new();
+        machine.start(30, 11, &container('a'));
+        let mut namespaces = machine.namespaces();
+        let begin = Instant::now();
+        let owner = namespaces.owner_at(11, begin).unwrap().clone();
+        for seconds in [7, 7, 3600] {
+            assert_eq!(namespaces.owner_at(11, begin + Duration::from_secs(seconds)), Some(&owner));
+        }
     }
 
     /// The kernel gives the number that is free, soon.

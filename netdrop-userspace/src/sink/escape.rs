@@ -30,9 +30,13 @@ pub(crate) fn push(text: &str, out: &mut String) {
 
 fn is_unsafe(c: char) -> bool {
     // Controls (C0, DEL, C1), line and paragraph separators, marks that reorder what stands around them, and those of no width, by which
-    // two names differ that look alike.
+    // two names differ that look alike: what Unicode 16 has as Default_Ignorable_Code_Point, and annotations.
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// The same for JSON, from `start` on, without a change of what it means: JSON itself writes the controls below a blank so.
@@ -42,10 +46,11 @@ pub(crate) fn tame_json(out: &mut String, start: usize) {
     let rest = out.split_off(start + first);
     for c in rest.chars() {
         match c {
-            // None of them is beyond 16 bits.
             c if drives(c) => {
-                // Writing to a String does not fail.
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a String does not fail.
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
             }
             c => out.push(c),
         }

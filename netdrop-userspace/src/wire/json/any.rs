@@ -144,6 +144,14 @@ fn value<'a, T>(
     input: &mut Reader<'a>,
     read: impl Fn(&mut Reader<'a>) -> Result<T, JsonError>,
 ) -> Result<T, JsonError> {
+    value_or_none(input, read)?.ok_or_else(|| input.error("an Any without a \"value\""))
+}
+
+/// The same, where there may be none.
+fn value_or_none<'a, T>(
+    input: &mut Reader<'a>,
+    read: impl Fn(&mut Reader<'a>) -> Result<T, JsonError>,
+) -> Result<Option<T>, JsonError> {
     let mut found = None;
     let mut typed = false;
     input.object(|input, name| match &*name {
@@ -155,7 +163,7 @@ fn value<'a, T>(
         }
         name => input.unknown(name),
     })?;
-    found.ok_or_else(|| input.error("an Any without a \"value\""))
+    Ok(found)
 }
 
 /// What an Any of this type URL holds.
@@ -184,7 +192,10 @@ fn find(url: &str) -> Option<Embedded> {
         "Timestamp" => Embedded::of_value::<Timestamp>(),
         "Duration" => Embedded::of_value::<Duration>(),
         "FieldMask" => Embedded::of_value::<FieldMask>(),
-        "Empty" => Embedded::of_value::<()>(),
+        "Empty" => Embedded {
+            read: |input| value_or_none(input, <()>::read).map(|_| Vec::new()),
+            ..Embedded::of_value::<()>()
+        },
         "BoolValue" => Embedded::of_value::<bool>(),
         "Int32Value" => Embedded::of_value::<i32>(),
         "UInt32Value" => Embedded::of_value::<u32>(),

@@ -40,7 +40,15 @@ fn soon(text: &[u8]) -> Option<Timestamp> {
     Some(Timestamp { seconds: first + i64::from((tens - b'0') * 10 + ones - b'0'), nanos })
 }
 
+/// Go takes an hour of one digit.
 fn whole(text: &str) -> Option<Timestamp> {
+    if let (Some((date, rest)), Some(b':')) = (text.split_at_checked(11), text.as_bytes().get(12)) {
+        return exact(&format!("{date}0{rest}"));
+    }
+    exact(text)
+}
+
+fn exact(text: &str) -> Option<Timestamp> {
     let bytes = text.as_bytes();
     let digits = |from: usize, to: usize| -> Option<u32> {
         let part = text.get(from..to)?;

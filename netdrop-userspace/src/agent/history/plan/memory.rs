@@ -17,14 +17,35 @@ const MOST: usize = 1 << 16;
 /// What a question is about: the likeness, and the names of both ends, as numbers of one block.
 pub(super) type Pair = [usize; 3];
 
-/// An address, what there is of a transport header, or both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// An address, what there is of a transport header, or both; as few words as can be, as it is looked up for each record.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
+    V4(u32),
     Address(Option<IpAddr>),
     /// [`Glance::l4_key`](super::Glance::l4_key) or [`Glance::port_key`](super::Glance::port_key).
     L4(u64),
-    /// All of them.
-    Headers([Option<IpAddr>; 2], u64),
+    HeadersV4(u64, u64),
+    Headers(Box<([Option<IpAddr>; 2], u64)>),
+}
+
+impl Key {
+    #[inline]
+    pub(super) fn of_address(address: Option<IpAddr>) -> Self {
+        match address {
+            Some(IpAddr::V4(v4)) => Self::V4(v4.to_bits()),
+            other => Self::Address(other),
+        }
+    }
+
+    #[inline]
+    pub(super) fn of_headers(addresses: [Option<IpAddr>; 2], l4: u64) -> Self {
+        match addresses {
+            [Some(IpAddr::V4(source)), Some(IpAddr::V4(destination))] => {
+                Self::HeadersV4(u64::from(source.to_bits()) << 32 | u64::from(destination.to_bits()), l4)
+            }
+            other => Self::Headers(Box::new((other, l4))),
+        }
+    }
 }
 
 /// Answers by question and what it was about.
@@ -84,12 +105,12 @@ mod tests {
     #[test]
     fn answers_are_of_one_question_and_one_plan_and_bounded() {
         let mut memory = Memory::default();
-        let v4 = Key::Address(Some([1, 2, 3, 4].into()));
-        let v6 = Key::Address(Some(IpAddr::V6(std::net::Ipv6Addr::from_bits(0x0102_0304))));
-        let none = Key::Address(None);
-        memory.of(7).keep(1, v4, Answer::Yes);
+        let v4 = Key::of_address(Some([1, 2, 3, 4].into()));
+        let v6 = Key::of_address(Some(IpAddr::V6(std::net::Ipv6Addr::from_bits(0x0102_0304))));
+        let none = Key::of_address(None);
+        memory.of(7).keep(1, v4.clone(), Answer::Yes);
         assert_eq!(memory.of(7).get(1, &v4), Some(Answer::Yes));
-        let others = [(0, v4), (2, v4), (1, v6), (1, none), (1, Key::L4(0x0102_0304))];
+        let others = [(0, v4.clone()), (2, v4.clone()), (1, v6), (1, none), (1, Key::L4(0x0102_0304))];
         assert!(others.iter().all(|(question, key)| memory.of(7).get(*question, key).is_none()));
         assert_eq!(memory.of(8).get(1, &v4), None, "another plan");
         assert_eq!(memory.of(7).get(1, &v4), None, "forgotten");

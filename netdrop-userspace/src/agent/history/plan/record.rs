@@ -88,7 +88,7 @@ impl<'a, 'b> Seen<'a, 'b> {
     }
 
     fn of_address(&mut self, number: usize, side: Side, rule: &Other) -> Answer {
-        let key = Key::Address(self.glance.address(side.of(false, true)));
+        let key = Key::of_address(self.glance.address(side.of(false, true)));
         self.once(number, key, |seen| {
             seen.fill_address(side);
             rule.answer_wire(&seen.known.scratch)
@@ -105,7 +105,7 @@ impl<'a, 'b> Seen<'a, 'b> {
 
     fn of_headers(&mut self, number: usize, rule: &Other) -> Answer {
         let addresses = [false, true].map(|of_destination| self.glance.address(of_destination));
-        self.once(number, Key::Headers(addresses, self.glance.l4_key()), |seen| {
+        self.once(number, Key::of_headers(addresses, self.glance.l4_key()), |seen| {
             seen.fill_address(Side::Source);
             seen.fill_address(Side::Destination);
             seen.fill_l4();
