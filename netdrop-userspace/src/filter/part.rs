@@ -21,6 +21,7 @@ pub(crate) enum Part {
     /// Names of both ends, or of one beside fields of few values.
     Names,
     Summary,
+    Time,
     Uuid,
     /// More than one of them, or something else.
     Whole,
@@ -117,6 +118,7 @@ impl Part {
             ["l4", _, "destination_port"] => Self::Port(Side::Destination),
             ["l4", ..] => Self::L4,
             ["Summary"] => Self::Summary,
+            ["time"] => Self::Time,
             // Also of one that is not there.
             [
                 "extensions",

@@ -245,7 +245,7 @@ mod tests {
         assert!(namespaces.owner_at(11, begin).unwrap().home.as_ref().unwrap().pod.is_some());
         machine.end(30);
         machine.start(50, 11, "0::/x.service\n");
-        let again = namespaces.owner_at(11, begin + 5 * REFRESH).unwrap();
+        let again = namespaces.owner_at(11, begin + TOMBSTONE).unwrap();
         let home = again.home.as_ref().unwrap();
         assert_eq!((home.unit.as_deref(), &home.pod), (Some("x.service"), &None));
     }

@@ -144,7 +144,8 @@ mod tests {
         fs::rename(elsewhere.path().join("made"), &service).unwrap();
         // Not looked for again at once.
         assert_eq!(cgroups.home_at(inode(&service), begin), None);
-        let later = begin + 2 * REFRESH;
+        // Late enough also where reading took its time.
+        let later = begin + TOMBSTONE / 2;
         assert_eq!(cgroups.home_at(inode(&service), later).unwrap().unit.as_deref(), Some("ssh.service"));
         assert_eq!(cgroups.home_at(id, later), Some(Arc::clone(&home)), "gone, and not forgotten");
         assert_eq!(cgroups.home_at(u64::MAX, later + TOMBSTONE), None);

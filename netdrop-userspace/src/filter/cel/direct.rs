@@ -7,11 +7,11 @@ use cel::IdedExpr;
 use cel::common::ast::{CallExpr, Expr, LiteralValue, SelectExpr, operators};
 use regex::Regex;
 
-use super::Subject;
 use super::patterns::MATCHES;
 use super::schema::{Kind, Shape};
 use super::see::{See, Seen};
-use super::value::PRESENT;
+use super::value::{Moment, PRESENT};
+use super::{Subject, constant};
 use crate::filter::pattern::bounded;
 use crate::proto::flow::Flow;
 
@@ -58,6 +58,7 @@ pub(in crate::filter) enum Scalar {
     Int(i64),
     Uint(u64),
     Text(String),
+    Time(Moment),
 }
 
 /// The same, as a flow has it. Types are those that the checker found to fit.
@@ -67,6 +68,7 @@ enum Value<'a> {
     Int(i64),
     Uint(u64),
     Text(&'a str),
+    Time(Moment),
 }
 
 pub(in crate::filter) enum TextTest {
@@ -233,6 +235,13 @@ fn literal(expression: &IdedExpr) -> Option<Scalar> {
         Expr::Literal(LiteralValue::String(text)) => Some(Scalar::Text(text.inner().to_owned())),
         Expr::Call(CallExpr { func_name, target: None, args }) => {
             let [of] = &args[..] else { return None };
+            if func_name == "timestamp" {
+                literal(of)?;
+                return match constant(expression) {
+                    Some(cel::Value::Timestamp(time)) => Some(Scalar::Time(time)),
+                    _ => None,
+                };
+            }
             // A number that does not fit is an error, which the interpreter tells.
             match (func_name.as_str(), literal(of)?) {
                 ("uint", Scalar::Int(number)) => u64::try_from(number).ok().map(Scalar::Uint),
@@ -250,7 +259,7 @@ fn operand(expression: &IdedExpr) -> Option<Operand> {
         return Some(Operand::Value(value));
     }
     let (path, has) = path(expression)?;
-    let scalar = matches!(path.kind, Kind::Bool | Kind::Int | Kind::Uint | Kind::Text);
+    let scalar = matches!(path.kind, Kind::Bool | Kind::Int | Kind::Uint | Kind::Text | Kind::Time);
     (!has && scalar).then_some(Operand::Path(path))
 }
 
@@ -303,6 +312,7 @@ impl Operand {
             Self::Value(Scalar::Int(_)) => Kind::Int,
             Self::Value(Scalar::Uint(_)) => Kind::Uint,
             Self::Value(Scalar::Text(_)) => Kind::Text,
+            Self::Value(Scalar::Time(_)) => Kind::Time,
         }
     }
 
@@ -316,9 +326,11 @@ impl Operand {
             (_, Seen::Int(number)) => Value::Int(number),
             (_, Seen::Uint(number)) => Value::Uint(number),
             (_, Seen::Text(text)) => Value::Text(text),
+            (_, Seen::Time(time)) => Value::Time(time),
             (Kind::Bool, _) => Value::Bool(false),
             (Kind::Int, _) => Value::Int(0),
             (Kind::Uint, _) => Value::Uint(0),
+            (Kind::Time, _) => Value::Time(Moment::default()),
             _ => Value::Text(""),
         }
     }
@@ -331,6 +343,7 @@ impl Scalar {
             Self::Int(number) => Value::Int(*number),
             Self::Uint(number) => Value::Uint(*number),
             Self::Text(text) => Value::Text(text),
+            Self::Time(time) => Value::Time(*time),
         }
     }
 }

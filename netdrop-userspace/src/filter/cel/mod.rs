@@ -75,6 +75,11 @@ fn env() -> &'static Arc<Env> {
     })
 }
 
+/// What the interpreter makes of an expression that asks for no flow.
+fn constant(expression: &IdedExpr) -> Option<Value> {
+    Value::resolve(expression, &Context::with_env(Arc::clone(env()))).ok()
+}
+
 /// The checked expression.
 fn parsed(text: &str) -> Result<IdedExpr, String> {
     let mut expression = env().parser().max_recursion_depth(MOST_BRACKETS).parse(text).map_err(|e| {

@@ -2,6 +2,8 @@
 
 use prost_types::{Any, Timestamp};
 
+use super::value::{Moment, moment};
+
 /// A field's value. What has the default of its type is not set, as on the wire.
 #[derive(Clone, Copy)]
 pub(super) enum Seen<'a> {
@@ -10,6 +12,7 @@ pub(super) enum Seen<'a> {
     Int(i64),
     Uint(u64),
     Text(&'a str),
+    Time(Moment),
     Message(&'a dyn See),
     /// It is set, and nothing that is looked at like this.
     Other,
@@ -56,6 +59,12 @@ scalar!(i64, |v| Seen::Int(*v), |v| *v == 0);
 scalar!(u32, |v| Seen::Uint((*v).into()), |v| *v == 0);
 scalar!(u64, |v| Seen::Uint(*v), |v| *v == 0);
 
+impl Slot for Option<Timestamp> {
+    fn seen(&self) -> Seen<'_> {
+        self.as_ref().map_or(Seen::Unset, |time| Seen::Time(moment(time)))
+    }
+}
+
 /// Google's own types.
 macro_rules! other {
     ($($type:ty),*) => {
@@ -67,6 +76,6 @@ macro_rules! other {
     };
 }
 
-other!(Timestamp, Any, bool, i32, u32);
+other!(Any, bool, i32, u32);
 
 include!(concat!(env!("OUT_DIR"), "/see.rs"));

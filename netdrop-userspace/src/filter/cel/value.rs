@@ -158,8 +158,15 @@ fn json(value: prost_types::Value) -> cel::Value {
     }
 }
 
-fn time(bytes: Bytes) -> DateTime<FixedOffset> {
-    let wire: prost_types::Timestamp = prost::Message::decode(bytes).unwrap_or_default();
+/// A time, as expressions see it.
+pub(super) type Moment = DateTime<FixedOffset>;
+
+fn time(bytes: Bytes) -> Moment {
+    moment(&prost::Message::decode(bytes).unwrap_or_default())
+}
+
+/// One that is no time is the first of 1970.
+pub(super) fn moment(wire: &prost_types::Timestamp) -> Moment {
     let nanos = u32::try_from(wire.nanos).unwrap_or_default();
     DateTime::from_timestamp(wire.seconds, nanos).unwrap_or_default().fixed_offset()
 }

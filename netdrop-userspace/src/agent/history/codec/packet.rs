@@ -139,7 +139,10 @@ pub(super) fn put_l4(l4: L4, out: &mut Vec<u8>) {
 /// A number, not zero, that no other header has, by its bytes as [`put_l4`] wrote them.
 pub(super) fn l4_key(shape: L4Shape, bytes: Bytes<'_>) -> u64 {
     let own = &bytes.0[..bytes.0.len().min(shape.len())];
-    let beside = own.iter().fold(0, |key, byte| key << 8 | u64::from(*byte));
+    let beside = match own {
+        &[a, b, c, d] => u64::from(u32::from_le_bytes([a, b, c, d])),
+        other => other.iter().fold(0, |key, byte| key << 8 | u64::from(*byte)),
+    };
     u64::from(shape.kind + 1) << 56 | u64::from(shape.flags.0) << 40 | beside
 }
 

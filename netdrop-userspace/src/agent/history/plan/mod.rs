@@ -165,7 +165,14 @@ impl Plan {
             Answer::No => false,
             Answer::Yes => true,
             Answer::Unknown => Glance::of(body, &alike.layout).is_none_or(|glance| {
-                let mut seen = Seen::new(glance, id, &alike.told, names, named, memory.of(asked.id));
+                let mut seen = Seen::new(
+                    (glance, record.stamp.time),
+                    id,
+                    &alike.told,
+                    names,
+                    named,
+                    memory.of(asked.id),
+                );
                 asked.tree.answer(&mut |leaf| asked.answer(leaf, &mut seen)) != Answer::No
             }),
         }

@@ -3,18 +3,20 @@
 use std::mem;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::memory::{Key, Recent};
 use super::{Asked, Named, Told, index};
 use crate::agent::history::codec::{Dictionary, Glance, Name};
-use crate::convert::l4_to_wire;
+use crate::convert::{l4_to_wire, time_to_wire};
 use crate::filter::{Answer, Other, Part, Rule, Side};
 use crate::flow::write_address;
 
 /// A record of which little was read.
 pub(super) struct Seen<'a, 'b> {
     glance: Glance<'a>,
+    time: i128,
     likeness: usize,
     told: &'a Told,
     names: &'a mut Dictionary<'b>,
@@ -57,6 +59,10 @@ impl Asked {
             (Part::Address(side), Rule::Other(rule)) => seen.of_address(number, side, rule),
             (Part::Port(side), Rule::Other(rule)) => seen.of_l4(number, seen.glance.port_key(side), rule),
             (Part::L4, Rule::Other(rule)) => seen.of_l4(number, seen.glance.l4_key(), rule),
+            (Part::Time, Rule::Other(rule)) => {
+                seen.known.scratch.time = Timestamp::from_nanosecond(seen.time).ok().map(time_to_wire);
+                rule.answer_wire(&seen.known.scratch)
+            }
             (Part::Headers, Rule::Other(rule)) => seen.of_headers(number, rule),
             (Part::Names, Rule::Other(rule)) => seen.of_names(number, rule).unwrap_or(Answer::Unknown),
             _ => Answer::Unknown,
@@ -65,16 +71,16 @@ impl Asked {
 }
 
 impl<'a, 'b> Seen<'a, 'b> {
-    /// Of a likeness, of which something is told.
+    /// Of a time, ns since 1970, and a likeness, of which something is told.
     pub(super) fn new(
-        glance: Glance<'a>,
+        (glance, time): (Glance<'a>, i128),
         likeness: usize,
         told: &'a Told,
         names: &'a mut Dictionary<'b>,
         known: &'a mut Named,
         memory: &'a mut Recent,
     ) -> Self {
-        Self { glance, likeness, told, names, known, memory, has_address: [false; 2], has_l4: false }
+        Self { glance, time, likeness, told, names, known, memory, has_address: [false; 2], has_l4: false }
     }
 
     /// What was said of the same before; else what is said of it now.
