@@ -106,13 +106,22 @@ fn node_state(number: i32) -> NodeState {
 
 /// A time on the wire.
 pub fn time_to_wire(time: Timestamp) -> WireTime {
+    nanos_to_wire(time.as_nanosecond())
+}
+
+/// Of nanoseconds since 1970.
+pub(crate) fn nanos_to_wire(nanos: i128) -> WireTime {
+    const SECOND: i64 = 1_000_000_000;
     // Nanoseconds of a protobuf timestamp count forward from the second, also before the epoch.
-    let nanos = time.as_nanosecond();
-    let seconds = nanos.div_euclid(1_000_000_000);
-    WireTime {
-        seconds: i64::try_from(seconds).unwrap_or_default(),
-        nanos: i32::try_from(nanos.rem_euclid(1_000_000_000)).unwrap_or_default(),
-    }
+    let (seconds, nanos) = match i64::try_from(nanos) {
+        // Until 2262. A division of 128 bits is a call.
+        Ok(nanos) => (nanos.div_euclid(SECOND), nanos.rem_euclid(SECOND)),
+        Err(_) => (
+            i64::try_from(nanos.div_euclid(SECOND.into())).unwrap_or_default(),
+            i64::try_from(nanos.rem_euclid(SECOND.into())).unwrap_or_default(),
+        ),
+    };
+    WireTime { seconds, nanos: i32::try_from(nanos).unwrap_or_default() }
 }
 
 /// A time off the wire; `None` if it is none.

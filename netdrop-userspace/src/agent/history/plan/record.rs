@@ -3,13 +3,12 @@
 use std::mem;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::memory::{Key, Recent};
 use super::{Asked, Named, Told, index};
 use crate::agent::history::codec::{Dictionary, Glance, Name};
-use crate::convert::{l4_to_wire, time_to_wire};
+use crate::convert::{l4_to_wire, nanos_to_wire};
 use crate::filter::{Answer, Other, Part, Rule, Side};
 use crate::flow::write_address;
 
@@ -60,7 +59,7 @@ impl Asked {
             (Part::Port(side), Rule::Other(rule)) => seen.of_l4(number, seen.glance.port_key(side), rule),
             (Part::L4, Rule::Other(rule)) => seen.of_l4(number, seen.glance.l4_key(), rule),
             (Part::Time, Rule::Other(rule)) => {
-                seen.known.scratch.time = Timestamp::from_nanosecond(seen.time).ok().map(time_to_wire);
+                seen.known.scratch.time = Some(nanos_to_wire(seen.time));
                 rule.answer_wire(&seen.known.scratch)
             }
             (Part::Headers, Rule::Other(rule)) => seen.of_headers(number, rule),
