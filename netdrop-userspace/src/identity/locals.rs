@@ -134,41 +134,19 @@ impl Locals {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::{MetadataExt as _, symlink};
+    use std::os::unix::fs::MetadataExt as _;
 
     use super::*;
+    use crate::identity::machine::{Machine, UID};
 
-    const UID: &str = "0b7c8a9e-1f2d-4c3b-9a8e-7d6c5b4a3f2e";
-
-    struct Machine(tempfile::TempDir);
-
-    impl Machine {
-        fn new() -> Self {
-            Self(tempfile::tempdir().unwrap())
-        }
-
-        fn folder(&self, path: &str) -> std::path::PathBuf {
-            let folder = self.0.path().join(path.replace("UID", UID));
-            fs::create_dir_all(&folder).unwrap();
-            folder
-        }
-
-        fn start(&self, pid: u32, inode: u32, cgroup: &str) {
-            let process = self.folder(&format!("proc/{pid}"));
-            fs::create_dir_all(process.join("ns")).unwrap();
-            symlink(format!("net:[{inode}]"), process.join("ns/net")).unwrap();
-            fs::write(process.join("cgroup"), format!("0::{}\n", cgroup.replace("UID", UID))).unwrap();
-        }
-
-        fn locals(&self) -> Locals {
-            Locals {
-                namespaces: Namespaces::at(self.folder("proc"), self.folder("netns")),
-                cgroups: Cgroups::at(Some(self.folder("cgroup"))),
-                processes: Processes::at(Some(self.folder("proc"))),
-                pods: PodFolders::at(self.folder("pods")),
-                own: Some(1),
-                ..Locals::of_machine(Names::default())
-            }
+    fn locals_of(machine: &Machine) -> Locals {
+        Locals {
+            namespaces: Namespaces::at(machine.folder("proc"), machine.folder("netns")),
+            cgroups: Cgroups::at(Some(machine.folder("cgroup"))),
+            processes: Processes::at(Some(machine.folder("proc"))),
+            pods: PodFolders::at(machine.folder("pods")),
+            own: Some(1),
+            ..Locals::of_machine(Names::default())
         }
     }
 
@@ -184,7 +162,7 @@ mod tests {
         machine.start(40, 12, "/system.slice/dns.service");
         machine.start(50, 13, "/");
         machine.start(60, 14, &format!("/docker/{}", "ab".repeat(32)));
-        let mut locals = machine.locals();
+        let mut locals = locals_of(&machine);
         assert_eq!(name(&mut locals, 1).as_deref(), Some("host"));
         assert_eq!(name(&mut locals, 11), Some(format!("pod {UID}")));
         assert_eq!(name(&mut locals, 12).as_deref(), Some("dns.service"));
@@ -192,7 +170,7 @@ mod tests {
         assert_eq!(name(&mut locals, 14).as_deref(), Some("container abababababab"));
         assert_eq!(name(&mut locals, 15), None);
         machine.folder("pods/default_web-0_UID");
-        assert_eq!(name(&mut machine.locals(), 11).as_deref(), Some("default/web-0"));
+        assert_eq!(name(&mut locals_of(&machine), 11).as_deref(), Some("default/web-0"));
     }
 
     #[test]
@@ -215,10 +193,10 @@ mod tests {
         let id = fs::metadata(&cgroup).unwrap().ino();
         machine.start(30, 1, "/kubepods/podUID");
         machine.start(31, 1, "/system.slice/ssh.service");
-        let mut locals = machine.locals();
+        let mut locals = locals_of(&machine);
         assert_eq!(locals.hosted_pod(Some(id), None), None, "it has no name");
         machine.folder("pods/kube-system_proxy_UID");
-        let mut locals = machine.locals();
+        let mut locals = locals_of(&machine);
         let of_socket = locals.hosted_pod(Some(id), None).unwrap();
         assert_eq!((&*of_socket.namespace, &*of_socket.pod_name), ("kube-system", "proxy"));
         assert_eq!(of_socket.labels, [HOST.into()]);

@@ -2,6 +2,8 @@
 
 mod home;
 mod locals;
+#[cfg(test)]
+mod machine;
 mod netns;
 mod place;
 mod pods;

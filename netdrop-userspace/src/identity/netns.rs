@@ -158,49 +158,27 @@ fn common(one: &Home, other: &Home) -> Home {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-
     use super::*;
+    use crate::identity::machine::{Machine, UID};
 
-    const UID: &str = "0b7c8a9e-1f2d-4c3b-9a8e-7d6c5b4a3f2e";
-
-    struct Machine(tempfile::TempDir);
-
-    impl Machine {
-        fn new() -> Self {
-            Self(tempfile::tempdir().unwrap())
-        }
-
-        fn start(&self, pid: u32, inode: u32, cgroup: &str) {
-            let process = self.0.path().join(format!("proc/{pid}"));
-            fs::create_dir_all(process.join("ns")).unwrap();
-            symlink(format!("net:[{inode}]"), process.join("ns/net")).unwrap();
-            fs::write(process.join("cgroup"), cgroup).unwrap();
-        }
-
-        fn end(&self, pid: u32) {
-            fs::remove_dir_all(self.0.path().join(format!("proc/{pid}"))).unwrap();
-        }
-
-        fn namespaces(&self) -> Namespaces {
-            fs::create_dir_all(self.0.path().join("proc/self/ns")).unwrap();
-            Namespaces::at(self.0.path().join("proc"), self.0.path().join("netns"))
-        }
+    fn namespaces_of(machine: &Machine) -> Namespaces {
+        machine.folder("proc/self/ns");
+        Namespaces::at(machine.folder("proc"), machine.folder("netns"))
     }
 
     fn container(digit: char) -> String {
-        format!("0::/kubepods/podUID/{}\n", digit.to_string().repeat(64)).replace("UID", UID)
+        format!("/kubepods/podUID/{}", digit.to_string().repeat(64)).replace("UID", UID)
     }
 
     #[test]
     fn a_namespace_is_its_processes() {
         let machine = Machine::new();
-        machine.start(1, 10, "0::/init.scope\n");
-        machine.start(2, 10, "0::/system.slice/ssh.service\n");
+        machine.start(1, 10, "/init.scope");
+        machine.start(2, 10, "/system.slice/ssh.service");
         machine.start(30, 11, &container('a'));
         machine.start(31, 11, &container('b'));
-        machine.start(40, 12, "0::/system.slice/dns.service\n");
-        let mut namespaces = machine.namespaces();
+        machine.start(40, 12, "/system.slice/dns.service");
+        let mut namespaces = namespaces_of(&machine);
         let home = |namespaces: &mut Namespaces, inode| namespaces.owner(inode).and_then(|o| o.home.clone());
         assert!(home(&mut namespaces, 10).unwrap().is_host(), "several units");
         let pod = home(&mut namespaces, 11).unwrap();
@@ -214,7 +192,7 @@ mod tests {
     fn what_ended_is_called_so_until_its_inode_may_be_anothers() {
         let machine = Machine::new();
         machine.start(30, 11, &container('a'));
-        let mut namespaces = machine.namespaces();
+        let mut namespaces = namespaces_of(&machine);
         let begin = Instant::now();
         let owner = namespaces.owner_at(11, begin).unwrap().clone();
         machine.end(30);
@@ -227,7 +205,7 @@ mod tests {
     fn one_that_is_seldom_asked_for_is_still_there() {
         let machine = Machine::new();
         machine.start(30, 11, &container('a'));
-        let mut namespaces = machine.namespaces();
+        let mut namespaces = namespaces_of(&machine);
         let begin = Instant::now();
         let owner = namespaces.owner_at(11, begin).unwrap().clone();
         for seconds in [7, 7, 3600] {
@@ -240,11 +218,11 @@ mod tests {
     fn an_inode_is_anothers_once_its_first_owner_is_gone() {
         let machine = Machine::new();
         machine.start(30, 11, &container('a'));
-        let mut namespaces = machine.namespaces();
+        let mut namespaces = namespaces_of(&machine);
         let begin = Instant::now();
         assert!(namespaces.owner_at(11, begin).unwrap().home.as_ref().unwrap().pod.is_some());
         machine.end(30);
-        machine.start(50, 11, "0::/x.service\n");
+        machine.start(50, 11, "/x.service");
         let again = namespaces.owner_at(11, begin + TOMBSTONE).unwrap();
         let home = again.home.as_ref().unwrap();
         assert_eq!((home.unit.as_deref(), &home.pod), (Some("x.service"), &None));
@@ -253,12 +231,12 @@ mod tests {
     #[test]
     fn names_are_of_files() {
         let machine = Machine::new();
-        let mut namespaces = machine.namespaces();
+        let mut namespaces = namespaces_of(&machine);
         fs::create_dir_all(&namespaces.names).unwrap();
         let file = namespaces.names.join("blue");
         fs::write(&file, "").unwrap();
         let inode = u32::try_from(fs::metadata(&file).unwrap().ino()).unwrap();
-        machine.start(7, inode, "0::/x.service\n");
+        machine.start(7, inode, "/x.service");
         let owner = namespaces.owner(inode).unwrap();
         assert_eq!(owner.name.as_deref(), Some("blue"));
         assert_eq!(owner.home.as_ref().unwrap().unit.as_deref(), Some("x.service"));
